@@ -1,0 +1,31 @@
+"""Which units of a neural network does it not need, and what is left without them?
+
+The public names are loaded on first use, so that ``import frivolous`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from frivolous.measurement import measure
+    from frivolous.network import trace
+    from frivolous.studies import STUDIES as studies
+
+__all__ = ["measure", "studies", "trace"]
+
+_HOMES = {
+    "measure": ("frivolous.measurement", "measure"),
+    "studies": ("frivolous.studies", "STUDIES"),
+    "trace": ("frivolous.network", "trace"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'frivolous' has no attribute '{name}'")
+    module, attribute = _HOMES[name]
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,177 @@
+"""The command line. Heavy imports stay inside the commands, so that ``--help`` is quick."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from frivolous.errors import BadArgument, FrivolousError
+
+Name = tyro.conf.Positional[str]
+StudyScale = Literal["paper", "cpu"]
+Store = Annotated[Path, tyro.conf.arg(metavar="DIR")]
+
+
+def run(
+    study: Name,
+    /,
+    scale: StudyScale = "paper",
+    store: Store = Path("runs"),
+    replicates: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    weights: Literal["chosen", "all", "none"] = "chosen",
+) -> None:
+    """Train and measure a study, print its table and gains, write its figure and report.
+
+    Stopped at any moment, the same command goes on where it was. Several processes may work on one
+    store at once.
+
+    Args:
+        study: name of a study, as `frivolous list` shows them.
+        scale: `paper`: the paper's own size; `cpu`: a small version, in seconds.
+        store: folder that holds the runs.
+        replicates: networks per point; default 3 at paper scale, 2 at cpu scale.
+        seed: of data, initial weights and ablation orders.
+        device: cpu or cuda.
+        weights: whose weights to keep: of the chosen networks, all, or none.
+    """
+    from frivolous.commands.study import run_study
+
+    run_study(study, scale, store, replicates, seed, device, weights)
+
+
+def report(
+    study: Name,
+    /,
+    scale: StudyScale = "paper",
+    store: Store = Path("runs"),
+    replicates: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Write the figure and the report of a finished study again; train nothing.
+
+    Args:
+        study: name of a study.
+        scale: scale it was run at.
+        store: folder that holds the runs.
+        replicates: networks per point it was run with.
+        seed: seed it was run with.
+    """
+    from frivolous.commands.study import write_report
+
+    write_report(study, scale, store, replicates, seed)
+
+
+def status(
+    study: Name,
+    /,
+    scale: StudyScale = "paper",
+    store: Store = Path("runs"),
+    replicates: int | None = None,
+    seed: int = 0,
+) -> None:
+    """Say how many networks of a study are done, under way and to do.
+
+    Args:
+        study: name of a study.
+        scale: scale it is run at.
+        store: folder that holds the runs.
+        replicates: networks per point.
+        seed: seed it is run with.
+    """
+    from frivolous.commands.study import print_status
+
+    print_status(study, scale, store, replicates, seed)
+
+
+def list_() -> None:
+    """List the studies: name, claim, networks and rough cost."""
+    from frivolous.commands.study import print_studies
+
+    print_studies()
+
+
+def measure(
+    model: Name,
+    /,
+    data: str,
+    weights: Path | None = None,
+    sites: tuple[str, ...] = (),
+    grain: Literal["channel", "position"] = "channel",
+    replacement: Literal["zero", "mean"] = "zero",
+    tolerance: float = 0.2,
+    batch_size: int = 256,
+    seed: int = 0,
+    device: str | None = None,
+    out: Store = Path("measurement"),
+) -> None:
+    """Count prunable and redundant units of your own network, site by site.
+
+    Args:
+        model: FILE.py:NAME of a module, or of a function that returns one.
+        data: FILE.py:NAME of inputs, (inputs, labels), batches of them, or a function that
+            returns them.
+        weights: safetensors file with the model's state.
+        sites: names of the sites to measure; default all.
+        grain: ablate whole units, or each spatial position by itself.
+        replacement: what an ablated unit gives: zero, or its mean.
+        tolerance: share of labels that may change, from 0 to below 1.
+        batch_size: examples per batch for data given as a tensor.
+        seed: of ablation orders and samplings.
+        device: cpu or cuda; default where the model is.
+        out: folder for the tables and the figure.
+    """
+    from frivolous.commands.network import measure_network
+
+    measure_network(
+        model,
+        data,
+        weights,
+        out,
+        sites=sites or None,
+        grain=grain,
+        replacement=replacement,
+        tolerance=tolerance,
+        batch_size=batch_size,
+        seed=seed,
+        device=device,
+    )
+
+
+COMMANDS: dict[str, Any] = {
+    "run": run,
+    "report": report,
+    "status": status,
+    "list": list_,
+    "measure": measure,
+}
+
+
+def main() -> None:
+    """Entry point: one line and exit code 2 for what a user can mend."""
+    try:
+        tyro.extras.subcommand_cli_from_dict(
+            COMMANDS,
+            prog="frivolous",
+            description="Which units of a neural network does it not need?",
+        )
+    except FrivolousError as error:
+        print(f"frivolous: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(
+            "frivolous: stopped; finished networks are kept, the same command goes on",
+            file=sys.stderr,
+        )
+        sys.exit(130)
+    except BrokenPipeError:
+        # The reader of our output has gone; there is nobody to tell.
+        sys.stderr.close()
+        sys.exit(141)
+
+
+__all__ = ["BadArgument", "main"]

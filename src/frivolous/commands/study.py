@@ -1,0 +1,104 @@
+"""The verbs of studies: run, report, status, list."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from frivolous.store import Store
+from frivolous.studies import STUDIES
+from frivolous.studies.execution import run_study as execute
+from frivolous.studies.result import StudyResult, read_result, runs_of
+from frivolous.terminal.progress import Watcher
+from frivolous.terminal.study import gain_lines, study_text
+
+
+def run_study(
+    name: str,
+    scale: str,
+    store_path: Path,
+    replicates: int | None,
+    seed: int,
+    device: str,
+    weights: str,
+) -> None:
+    """Run a study with a progress bar, then print and write its result."""
+    from frivolous.commands.devices import check_device
+
+    study = STUDIES[name]
+    check_device(device)
+    store = Store(store_path, note=lambda line: print(f"note: {line}", file=sys.stderr))
+    cells = study.cells(scale, replicates, seed)
+    done = store.complete(runs_of(cells, store))
+    with Watcher(cells, len(done)) as watcher:
+        for cell in cells:
+            ids = set(runs_of([cell], store))
+            watcher.already_done(cell.label, len(ids & done))
+        result = execute(
+            study,
+            store,
+            scale=scale,
+            replicates=replicates,
+            seed=seed,
+            device=device,
+            weights=weights,
+            listener=watcher,
+        )
+    print(study_text(result))
+    print()
+    print("\n".join(gain_lines(result)))
+    write_documents(result)
+
+
+def write_report(
+    name: str, scale: str, store_path: Path, replicates: int | None, seed: int
+) -> None:
+    """Write figure and report of a finished study."""
+    store = Store(store_path, note=lambda line: print(f"note: {line}", file=sys.stderr))
+    write_documents(read_result(STUDIES[name], store, scale, replicates, seed))
+
+
+def write_documents(result: StudyResult) -> None:
+    """Write the figure as PNG and SVG and the report; print their paths."""
+    folder = f"studies/{result.study.name}"
+    if result.scale != "paper":
+        folder += f"-{result.scale}"
+    if result.seed:
+        folder += f"-seed{result.seed}"
+    from frivolous.figures import to_png, to_svg
+    from frivolous.studies.reporting import report_html
+
+    figure = result.figure()
+    documents: dict[str, bytes | str] = {
+        f"{result.study.name}.png": to_png(figure),
+        f"{result.study.name}.svg": to_svg(figure),
+        "report.html": report_html(result),
+    }
+    for file, content in documents.items():
+        print(result.store.write_document(f"{folder}/{file}", content))
+
+
+def print_status(
+    name: str, scale: str, store_path: Path, replicates: int | None, seed: int
+) -> None:
+    """Print how far a study is."""
+    store = Store(store_path)
+    cells = STUDIES[name].cells(scale, replicates, seed)
+    total = sum(cell.networks for cell in cells)
+    known = store.status(runs_of(cells, store))
+    # Replicates of a choice that is not made yet have no id yet; they are to do all the same.
+    to_do = total - known.done - known.under_way
+    corrupt = f", {known.corrupt} of them corrupt" if known.corrupt else ""
+    print(
+        f"{name}, scale {scale}, seed {seed}, store {store_path}: {known.done} of {total} networks "
+        f"done, {known.under_way} under way, {to_do} to do{corrupt}"
+    )
+
+
+def print_studies() -> None:
+    """Print every study with its claim, networks and cost."""
+    for name, study in STUDIES.items():
+        print(f"{name}: {study.title}")
+        print(f"  claim: {study.claim}")
+        for scale, cost in study.cost.items():
+            print(f"  {scale}: {cost}")

@@ -1,0 +1,76 @@
+"""What every data source gives: labelled examples in three splits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+
+from frivolous.errors import BadArgument
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs (N, ...) as floats and their labels (N,) as integers from 0 upwards."""
+
+    inputs: torch.Tensor
+    labels: torch.Tensor
+
+    def __post_init__(self) -> None:
+        if len(self.inputs) != len(self.labels):
+            raise BadArgument(
+                f"`labels` has {len(self.labels)} entries for {len(self.inputs)} inputs; "
+                "give one label for each input."
+            )
+        if len(self.inputs) == 0:
+            raise BadArgument("`inputs` holds no example; give at least one.")
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def first(self, count: int) -> Examples:
+        """Return the first ``count`` examples."""
+        return Examples(self.inputs[:count], self.labels[:count])
+
+    def to(self, device: torch.device | str) -> Examples:
+        """Return the same examples on ``device``."""
+        return Examples(self.inputs.to(device), self.labels.to(device))
+
+    def __iter__(self):  # type: ignore[no-untyped-def]
+        """Iterate as ``measure`` reads data: one batch of (inputs, labels)."""
+        yield self.inputs, self.labels
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Training, validation and test examples of one source.
+
+    ``facts`` says what the making of the data found out (tries of a teacher, class balance).
+    """
+
+    train: Examples
+    validation: Examples
+    test: Examples
+    classes: int
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "test"):
+            labels = getattr(self, name).labels
+            low, high = int(labels.min()), int(labels.max())
+            if low < 0 or high >= self.classes:
+                raise BadArgument(
+                    f"`{name}.labels` run from {low} to {high}; {self.classes} classes have the "
+                    f"labels 0 to {self.classes - 1}. Re-number the labels or raise `classes`."
+                )
+
+    def to(self, device: torch.device | str) -> Splits:
+        """Return the same splits on ``device``."""
+        return Splits(
+            self.train.to(device),
+            self.validation.to(device),
+            self.test.to(device),
+            classes=self.classes,
+            facts=self.facts,
+        )

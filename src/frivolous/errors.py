@@ -1,0 +1,54 @@
+"""The errors a user can meet, and the one look-up that answers a wrong name.
+
+An error's message is one line: the argument, what came, the rule and the remedy.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+class FrivolousError(Exception):
+    """Base of every error that a user can mend; the command line prints it and exits with 2."""
+
+
+class BadArgument(FrivolousError, ValueError):
+    """An argument breaks a rule: the message names it, its value, the rule and the remedy."""
+
+
+class UnknownName(BadArgument):
+    """A name that no registry entry answers to; the message offers the nearest known one."""
+
+
+class NotTraceable(FrivolousError, TypeError):
+    """A model that cannot be read as a graph of sites."""
+
+
+class NotFinite(FrivolousError, ValueError):
+    """A NaN or an infinity where a measure needs numbers; the message names the site."""
+
+
+class StoreError(FrivolousError, OSError):
+    """The store cannot be read or written."""
+
+
+def look_up(table: Mapping[str, Value], name: str, kind: str) -> Value:
+    """Return ``table[name]``, or raise :class:`UnknownName` naming the known and the nearest.
+
+    >>> look_up({"mlp": 1}, "mlp", "family")
+    1
+    >>> look_up({"mlp": 1, "vgg": 2}, "mpl", "family")
+    Traceback (most recent call last):
+    ...
+    frivolous.errors.UnknownName: unknown family 'mpl'; did you mean 'mlp'? Known: mlp, vgg.
+    """
+    if name in table:
+        return table[name]
+    near = difflib.get_close_matches(name, table, n=1, cutoff=0.4)
+    hint = f"; did you mean '{near[0]}'?" if near else "."
+    known = ", ".join(table) or "none"
+    raise UnknownName(f"unknown {kind} '{name}'{hint} Known: {known}.")

@@ -1,0 +1,124 @@
+"""Which units are silenced and by what they are replaced, as masks on a site's activity."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from frivolous.errors import BadArgument
+from frivolous.network import Network, Site
+from frivolous.network.program import Edit
+
+Indices = Tensor | Sequence[int]
+Plan = Mapping[str, Indices]
+
+#: What a unit is -> how many a site has.
+GRAINS = {
+    "channel": lambda site: site.width,
+    "position": lambda site: torch.Size(site.shape).numel(),
+}
+REPLACEMENTS = ("zero", "mean")
+
+
+@dataclass(frozen=True)
+class Masks:
+    """One mask per plan for one site.
+
+    ``silenced`` has a leading axis of plans, then an axis of size 1 for the examples, then the
+    site's axes (of size 1 where all positions share the mask); ``by`` replaces what is silenced.
+    """
+
+    silenced: Tensor
+    by: Tensor
+
+    @property
+    def count(self) -> int:
+        """How many plans there are."""
+        return self.silenced.shape[0]
+
+    def spread(self, value: Tensor, first: int, copies: int) -> Tensor:
+        """One activity under this many plans, copy after copy along the batch axis."""
+        chosen = self.silenced[first : first + copies]
+        return torch.where(chosen, self.by, value.unsqueeze(0)).flatten(0, 1)
+
+    def edit(self, first: int, copies: int) -> Edit:
+        """An edit that applies this many plans to an activity already stacked copy after copy."""
+        chosen = self.silenced[first : first + copies]
+
+        def silence(value: Tensor) -> Tensor:
+            return torch.where(chosen, self.by, value.unflatten(0, (copies, -1))).flatten(0, 1)
+
+        return silence
+
+
+def count_units(site: Site, grain: str) -> int:
+    """How many units a site has at a grain: its channels, or every position of every channel."""
+    if grain not in GRAINS:
+        raise BadArgument(f"`grain` is one of {', '.join(GRAINS)}; got {grain!r}.")
+    return GRAINS[grain](site)
+
+
+def masks_for(
+    network: Network,
+    name: str,
+    chosen: Sequence[Indices],
+    grain: str,
+    replacement: str,
+    means: Mapping[str, Tensor] | None,
+) -> Masks:
+    """Masks on the network's device for several choices of one site's units."""
+    site = network.site(name)
+    units = count_units(site, grain)
+    if replacement not in REPLACEMENTS:
+        raise BadArgument(
+            f"`replacement` is one of {', '.join(REPLACEMENTS)}; got {replacement!r}."
+        )
+    silenced = torch.zeros(len(chosen), units, dtype=torch.bool)
+    for row, indices in zip(silenced, chosen, strict=True):
+        row[_checked(indices, name, units, grain)] = True
+    shape = site.shape
+    if grain == "channel":
+        axis = len(shape) - 1 if site.axis == -1 else site.axis - 1
+        shape = tuple(site.width if a == axis else 1 for a in range(len(shape)))
+    dtype = network.program.dtypes[network.places[name]]
+    by = torch.zeros((), dtype=dtype)
+    if replacement == "mean":
+        by = _mean(means, site, grain).to(dtype).reshape(shape)
+    return Masks(silenced.reshape(len(chosen), 1, *shape).to(network.device), by.to(network.device))
+
+
+def _checked(indices: Indices, name: str, units: int, grain: str) -> Tensor:
+    index = torch.as_tensor(indices)
+    if index.numel() == 0:
+        return torch.zeros(0, dtype=torch.int64)
+    if index.dtype == torch.bool or index.is_floating_point() or index.dim() != 1:
+        raise BadArgument(
+            f"`units` for site '{name}' is {index.dtype} of shape {tuple(index.shape)}; it is a "
+            f"list of whole numbers. Pass `mask.nonzero().flatten()` for a mask."
+        )
+    low, high = int(index.min()), int(index.max())
+    if low < 0 or high >= units:
+        raise BadArgument(
+            f"`units` for site '{name}' has {low if low < 0 else high}; at grain '{grain}' its "
+            f"units are 0 to {units - 1}."
+        )
+    return index.to("cpu", torch.int64)
+
+
+def _mean(means: Mapping[str, Tensor] | None, site: Site, grain: str) -> Tensor:
+    if means is None or site.name not in means:
+        raise BadArgument(
+            f"`means` has nothing for site '{site.name}'; replacement 'mean' needs the mean of "
+            f"every unit. Pass a dict of site to tensor, or replacement='zero'."
+        )
+    mean = torch.as_tensor(means[site.name])
+    shape = (site.width,) if grain == "channel" else site.shape
+    if tuple(mean.shape) != shape:
+        raise BadArgument(
+            f"`means['{site.name}']` has shape {tuple(mean.shape)}; at grain '{grain}' it must "
+            f"have {shape}, one mean per unit."
+        )
+    return mean

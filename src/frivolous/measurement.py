@@ -1,0 +1,334 @@
+"""``fv.measure``: which units of one network are frivolous, site by site, with uncertainty."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import torch
+from torch import nn
+
+from frivolous import ablation
+from frivolous.activity import collect
+from frivolous.batches import Batches, as_batches
+from frivolous.errors import BadArgument
+from frivolous.measures import AS_WRITTEN, Protocol, curve
+from frivolous.network import Network, trace
+from frivolous.site_statistics import SiteStatistics, of_all_sites, of_site
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COLUMNS = ("site", "depth", "grain", "width", "measure", "value", "low", "high", "examples")
+CURVE_COLUMNS = (
+    "site",
+    "grain",
+    "draw",
+    "fraction",
+    "ablated",
+    "unchanged",
+    "low",
+    "high",
+    "examples",
+)
+ALL = "all"
+GROUPS = 8
+"""Groups of examples left out in turn for the statistics' intervals (delete-a-group jackknife)."""
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured on one network.
+
+    ``table``: one row per site and measure; columns ``site, depth, grain, width, measure, value,
+    low, high, examples``. Measures: ``prunable`` and ``redundant`` (units), ``area`` (0 to 1),
+    ``similarity`` (units), ``compressibility`` (share of the width), ``silent`` and ``constant``
+    (units). Site ``all`` is the whole network: every site ablated together for prunable and area;
+    sums of units; means over sites, each equal in weight, of similarity and compressibility.
+    ``low`` and ``high`` bound the 95% interval over examples, NaN where there are too few to say.
+
+    ``curves``: the ablation curves, one row per site, draw and fraction; ``unchanged`` is the share
+    of unchanged labels with its 95% Wilson interval.
+    """
+
+    table: pd.DataFrame
+    curves: pd.DataFrame
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def value(self, measure: str, site: str = ALL) -> float:
+        """Return one value of the table."""
+        rows = self.table[(self.table.measure == measure) & (self.table.site == site)]
+        if len(rows) != 1:
+            known = ", ".join(self.table.site.unique())
+            raise BadArgument(
+                f"no value of measure '{measure}' at site '{site}'; sites: {known}; measures: "
+                f"{', '.join(self.table.measure.unique())}."
+            )
+        return float(rows.value.iloc[0])
+
+    def summary(self) -> str:
+        """Return the table for a terminal: one line per site, each value with its interval."""
+        from frivolous.terminal.network import measurement_text
+
+        return measurement_text(self.table, self.facts)
+
+    def plot(self) -> Figure:
+        """Draw the ablation curves and the counts of every site."""
+        from frivolous.figures import measurement_figure
+
+        return measurement_figure(self.table, self.curves)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``table.parquet``, ``curves.parquet`` and ``measurement.json`` into ``folder``."""
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.table.to_parquet(folder / "table.parquet", index=False)
+            self.curves.to_parquet(folder / "curves.parquet", index=False)
+            text = json.dumps(dict(self.facts), indent=2, sort_keys=True)
+            (folder / "measurement.json").write_text(text + "\n")
+        except OSError as error:
+            raise BadArgument(
+                f"`folder` {folder} cannot be written ({error.strerror}); name a folder that can."
+            ) from error
+        return folder
+
+
+def measure(
+    model: nn.Module,
+    data: Any,
+    *,
+    sites: Sequence[str] | None = None,
+    grain: str = "channel",
+    replacement: str = "zero",
+    tolerance: float | None = None,
+    protocol: Protocol = AS_WRITTEN,
+    batch_size: int = 256,
+    device: torch.device | str | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Measurement:
+    """Count the prunable and redundant units of ``model`` on ``data``, site by site and in all.
+
+    The model is read as a graph and left as it is; it is measured as in evaluation mode.
+
+    Args:
+        model: any module with class scores (N, classes) as its output.
+        data: inputs, or inputs with labels, in any form that :func:`frivolous.batches.as_batches`
+            reads; labels serve only to state the accuracy.
+        sites: names of the sites to measure; default all. ``trace(model, inputs).sites`` has them.
+        grain: ablate whole units (``channel``) or each spatial position by itself (``position``).
+        replacement: what an ablated unit gives: ``zero``, or its ``mean`` over the data.
+        tolerance: share of labels that may change, in [0, 1); default the protocol's 0.2.
+        protocol: the conventions of counting, ``AS_WRITTEN`` or ``AS_PUBLISHED``.
+        batch_size: examples per batch for data given as a tensor.
+        device: where to compute; default where the model's parameters are.
+        seed: of ablation orders and samplings.
+        progress: called with a line about what is under way.
+
+    Raises:
+        FrivolousError: bad data, unknown sites, values that are not finite, a model that cannot be
+            read as a graph or does not give class scores; the message says what to do.
+
+    >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    >>> found = measure(model, torch.randn(100, 4))
+    >>> list(found.table.columns) == list(COLUMNS), found.table.site.unique().tolist()
+    (True, ['0', 'all'])
+    """
+    if tolerance is not None:
+        protocol = replace(protocol, tolerance=tolerance)
+    if device is None:
+        parameter = next(model.parameters(), None)
+        device = "cpu" if parameter is None else parameter.device
+    batches = as_batches(data, batch_size=batch_size, device=device)
+    network = trace(model, batches.first()).to(device)
+    return measure_network(
+        network,
+        batches,
+        sites=sites,
+        grain=grain,
+        replacement=replacement,
+        protocol=protocol,
+        seed=seed,
+        progress=progress,
+    )
+
+
+def measure_network(
+    network: Network,
+    batches: Batches,
+    *,
+    sites: Sequence[str] | None = None,
+    grain: str = "channel",
+    replacement: str = "zero",
+    protocol: Protocol = AS_WRITTEN,
+    groups: int = GROUPS,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> Measurement:
+    """Measure a traced network: what :func:`measure` does after reading model and data.
+
+    ``groups`` of examples give the intervals of the statistics; 1 leaves them out.
+    """
+    tell = progress or (lambda line: None)
+    names = [network.site(name).name for name in sites] if sites else None
+    chosen = [site for site in network.sites if names is None or site.name in names]
+    if not chosen:
+        raise BadArgument("`model` has no site: no hidden layer is read by another layer.")
+    tell("activity")
+    by_position = replacement == "mean" and grain == "position"
+    activity = collect(
+        network,
+        batches,
+        examples=batches.examples,
+        sites=[site.name for site in chosen],
+        cap=protocol.cap,
+        samplings=protocol.samplings,
+        groups=groups,
+        seed=seed,
+        position_means=by_position,
+    )
+    means = None
+    if replacement == "mean":
+        means = {
+            name: torch.as_tensor(found.position_mean if by_position else found.mean_U)
+            for name, found in activity.items()
+        }
+    tell("ablation")
+    curves = ablation.ablation_curves(
+        network,
+        batches,
+        sites=[site.name for site in chosen],
+        together=len(chosen) > 1,
+        fractions=protocol.fractions,
+        draws=protocol.draws,
+        grain=grain,
+        replacement=replacement,
+        means=means,
+        seed=seed,
+    )
+    if len(chosen) == 1:
+        # With one site, ablating every site together is ablating it.
+        curves = {**curves, ALL: replace(curves[chosen[0].name], site=ALL)}
+    statistics = [of_site(activity[site.name], protocol) for site in chosen]
+    rows: list[dict[str, Any]] = []
+    for site, found in zip(chosen, statistics, strict=True):
+        rows += _curve_rows(curves[site.name], site.depth, protocol)
+        rows += _statistic_rows(found, site.name, site.depth, site.width, batches.examples)
+    whole = of_all_sites(statistics)
+    rows += _curve_rows(curves[ALL], -1, protocol)
+    rows += _statistic_rows(whole, ALL, -1, sum(site.width for site in chosen), batches.examples)
+    facts = {
+        "examples": batches.examples,
+        "seed": seed,
+        "replacement": replacement,
+        "protocol": protocol.name,
+        "tolerance": protocol.tolerance,
+        "unexplained": protocol.unexplained,
+        "skipped": [list(pair) for pair in network.skipped],
+        **_accuracy(network, batches),
+    }
+    return Measurement(
+        pd.DataFrame(rows, columns=list(COLUMNS)), _curve_frame(list(curves.values())), facts
+    )
+
+
+def _curve_rows(
+    found: ablation.AblationCurve, depth: int, protocol: Protocol
+) -> list[dict[str, Any]]:
+    prunable = curve.prunable_interval(
+        found.fractions,
+        found.unchanged,
+        found.examples,
+        found.units,
+        tolerance=protocol.tolerance,
+        draws=protocol.draw,
+    )
+    area = curve.area_interval(found.fractions, found.unchanged, found.examples)
+    return [
+        {
+            "site": found.site,
+            "depth": depth,
+            "grain": found.grain,
+            "width": found.units,
+            "measure": name,
+            "value": interval.value,
+            "low": interval.low,
+            "high": interval.high,
+            "examples": found.examples,
+        }
+        for name, interval in (("prunable", prunable), ("area", area))
+    ]
+
+
+def _statistic_rows(
+    found: SiteStatistics, site: str, depth: int, width: int, examples: int
+) -> list[dict[str, Any]]:
+    return [
+        {
+            "site": site,
+            "depth": depth,
+            "grain": "channel",
+            "width": width,
+            "measure": name,
+            "value": interval.value,
+            "low": interval.low,
+            "high": interval.high,
+            "examples": examples,
+        }
+        for name, interval in found.intervals().items()
+    ]
+
+
+def _curve_frame(curves: list[ablation.AblationCurve]) -> pd.DataFrame:
+    rows = []
+    for found in curves:
+        low, high = curve.wilson(found.unchanged, found.examples)
+        for draw in range(found.unchanged.shape[0]):
+            for at, fraction in enumerate(found.fractions):
+                share = found.unchanged[draw, at] / found.examples
+                # Nothing is ablated at fraction 0: unchanged by definition, not by sampling.
+                bounds = (1.0, 1.0) if fraction == 0 else (low[draw, at], high[draw, at])
+                rows.append(
+                    (
+                        found.site,
+                        found.grain,
+                        draw,
+                        fraction,
+                        int(fraction * found.units),
+                        share,
+                        *bounds,
+                        found.examples,
+                    )
+                )
+    return pd.DataFrame(rows, columns=list(CURVE_COLUMNS))
+
+
+def _accuracy(network: Network, batches: Batches) -> dict[str, Any]:
+    """Return accuracy with its Wilson interval if there are labels; check their range."""
+    right = seen = 0
+    for inputs, labels in batches.labelled():
+        if labels is None:
+            return {}
+        scores = network(inputs)
+        classes = scores.shape[-1]
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= classes:
+            raise BadArgument(
+                f"`data` has labels from {low} to {high}; a model of {classes} classes knows 0 to "
+                f"{classes - 1}. Re-number the labels or leave them out: they serve the accuracy."
+            )
+        right += int((ablation.labels(scores) == labels).sum())
+        seen += len(labels)
+    bounds = curve.wilson(right, seen)
+    return {
+        "accuracy": right / seen,
+        "accuracy_low": float(bounds[0]),
+        "accuracy_high": float(bounds[1]),
+    }

@@ -1,0 +1,27 @@
+"""Measures: pure functions of numbers. Curves and covariances in, counts out; they know no model.
+
+Each module is one measure and is used under its own name: ``curve.crossing``,
+``redundancy.redundant_units``, ``similarity.similarity``, ``kinds.silent_units``, ``gain.gain``.
+The conventions under which a number was computed are a record of :mod:`protocol`.
+
+>>> from frivolous.measures import curve
+>>> curve.crossing((0.0, 0.5, 1.0), (1.0, 1.0, 0.5), tolerance=0.25)
+0.75
+"""
+
+from __future__ import annotations
+
+from frivolous.measures import curve, gain, kinds, protocol, redundancy, similarity
+from frivolous.measures.protocol import AS_PUBLISHED, AS_WRITTEN, Protocol
+
+__all__ = [
+    "AS_PUBLISHED",
+    "AS_WRITTEN",
+    "Protocol",
+    "curve",
+    "gain",
+    "kinds",
+    "protocol",
+    "redundancy",
+    "similarity",
+]

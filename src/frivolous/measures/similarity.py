@@ -1,0 +1,90 @@
+"""Similar units: how many others of its site follow a unit, up to scale, sign and offset.
+
+Source: Casper et al. 2019 (preprint), "Repeated units"; ICLR submission 2020, section 2.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from frivolous.errors import BadArgument
+from frivolous.measures import arguments
+
+Numbers = NDArray[np.float64]
+
+# A variance below this share of the site's largest is what float64 rounding leaves of a constant
+# up to about a thousand times larger than the activity's spread: no variance to correlate.
+NO_VARIANCE = 1e-24
+# Allowed below a threshold, so that a copy of a unit is similar to it at threshold 1.
+ROUNDING = 1e-12
+
+
+def correlations(covariance_UU: ArrayLike) -> Numbers:
+    """Pearson correlation of every pair of units: shape (U, U), in [-1, 1], 1 on the diagonal.
+
+    Rows and columns of units without variance (at most ``NO_VARIANCE`` times the largest) are NaN:
+    such a unit has no correlation. Raises :class:`NotFinite` and :class:`BadArgument`.
+
+    >>> correlations([[4.0, -2.0, 0.0], [-2.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
+    array([[ 1. , -0.5,  nan],
+           [-0.5,  1. ,  nan],
+           [ nan,  nan,  nan]])
+    """
+    values_UU = arguments.covariance(covariance_UU)
+    variance_U = np.diagonal(values_UU)
+    varies_U = variance_U > NO_VARIANCE * variance_U.max()
+    # The roots are multiplied, not the variances: their product could over- or underflow.
+    scale_U = np.where(varies_U, np.sqrt(variance_U), 1.0)
+    r_UU = np.clip(values_UU / scale_U[:, None] / scale_U[None, :], -1.0, 1.0)
+    np.fill_diagonal(r_UU, 1.0)
+    r_UU[~varies_U, :] = np.nan
+    r_UU[:, ~varies_U] = np.nan
+    return r_UU
+
+
+def similar_counts(covariance_UU: ArrayLike, threshold: float = 0.5) -> NDArray[np.int64]:
+    """For each unit, how many others have an absolute correlation of ``threshold`` or more.
+
+    Shape (U,), in [0, U - 1]; 0 for a unit without variance. ``threshold`` is in (0, 1]; 1e-12 is
+    allowed for rounding.
+
+    >>> similar_counts([[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    array([1, 1, 0])
+    """
+    if not 0 < threshold <= 1:
+        raise BadArgument(
+            f"`threshold` is an absolute correlation in (0, 1]; got {threshold:g}. Pass 0.5."
+        )
+    r_UU = correlations(covariance_UU)
+    np.fill_diagonal(r_UU, np.nan)
+    # A comparison with NaN is false: no correlation, not similar.
+    return np.asarray((np.abs(r_UU) >= threshold - ROUNDING).sum(axis=1), dtype=np.int64)
+
+
+def similarity(covariance_UU: ArrayLike, threshold: float = 0.5) -> float:
+    """Mean over all units of the number of similar others: in [0, U - 1].
+
+    A unit does not count itself. Units without variance are in the mean, with 0.
+
+    >>> similarity([[1.0, 1.0], [1.0, 1.0]])
+    1.0
+    """
+    return float(similar_counts(covariance_UU, threshold).mean())
+
+
+def absolute_correlations(covariance_UU: ArrayLike, below: float | None = None) -> Numbers:
+    """Absolute correlation of every pair of different units, each pair once: the violins' data.
+
+    Shape (pairs,), in [0, 1]; pairs with a unit without variance are left out. ``below`` keeps
+    only smaller values: the published violins leave out 0.99999 and above, that is, copies.
+
+    >>> absolute_correlations([[4.0, -2.0, 0.0], [-2.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
+    array([0.5])
+    >>> absolute_correlations([[1.0, 1.0], [1.0, 1.0]], below=0.99999)
+    array([], dtype=float64)
+    """
+    r_UU = correlations(covariance_UU)
+    pairs = np.abs(r_UU[np.triu_indices_from(r_UU, k=1)])
+    keep = ~np.isnan(pairs) if below is None else pairs < below
+    return np.asarray(pairs[keep])

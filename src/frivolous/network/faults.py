@@ -1,0 +1,176 @@
+"""Why a model could not be read: the line, the reason and the remedy, in one line of text."""
+
+from __future__ import annotations
+
+import linecache
+import re
+import sysconfig
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from frivolous.errors import NotTraceable
+from frivolous.network.program import Program, Step, execute
+
+if TYPE_CHECKING:
+    from frivolous.network.split import Network
+
+NO_SCORES = (
+    "`model` ({model}) returns {what}; a network is read up to one tensor. Wrap it in a module "
+    "whose forward returns that tensor only, e.g. `return self.model(x).logits`."
+)
+#: What an export's message contains -> the reason and the remedy.
+REASONS = {
+    "data-dependent": (
+        "the computation depends on the numbers in a tensor (an `if`, a `.item()` or a size)",
+        "Choose with `torch.where`, or take the decision outside `forward`",
+    ),
+    "output type": (
+        "the model returns something that is no tensor",
+        "Wrap it in a module whose forward returns its scores, one tensor",
+    ),
+}
+OTHERWISE = (
+    "Check that `model(example_inputs)` runs in evaluation mode; if it does, write that line with "
+    "tensor operations that torch.export can follow"
+)
+#: Directories whose frames are not the model's own lines.
+_FOREIGN = tuple(
+    str(path)
+    for path in (
+        Path(torch.__file__).parent,
+        Path(sysconfig.get_paths()["stdlib"]),
+        Path(__file__).parent,
+    )
+)
+
+
+def explain(error: BaseException, model: nn.Module) -> str:
+    """One line for whatever stopped an export."""
+    text = " ".join(str(error).split())
+    line = ""
+    seen: BaseException | None = error
+    while seen is not None and not line:
+        line = _last_line(traceback.extract_tb(seen.__traceback__))
+        seen = seen.__cause__ or seen.__context__
+    first = re.split(r"(?<=[.!?])\s", text)[0][:200].rstrip(". ")
+    reason, remedy = f"{type(error).__name__}: {first}", OTHERWISE
+    for mark, known in REASONS.items():
+        if mark in text:
+            reason, remedy = known
+            break
+    where = f" at {line}" if line else ""
+    return f"`model` ({type(model).__name__}) cannot be read{where}: {reason}. {remedy}."
+
+
+def explain_fixed_batch(network: Network, parts: tuple[Tensor, ...]) -> str:
+    """One line for a model that works for one size of batch only: the operation that fixes it."""
+    step = _fixing_step(network, parts)
+    what = "an operation" if step is None else f"'{step.op}'"
+    line = "" if step is None else _own_line(step)
+    return (
+        f"the batch size is fixed at {parts[0].shape[0]} by {what}{f' at {line}' if line else ''}; "
+        f"a network must take batches of any size. Take the size from the input, e.g. "
+        f"`x.flatten(1)` or `x.view(x.shape[0], -1)`, and do not loop over the examples."
+    )
+
+
+def check_settled(program: Program) -> None:
+    """Raise for a model that draws random numbers in evaluation mode."""
+    for step in program.steps:
+        tags = getattr(step.target, "tags", ())
+        if torch.Tag.nondeterministic_seeded in tags and not _switched_off(step):
+            raise NotTraceable(
+                f"the model draws random numbers in evaluation mode ('{step.op}'{_at(step)}); its "
+                f"labels would not be its own. Switch them off there, e.g. "
+                f"`F.dropout(x, training=self.training)`."
+            )
+
+
+def check_examples_apart(program: Program) -> None:
+    """Raise where one example's output depends on the others in its batch."""
+    for step in program.steps:
+        if step.op not in {"_native_batch_norm_legit", "native_batch_norm", "batch_norm"}:
+            continue
+        source = step.needs[0]
+        flags = [arg for arg in step.args if isinstance(arg, bool)]
+        shape = program.shapes.get(source, (1,))
+        if any(flags[:1]) and not isinstance(shape[0], int):
+            raise NotTraceable(
+                f"batch normalisation of '{step.module}' uses the statistics of the batch in "
+                f"evaluation mode, so that one example changes the labels of others. Give it "
+                f"running statistics (`track_running_stats=True`)."
+            )
+
+
+def _switched_off(step: Step) -> bool:
+    schema = getattr(step.target, "_schema", None)
+    names = [argument.name for argument in schema.arguments] if schema else []
+    given = {**dict(zip(names, step.args, strict=False)), **step.kwargs}
+    if any(given.get(name) is False for name in ("train", "training")):
+        return True
+    return any(
+        given.get(name, 0.0 if name == "dropout_p" else None) == 0.0
+        for name in ("p", "dropout_p")
+        if name in names
+    )
+
+
+def _fixing_step(network: Network, parts: tuple[Tensor, ...]) -> Step | None:
+    """The first step whose value does not grow when the batch does."""
+    program, size = network.program, int(parts[0].shape[0])
+    values = {
+        index: torch.cat([part, part[:1]]).detach()
+        for index, part in zip(program.inputs, parts, strict=True)
+    }
+    fed = set(values)
+    values.update({index: network.state[name] for index, name in program.states.items()})
+    values.update(program.constants)
+    values.update(program.sizes_of(size + 1))
+    with torch.no_grad():
+        for step in program.steps:
+            plan = program.plan([step], [*values, step.index])
+            try:
+                value = execute(plan, values, {})[step.index]
+            except (RuntimeError, IndexError, TypeError):
+                return step
+            if fed.isdisjoint(step.needs):
+                continue
+            fed.add(step.index)
+            before = program.shapes.get(step.index)
+            if isinstance(value, list | tuple) and not before:
+                if len(value) == size + 1 and step.op in {"unbind", "split", "chunk"}:
+                    return step
+            elif before and before[0] * (size + 1) != int(value.shape[0]) * size:
+                return step
+    return None
+
+
+def _last_line(frames: traceback.StackSummary) -> str:
+    own = [frame for frame in frames if not _foreign(frame.filename)]
+    return _place(own[-1].filename, own[-1].lineno or 0, own[-1].line or "") if own else ""
+
+
+def _own_line(step: Step) -> str:
+    """The model's line in a step's recorded stack, which ends at the operation itself."""
+    frames = re.findall(r'File "([^"]+)", line (\d+)', step.line)
+    own = [(name, int(number)) for name, number in frames if not _foreign(name)]
+    if not own:
+        return ""
+    return _place(*own[-1], linecache.getline(*own[-1]).strip())
+
+
+def _at(step: Step) -> str:
+    line = _own_line(step)
+    return f" at {line}" if line else ""
+
+
+def _foreign(filename: str) -> bool:
+    return filename.startswith(("<", *_FOREIGN))
+
+
+def _place(filename: str, number: int, text: str) -> str:
+    return f"{Path(filename).name}:{number} (`{text.strip()}`)"

@@ -1,0 +1,258 @@
+"""An exported graph as a list of steps, and the loop that runs any part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind
+
+Values = dict[int, Any]
+Edit = Callable[[Tensor], Tensor]
+
+SIZES = (torch.SymInt, torch.SymFloat, torch.SymBool)
+
+
+@dataclass(frozen=True)
+class Ref:
+    """The value of another step, in a template of arguments."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation: ``index`` is its place in the graph, ``args`` a template with ``Ref`` in it.
+
+    ``op`` is the operation's name (``"conv2d"``), ``module`` the path of the module that called it,
+    ``line`` the model's line.
+    """
+
+    index: int
+    op: str
+    target: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    needs: tuple[int, ...]
+    module: str
+    line: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps to run in order, each with the values that nobody reads after it."""
+
+    steps: tuple[tuple[Step, tuple[int, ...]], ...]
+    alive: tuple[int, ...]  # what is left when the last step has run
+
+
+@dataclass(frozen=True)
+class Program:
+    """The whole computation: steps in order, and what the placeholders stand for.
+
+    ``shapes`` has, per value that is a tensor, its sizes: a number, or an expression in the size of
+    the batch. ``sizes`` has the values that are such expressions; they are worked out from the
+    batch, never carried along, so that a value of one batch can be continued with another.
+    """
+
+    steps: tuple[Step, ...]
+    states: Mapping[int, str]  # value -> name in the state
+    inputs: tuple[int, ...]
+    keywords: tuple[str, ...]  # of the inputs, or () where they are positional
+    constants: Mapping[int, Any]
+    sizes: Mapping[int, Any]
+    shapes: Mapping[int, tuple[Any, ...]]
+    dtypes: Mapping[int, torch.dtype]
+    output: int
+    _sizes_of: dict[int, Values] = field(default_factory=dict, repr=False, compare=False)
+
+    def sizes_of(self, batch: int) -> Values:
+        """Every size that depends on the batch, for a batch of this many examples."""
+        if batch not in self._sizes_of:
+            self._sizes_of[batch] = {
+                index: _number(expression, batch) for index, expression in self.sizes.items()
+            }
+        return self._sizes_of[batch]
+
+    def batch_axis(self, index: int) -> int | None:
+        """The axis of the examples; None for a value that is the same for every batch.
+
+        Raises ``LookupError`` for a value whose examples are not along one axis of their own.
+        """
+        sizes = self.shapes[index]
+        symbolic = [axis for axis, size in enumerate(sizes) if not isinstance(size, int)]
+        if not symbolic:
+            return None
+        if len(symbolic) == 1 and sizes[symbolic[0]].is_Symbol:
+            return symbolic[0]
+        raise LookupError(index)
+
+    def plan(self, steps: Iterable[Step], keep: Iterable[int]) -> Plan:
+        """The steps with each value's last reader, keeping what is named in ``keep``."""
+        steps, kept = tuple(steps), frozenset(keep)
+        fixed = self.states.keys() | self.constants.keys() | self.sizes.keys()
+        last: dict[int, int] = {}
+        for place, step in enumerate(steps):
+            for index in (*step.needs, step.index):
+                if index not in kept and index not in fixed:
+                    last[index] = place
+        dying: list[list[int]] = [[] for _ in steps]
+        for index, place in last.items():
+            dying[place].append(index)
+        pairs = tuple((step, tuple(ends)) for step, ends in zip(steps, dying, strict=True))
+        return Plan(pairs, tuple(sorted(kept)))
+
+    def on(self, device: torch.device) -> Program:
+        """The same program with every device written in it replaced."""
+        steps = tuple(
+            replace(
+                step,
+                args=_map(step.args, lambda leaf: _moved(leaf, device)),
+                kwargs=_map(step.kwargs, lambda leaf: _moved(leaf, device)),
+            )
+            for step in self.steps
+        )
+        constants = {
+            index: value.to(device) if isinstance(value, Tensor) else value
+            for index, value in self.constants.items()
+        }
+        return replace(self, steps=steps, constants=constants)
+
+
+def execute(plan: Plan, values: Values, edits: Mapping[int, Edit]) -> Values:
+    """Run a plan on ``values`` (changed in place) and return them; edits replace what they name."""
+    for step, dying in plan.steps:
+        args = _map(step.args, lambda leaf: values[leaf.index] if type(leaf) is Ref else leaf)
+        kwargs = _map(step.kwargs, lambda leaf: values[leaf.index] if type(leaf) is Ref else leaf)
+        value = step.target(*args, **kwargs)
+        if step.index in edits:
+            value = edits[step.index](value)
+        values[step.index] = value
+        for index in dying:
+            values.pop(index, None)
+    return values
+
+
+def read_program(exported: ExportedProgram) -> Program:
+    """The steps of an exported program that its output depends on."""
+    signature = exported.graph_signature
+    nodes = list(exported.graph.nodes)
+    number = {node: index for index, node in enumerate(nodes)}
+    named = {node.name: index for node, index in number.items()}
+    states, constants, inputs = {}, {}, []
+    for spec in signature.input_specs:
+        index = named[spec.arg.name]
+        if spec.kind == InputKind.USER_INPUT:
+            inputs.append(index)
+        elif spec.kind == InputKind.PARAMETER or (
+            spec.kind == InputKind.BUFFER and spec.persistent
+        ):
+            states[index] = str(spec.target)
+        else:
+            constants[index] = exported.constants[str(spec.target)]
+    for node in nodes:
+        if node.op == "get_attr":
+            constants[number[node]] = getattr(exported.graph_module, node.target)
+    output = next(
+        named[spec.arg.name]
+        for spec in signature.output_specs
+        if spec.kind == OutputKind.USER_OUTPUT
+    )
+    shapes, dtypes, sizes = {}, {}, {}
+    for node, index in number.items():
+        value = node.meta.get("val")
+        if isinstance(value, Tensor):
+            shapes[index] = tuple(_expression(size) for size in value.shape)
+            dtypes[index] = value.dtype
+        elif isinstance(value, SIZES):
+            sizes[index] = value.node.expr
+    called = [
+        _step(node, number)
+        for node in nodes
+        if node.op == "call_function" and number[node] not in sizes
+    ]
+    return Program(
+        _needed(called, output),
+        states,
+        tuple(inputs),
+        _keywords(exported),
+        constants,
+        sizes,
+        shapes,
+        dtypes,
+        output,
+    )
+
+
+def _keywords(exported: ExportedProgram) -> tuple[str, ...]:
+    """Names of the keyword inputs, in the order of their placeholders."""
+    spec: Any = exported.call_spec.in_spec
+    children = spec.children() if hasattr(spec, "children") else spec.children_specs
+    return tuple(children[1].context or ())
+
+
+def _needed(steps: list[Step], output: int) -> tuple[Step, ...]:
+    wanted, kept = {output}, []
+    for step in reversed(steps):
+        if step.index in wanted:
+            wanted.update(step.needs)
+            kept.append(step)
+    return tuple(reversed(kept))
+
+
+def _step(node: fx.Node, number: Mapping[fx.Node, int]) -> Step:
+    def refer(leaf: Any) -> Any:
+        return Ref(number[leaf]) if isinstance(leaf, fx.Node) else leaf
+
+    target: Any = node.target
+    packet = getattr(target, "_overloadpacket", None)
+    op = packet.__name__ if packet is not None else getattr(target, "__name__", str(target))
+    if op == "clone" and not node.kwargs:
+        target = _itself  # nothing in a functional graph writes to a value, so none needs a copy
+    stack = node.meta.get("nn_module_stack") or {}
+    path = str(next(reversed(stack.values()))[0]) if stack else ""
+    return Step(
+        index=number[node],
+        op=op,
+        target=target,
+        args=_map(tuple(node.args), refer),
+        kwargs=_map(dict(node.kwargs), refer),
+        needs=tuple(dict.fromkeys(number[other] for other in node.all_input_nodes)),
+        module=path.split("@")[0],
+        line=str(node.meta.get("stack_trace") or ""),
+    )
+
+
+def _itself(value: Tensor) -> Tensor:
+    return value
+
+
+def _map(template: Any, leaf: Callable[[Any], Any]) -> Any:
+    if isinstance(template, tuple):
+        return tuple([_map(item, leaf) for item in template])
+    if isinstance(template, list):
+        return [_map(item, leaf) for item in template]
+    if isinstance(template, dict):
+        return {key: _map(item, leaf) for key, item in template.items()}
+    return leaf(template)
+
+
+def _moved(leaf: Any, device: torch.device) -> Any:
+    return device if isinstance(leaf, torch.device) else leaf
+
+
+def _expression(size: Any) -> Any:
+    if isinstance(size, torch.SymInt) and not size.node.expr.is_number:
+        return size.node.expr
+    return int(size)
+
+
+def _number(expression: Any, batch: int) -> Any:
+    value = expression.subs(dict.fromkeys(expression.free_symbols, batch))
+    if value.is_Boolean:
+        return bool(value)
+    return int(value) if value.is_integer else float(value)

@@ -1,0 +1,247 @@
+"""A network as a computation that can be stopped at a site, changed there and finished."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from frivolous.errors import BadArgument, look_up
+from frivolous.network.inputs import Inputs, as_values
+from frivolous.network.program import Edit, Plan, Program, Step, Values, execute
+from frivolous.network.sites import Site
+from frivolous.network.state import checked
+
+NO_EDITS: Mapping[str, Edit] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Alive:
+    """Everything that the rest of a computation needs, at one site or at several.
+
+    ``values`` are the values alive there by their place in the program, ``heads`` the sites among
+    them, ``batch`` the number of examples.
+    """
+
+    program: Program = field(repr=False)
+    sites: tuple[str, ...]
+    heads: Mapping[str, int]
+    values: Mapping[int, Any] = field(repr=False)
+    batch: int
+
+    @property
+    def value(self) -> Tensor:
+        """The activity at the site; the first of them if the computation stopped at several."""
+        return self.values[self.heads[self.sites[0]]]
+
+    def at(self, site: str) -> Tensor:
+        """The activity at one of ``heads``."""
+        return self.values[look_up(self.heads, site, "site alive here")]
+
+    def replace(self, value: Tensor | Mapping[str, Tensor]) -> Alive:
+        """The same with another activity (or one for each site named), of the same shape."""
+        values = {self.sites[0]: value} if isinstance(value, Tensor) else value
+        for site, new in values.items():
+            old = self.at(site)
+            if new.shape != old.shape:
+                raise BadArgument(
+                    f"`value` for site '{site}' has shape {tuple(new.shape)}; the activity there "
+                    f"has {tuple(old.shape)}. Keep the shape; to silence units set them to zero."
+                )
+        changed = {self.heads[site]: new for site, new in values.items()}
+        return replace(self, values={**self.values, **changed})
+
+    @property
+    def stackable(self) -> bool:
+        """Whether copies can be put side by side in the batch: every value has a batch axis."""
+        try:
+            for index in self.values:
+                self.program.batch_axis(index)
+        except LookupError:
+            return False
+        return True
+
+    def stacked(self, copies: int, given: Mapping[str, Tensor] = MappingProxyType({})) -> Alive:
+        """Give this many copies in one batch, one after another.
+
+        ``given`` has the activity at some of ``heads``, stacked already.
+        """
+        heads = {self.heads[site]: value for site, value in given.items()}
+        values = {
+            index: heads[index] if index in heads else self._repeated(index, copies)
+            for index in self.values
+        }
+        return replace(self, values=values, batch=self.batch * copies)
+
+    def _repeated(self, index: int, copies: int) -> Any:
+        value, axis = self.values[index], self.program.batch_axis(index)
+        if axis is None or copies == 1:
+            return value
+        return value.repeat(*(copies if a == axis else 1 for a in range(value.dim())))
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model read into a graph: its sites, and its computation in whole or in parts.
+
+    Holds references to the model's own parameters and buffers (detached, sharing their storage): a
+    model trained further in place is seen as it then is. Computes as the model does in evaluation
+    mode, without gradients. ``skipped`` has (layer, reason) for what could not be given a site.
+    """
+
+    sites: tuple[Site, ...]
+    skipped: tuple[tuple[str, str], ...]
+    program: Program = field(repr=False)
+    places: Mapping[str, int] = field(repr=False)  # site -> value
+    state: Mapping[str, Tensor] = field(repr=False)
+    ties: tuple[tuple[str, ...], ...] = field(repr=False)  # names of one and the same tensor
+    device: torch.device
+    _plans: dict[Any, tuple[Plan, Plan]] = field(default_factory=dict, repr=False, compare=False)
+
+    def site(self, name: str) -> Site:
+        """The site of that name; an unknown one is answered with the nearest."""
+        return look_up({site.name: site for site in self.sites}, name, "site")
+
+    def __call__(self, inputs: Inputs) -> Tensor:
+        """The model's output for a batch: a tensor, a tuple of them, or keyword tensors."""
+        return self.run(inputs, NO_EDITS)
+
+    @torch.no_grad()
+    def run(self, inputs: Inputs, edits: Mapping[str, Edit]) -> Tensor:
+        """The whole computation, with the activity at each named site replaced by its edit.
+
+        An edit gets the activity (already touched by the edits before it) and returns a new tensor
+        of the same shape; it must not change what it gets.
+        """
+        program = self.program
+        values, batch = as_values(inputs, program, self.device)
+        self._fill(values, batch)
+        whole = self._parts(())[1]
+        return execute(whole, values, self._edits(edits))[program.output]
+
+    @torch.no_grad()
+    def until(self, site: str | Sequence[str], inputs: Inputs) -> Alive:
+        """Run everything that does not depend on the site, and stop there.
+
+        With several sites: everything that depends on none of them. Those that depend on another
+        are then not among ``Alive.heads``; they are reached by edits in ``onward``.
+        """
+        names = self._names(site)
+        before, after = self._parts(names)
+        values, batch = as_values(inputs, self.program, self.device)
+        self._fill(values, batch)
+        execute(before, values, {})
+        reached = {step.index for step, _ in after.steps}
+        heads = {name: self.places[name] for name in names if self.places[name] not in reached}
+        kept = {index: values[index] for index in before.alive}
+        return Alive(self.program, names, heads, kept, batch)
+
+    @torch.no_grad()
+    def onward(
+        self, site: str | Sequence[str], alive: Alive, edits: Mapping[str, Edit] = NO_EDITS
+    ) -> Tensor:
+        """Finish a computation that ``until`` stopped at the same site, with edits on the way."""
+        names = self._names(site)
+        if names != alive.sites:
+            raise BadArgument(
+                f"`alive` was stopped at {', '.join(alive.sites)}, not at {', '.join(names)}. "
+                f"Pass the site that `until` was given."
+            )
+        after = self._parts(names)[1]
+        values = dict(alive.values)
+        self._fill(values, alive.batch)
+        return execute(after, values, self._edits(edits))[self.program.output]
+
+    def activities(
+        self, inputs: Inputs, sites: Sequence[str] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Output and the activity at every site (or those named), in one pass."""
+        names = [site.name for site in self.sites] if sites is None else list(sites)
+        seen: dict[str, Tensor] = {}
+
+        def watch(name: str) -> Edit:
+            def note(value: Tensor) -> Tensor:
+                seen[name] = value
+                return value
+
+            return note
+
+        output = self.run(inputs, {name: watch(name) for name in names})
+        return output, {name: seen[name] for name in names}
+
+    def with_weights(self, state: Mapping[str, Tensor]) -> Network:
+        """The same graph with other parameters and buffers, named as in ``state_dict()``.
+
+        Raises ``BadArgument`` for the first name that is missing, unknown or of another shape or
+        type, with the number of others.
+        """
+        values = {
+            name: tensor.detach().to(self.device)
+            for name, tensor in checked(state, self.state, self.ties).items()
+        }
+        return replace(self, state=values)
+
+    def to(self, device: torch.device | str) -> Network:
+        """The same network on another device; batches are brought to it when they are passed."""
+        device = torch.device(device)
+        if device == self.device:
+            return self
+        state = {name: tensor.to(device) for name, tensor in self.state.items()}
+        return replace(self, program=self.program.on(device), state=state, device=device, _plans={})
+
+    def largest_value(self, site: str | Sequence[str]) -> int:
+        """Numbers per example in the largest value computed after a site."""
+        after, most = self._parts(self._names(site))[1], 0
+        for step, _ in after.steps:
+            size = 1
+            for axis in self.program.shapes.get(step.index, ()):
+                size *= axis if isinstance(axis, int) else int(axis.subs(_ones(axis)))
+            most = max(most, size)
+        return most
+
+    def _names(self, site: str | Sequence[str]) -> tuple[str, ...]:
+        names = (site,) if isinstance(site, str) else tuple(site)
+        if not names:
+            raise BadArgument("`site` names no site; pass one name or several.")
+        return tuple(self.site(name).name for name in names)
+
+    def _edits(self, edits: Mapping[str, Edit]) -> dict[int, Edit]:
+        return {self.places[self.site(name).name]: edit for name, edit in edits.items()}
+
+    def _fill(self, values: Values, batch: int) -> None:
+        values.update({index: self.state[name] for index, name in self.program.states.items()})
+        values.update(self.program.constants)
+        values.update(self.program.sizes_of(batch))
+
+    def _parts(self, names: tuple[str, ...]) -> tuple[Plan, Plan]:
+        """What depends on none of the sites, and what is left; with no sites nothing and all."""
+        if names in self._plans:
+            return self._plans[names]
+        program = self.program
+        reached = {self.places[name] for name in names}
+        before: list[Step] = []
+        after: list[Step] = []
+        downstream: set[int] = set()
+        for step in program.steps:
+            if not names or not (reached | downstream).isdisjoint(step.needs):
+                downstream.add(step.index)
+                after.append(step)
+            else:
+                before.append(step)
+        made = {step.index for step in before} | set(program.inputs)
+        used = {need for step in after for need in step.needs} | {program.output}
+        heads = {place for place in reached if place not in downstream}
+        parts = (
+            program.plan(before, (made & used) | heads),
+            program.plan(after, {program.output}),
+        )
+        self._plans[names] = parts
+        return parts
+
+
+def _ones(expression: Any) -> dict[Any, int]:
+    return dict.fromkeys(expression.free_symbols, 1)

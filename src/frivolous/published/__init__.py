@@ -1,0 +1,37 @@
+"""The papers' own numbers, with their source, and the comparison of a study with them."""
+
+from frivolous.published.compare import (
+    COMPARISON_COLUMNS,
+    REPLICATE_NOISE,
+    compare,
+    compare_gains,
+    compare_points,
+    replicate_means,
+)
+from frivolous.published.tables import (
+    FIGURES,
+    SOURCE,
+    PublishedFigure,
+    contents,
+    curve_gains,
+    gains,
+    read,
+    values,
+)
+
+__all__ = [
+    "COMPARISON_COLUMNS",
+    "FIGURES",
+    "REPLICATE_NOISE",
+    "SOURCE",
+    "PublishedFigure",
+    "compare",
+    "compare_gains",
+    "compare_points",
+    "contents",
+    "curve_gains",
+    "gains",
+    "read",
+    "replicate_means",
+    "values",
+]

@@ -1,0 +1,30 @@
+"""Reports as one self-contained HTML page: of a study, or of any sections."""
+
+from frivolous.report.blocks import (
+    Block,
+    Code,
+    Details,
+    Facts,
+    Paragraph,
+    Picture,
+    Section,
+    Table,
+)
+from frivolous.report.page import render_page, write_report
+from frivolous.report.study import StudyReport, study_sections, write_study_report
+
+__all__ = [
+    "Block",
+    "Code",
+    "Details",
+    "Facts",
+    "Paragraph",
+    "Picture",
+    "Section",
+    "StudyReport",
+    "Table",
+    "render_page",
+    "study_sections",
+    "write_report",
+    "write_study_report",
+]

@@ -1,0 +1,107 @@
+"""The engine that works in this process. It is handed cells of runs and knows no science.
+
+Several processes may work on one store: each claims the runs it makes, leaves to the others what
+they claimed, and at the end waits for them. What is finished is never made again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import pandas as pd
+
+from frivolous.store import Store
+
+PAUSE = 0.5  # seconds between looks at runs that are under way elsewhere
+
+
+class Made(Protocol):
+    """A finished run."""
+
+    @property
+    def measures(self) -> pd.DataFrame:
+        """The frame of its measures."""
+
+    @property
+    def curves(self) -> pd.DataFrame:
+        """The frame of its ablation curves."""
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What else is known of it."""
+
+    @property
+    def weights(self) -> Mapping[str, Any]:
+        """Its trained weights."""
+
+
+class Work(Protocol):
+    """A group of runs that are made together, and what is still to be made of them."""
+
+    @property
+    def label(self) -> str:
+        """What to call it while it is under way."""
+
+    def missing(self, store: Store) -> Sequence[str]:
+        """Return the ids to make next; none when all is done."""
+
+    def spec(self, id: str) -> Mapping[str, Any]:
+        """Return a run's resolved spec."""
+
+    def make(
+        self, ids: Sequence[str], store: Store, progress: Callable[[float], None]
+    ) -> Iterator[tuple[str, Made, bool]]:
+        """Make runs; give each one's id, the run, and whether its weights are worth keeping."""
+
+
+class Listener(Protocol):
+    """Somebody who watches the work."""
+
+    def under_way(self, label: str) -> None:
+        """A group has begun."""
+
+    def advance(self, runs: float) -> None:
+        """So many runs' worth of work is done."""
+
+    def waiting(self, runs: int) -> None:
+        """So many runs are being made by another process."""
+
+
+def work(groups: Sequence[Work], store: Store, listener: Listener) -> None:
+    """Make every run of ``groups`` that the store does not hold, group by group.
+
+    Returns when the store holds them all, also those that another process was making. A process
+    that dies gives back its claims, and this one takes them over.
+    """
+    open_groups = list(groups)
+    while open_groups:
+        left = [group for group in open_groups if not _finish(group, store, listener)]
+        if len(left) == len(open_groups):
+            listener.waiting(sum(len(group.missing(store)) for group in left))
+            time.sleep(PAUSE)
+        open_groups = left
+
+
+def _finish(group: Work, store: Store, listener: Listener) -> bool:
+    """Make what is free of a group; False where some of it is under way elsewhere."""
+    while missing := group.missing(store):
+        with store.claim(missing) as claim:
+            if not claim.ids:
+                if claim.elsewhere:
+                    return False
+                continue
+            listener.under_way(group.label)
+            # Written together at the end: only then is it known whose weights are kept.
+            for id, run, keep in list(group.make(claim.ids, store, listener.advance)):
+                store.put(
+                    group.spec(id),
+                    run.measures,
+                    run.facts,
+                    {"curves": run.curves},
+                    run.weights if keep else None,
+                )
+            if claim.elsewhere:
+                return False
+    return True

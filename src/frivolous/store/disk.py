@@ -1,0 +1,123 @@
+"""Writing that survives a kill: beside first, to the platter, then one rename."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import shutil
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from frivolous.errors import StoreError
+from frivolous.store import locks
+
+_SPACE = "Free some space there and run again; what is finished is kept."
+_RIGHTS = "Choose a store that you can write to, or mend the rights."
+_FOLDER = "A store is a folder: name another path, or move that file away."
+_DESCRIPTORS = "Raise the limit of open files (ulimit -n) and run again."
+_REMEDIES = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: _SPACE,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: _RIGHTS,
+    errno.ENOTDIR: _FOLDER,
+    errno.EEXIST: _FOLDER,
+    errno.EMFILE: _DESCRIPTORS,
+    errno.ENFILE: _DESCRIPTORS,
+}
+
+
+@contextmanager
+def reported(deed: str, path: Path) -> Iterator[None]:
+    """Turn an :class:`OSError` into a :class:`~frivolous.errors.StoreError` of one line."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        remedy = _REMEDIES.get(
+            error.errno or 0, "Mend that and run again; what is finished is kept."
+        )
+        raise StoreError(f"cannot {deed} {path}: {reason}. {remedy}") from error
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a new file and wait until the disk has it."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync(folder: Path) -> None:
+    """Wait until the disk has the names in ``folder``."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some network file systems order names themselves and refuse to be asked.
+        if error.errno != errno.EINVAL:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def staged(incoming: Path, label: str) -> Iterator[Path]:
+    """A folder of one's own in ``incoming``; what is not moved out of it by the end is removed.
+
+    A lock beside it, taken before the folder is made, tells :func:`sweep` that its writer lives.
+    """
+    folder, lock = _locked_place(incoming, label)
+    try:
+        folder.mkdir()
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            _lock_of(folder).unlink()
+        lock.release()
+
+
+def _locked_place(incoming: Path, label: str) -> tuple[Path, locks.Lock]:
+    while True:
+        folder = incoming / f"{label}.{os.getpid()}.{secrets.token_hex(4)}"
+        lock = locks.take(_lock_of(folder), create=True, wait=True)
+        assert lock is not None
+        # A sweeper may have removed the file between its making and its locking.
+        if _lock_of(folder).exists():
+            return folder, lock
+        lock.release()
+
+
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".lock")
+
+
+def sweep(incoming: Path, spared: Collection[str]) -> None:
+    """Remove what dead writers left in ``incoming``, save under the labels ``spared``."""
+    names = {entry.name.removesuffix(".lock") for entry in incoming.iterdir()}
+    for folder in (incoming / name for name in names if name.split(".")[0] not in spared):
+        try:
+            lock = locks.take(_lock_of(folder), create=False, wait=False)
+            if lock is None:
+                continue
+        except FileNotFoundError:
+            # It is made before the folder and removed after it: without one there is no writer.
+            lock = None
+        except OSError:
+            continue  # another person's, and theirs to remove
+        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            _lock_of(folder).unlink()
+        if lock:
+            lock.release()

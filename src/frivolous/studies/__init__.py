@@ -1,0 +1,37 @@
+"""The papers' experiments as named grids of runs; ``STUDIES`` is the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from frivolous.errors import look_up
+from frivolous.studies.spec import SCALES, Study
+from frivolous.studies.synthetic import FIG4D, FIG_E7, FIG_E8, FIG_E9
+
+
+class _Studies(Mapping[str, Study]):
+    """A dictionary that answers a wrong name with the nearest right one."""
+
+    def __init__(self, studies: dict[str, Study]) -> None:
+        self._studies = studies
+
+    def __getitem__(self, name: str) -> Study:
+        return look_up(self._studies, name, "study")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._studies)
+
+    def __len__(self) -> int:
+        return len(self._studies)
+
+
+STUDIES: Mapping[str, Study] = _Studies(
+    {
+        "fig4d": FIG4D,
+        "figE7": FIG_E7,
+        "figE8": FIG_E8,
+        "figE9": FIG_E9,
+    }
+)
+
+__all__ = ["SCALES", "STUDIES", "Study"]

@@ -1,0 +1,121 @@
+"""A study's cells as work for an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from frivolous.running import here
+from frivolous.store import Store
+from frivolous.studies.result import StudyResult, accuracy_of, choose, read_result, runs_of
+from frivolous.studies.spec import Cell, Study
+
+if TYPE_CHECKING:
+    from frivolous.studies.making import Finished
+
+
+class Silent:
+    """A listener that says nothing."""
+
+    def under_way(self, label: str) -> None:
+        """Say nothing."""
+
+    def advance(self, runs: float) -> None:
+        """Say nothing."""
+
+    def waiting(self, runs: int) -> None:
+        """Say nothing."""
+
+
+@dataclass(frozen=True)
+class CellWork:
+    """One cell: first its candidates, then the replicates of the one chosen."""
+
+    cell: Cell
+    device: str
+    weights: str
+
+    @property
+    def label(self) -> str:
+        """The curve and the width, for a progress bar."""
+        return self.cell.label
+
+    def missing(self, store: Store) -> list[str]:
+        """Return candidates not tried yet; when all are, replicates not trained yet."""
+        tried = self.cell.search_ids
+        left = set(tried) - store.complete(tried)
+        if left:
+            return [id for id in tried if id in left]
+        chosen = choose(self.cell, store)
+        if chosen is None:
+            return self.missing(store)
+        wanted = self.cell.chosen_ids(chosen)
+        left = set(wanted) - store.complete(wanted)
+        return [id for id in wanted if id in left]
+
+    def spec(self, id: str) -> Mapping[str, Any]:
+        """Return a run's resolved spec."""
+        return self._specs()[id].resolved()
+
+    def _specs(self) -> dict[str, Any]:
+        every = {
+            **self.cell.search_ids,
+        }
+        for candidate in self.cell.candidates:
+            every.update(self.cell.chosen_ids(candidate))
+        return every
+
+    def make(
+        self, ids: Sequence[str], store: Store, progress: Callable[[float], None]
+    ) -> Iterator[tuple[str, Finished, bool]]:
+        """Train and measure the runs; weights are kept of the chosen ones (or all, or none)."""
+        from frivolous.studies.making import make
+
+        every = self._specs()
+        finished = dict(
+            zip(
+                ids,
+                make([every[id] for id in ids], device=self.device, progress=progress),
+                strict=True,
+            )
+        )
+        kept = self._worth_keeping(finished, store)
+        for id, run in finished.items():
+            yield id, run, id in kept
+
+    def _worth_keeping(self, finished: Mapping[str, Finished], store: Store) -> set[str]:
+        if self.weights != "chosen":
+            return set(finished) if self.weights == "all" else set()
+        tried = self.cell.search_ids
+        known = {id: accuracy_of(run.facts) for id, run in finished.items()}
+        known |= {
+            id: accuracy_of(store.record(id).facts)
+            for id in store.complete(set(tried) - set(known))
+        }
+        if set(tried) - set(known):
+            # Others are still trying candidates of this cell: any of these may be chosen.
+            return set(finished)
+        return set(self.cell.chosen_ids(self.cell.choose(known)))
+
+
+def run_study(
+    study: Study,
+    store: str | Path | Store = "runs",
+    *,
+    scale: str = "paper",
+    replicates: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    weights: str = "chosen",
+    listener: here.Listener | None = None,
+) -> StudyResult:
+    """Make every run of a study that the store lacks, and return the result."""
+    store = store if isinstance(store, Store) else Store(store)
+    cells = study.cells(scale, replicates, seed)
+    # Read once with checksums: a run that went bad is set aside now and made again below.
+    store.complete(runs_of(cells, store), checksums=True)
+    groups = [CellWork(cell, device, weights) for cell in cells]
+    here.work(groups, store, listener or Silent())
+    return read_result(study, store, scale, replicates, seed)

@@ -1,0 +1,118 @@
+"""The dense networks on synthetic data: Fig. 4d, E7, E8 and E9 of Casper et al. 2021 (AAAI).
+
+One hidden layer of 32 to 512 ReLU units learns what a random teacher of 32 units says of Gaussian
+inputs. Text and original code differ in places; followed here, as the published numbers come from
+the code:
+
+- initial weights: normals truncated at two standard deviations and not rescaled, sigma 0.001 f in
+  the first layer and 0.01 f in the output layer (text: Gaussian, 0.01); biases 0;
+- 6 updates of 128 examples per epoch, in fixed order (300 updates in all), learning rate times 0.95
+  per epoch; the state with the best validation accuracy is measured;
+- learning rate: the best of {1, 0.1, 0.01, 0.001, 0.0001} for each width. Which was chosen for the
+  published figures is not recorded and the surviving code looks at test accuracy; here the choice
+  is by mean validation accuracy over the replicates, never by test accuracy;
+- one teacher and one data set for all replicates; measured on 768 of 1,000 test examples.
+
+In Fig. 4d the legend's "1e-2" and "1" are f; in E7 and E8 it is the output layer's sigma, 0.01 f,
+so that 4d's "1e-2" is E7's "1e-4" and 4d's "1" is E7's "1e-2". Those networks are trained once.
+"""
+
+from __future__ import annotations
+
+from frivolous.studies.spec import Curve, Panel, Study
+
+FACTORS = {"1e-4": 1e-2, "1e-2": 1.0, "1": 1e2, "1e2": 1e4, "1e4": 1e6}
+"""Output layer's sigma, as the legends of E7 and E8 name it, and the factor f behind it."""
+
+NOTES = (
+    ("initial weights", "truncated normal, not rescaled: 0.001 f first layer, 0.01 f output layer"),
+    ("biases", "start at 0"),
+    ("data", "1,000 training, validation and test examples each; one teacher for all replicates"),
+    (
+        "teacher",
+        "32 hidden units; each label for 40 to 60% of inputs; number of tries in the facts",
+    ),
+    ("training", "300 updates of 128 examples in fixed order; rate times 0.95 every 6 updates"),
+    ("checkpoint", "best validation accuracy, looked at before each epoch and after the last"),
+    ("learning rate", "best mean validation accuracy over replicates, for each curve and width"),
+)
+
+
+def _panels(first: str, second: str) -> tuple[Panel, ...]:
+    """Return the panels of an appendix figure and of its ancestors in papers 000 and 002."""
+    return (
+        Panel("a", "accuracy"),
+        Panel("b", "prunable"),
+        Panel("c", "redundant"),
+        Panel(f"{first}b", "area", "2019 preprint, and ICLR submission"),
+        Panel(f"{second}c", "compressibility", "ICLR submission"),
+        Panel(f"{first}c", "similarity", "2019 preprint, and ICLR submission"),
+    )
+
+
+FIG4D = Study(
+    name="fig4d",
+    title="Dense networks on synthetic data: input dimension and initialisation",
+    claim="Prunable and redundant units more than double when the network's width doubles.",
+    curves=(
+        Curve("10dim - 1e-2", 10, (1e-2,)),
+        Curve("10dim - 1", 10, (1.0,)),
+        Curve("10Kdim - 1e-2", 10_000, (1e-2,)),
+        Curve("10Kdim - 1", 10_000, (1.0,)),
+    ),
+    panels=(Panel("accuracy", "accuracy"), Panel("d", "prunable"), Panel("d", "redundant")),
+    cost={
+        "paper": "300 networks, about 1 minute on two cores",
+        "cpu": "120 small networks, seconds",
+    },
+    notes=NOTES,
+)
+
+FIG_E7 = Study(
+    name="figE7",
+    title="Initialisation variance, 10 input dimensions",
+    claim="With 10 inputs, frivolous units do not depend on the variance of initialisation.",
+    curves=tuple(Curve(name, 10, (factor,)) for name, factor in FACTORS.items()),
+    panels=_panels("B5", "C6"),
+    cost={"paper": "375 networks, about half a minute on two cores", "cpu": "150 small networks"},
+    notes=NOTES,
+)
+
+FIG_E8 = Study(
+    name="figE8",
+    title="Initialisation variance, 10,000 input dimensions",
+    claim="With 10,000 inputs, a small initialisation makes the most redundant units.",
+    curves=tuple(Curve(name, 10_000, (factor,)) for name, factor in FACTORS.items()),
+    panels=_panels("B4", "C5"),
+    cost={"paper": "375 networks, about 2 minutes on two cores", "cpu": "150 small networks"},
+    notes=NOTES,
+)
+
+FIG_E9 = Study(
+    name="figE9",
+    title="Optimisers, 10,000 input dimensions",
+    claim="Prunable units hardly depend on the optimiser; redundant units do.",
+    curves=(
+        Curve("Momentum", 10_000, tuple(FACTORS.values())),
+        Curve("SGD", 10_000, tuple(FACTORS.values()), "sgd"),
+        Curve("Adam", 10_000, tuple(FACTORS.values()), "adam", (1e-3,), decay=1.0),
+        Curve("RMSprop", 10_000, tuple(FACTORS.values()), "rmsprop", (0.1, 0.01, 1e-3, 1e-4, 1e-5)),
+    ),
+    panels=_panels("B11", "C12"),
+    cost={
+        "paper": "440 networks, about a quarter of an hour on two cores",
+        "cpu": "150 small networks",
+    },
+    notes=(
+        *NOTES[:-1],
+        (
+            "learning rate and initialisation",
+            (
+                "chosen together, for each curve and width, by the validation accuracy of the first "
+                "replicate; Adam has its default rate of 0.001, RMSprop a tenth of the others' rates"
+            ),
+        ),
+        ("RMSprop", "decay 0.9, mean square starts at 1 (TensorFlow 1.14)"),
+    ),
+    searched=1,
+)

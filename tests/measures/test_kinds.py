@@ -1,0 +1,96 @@
+"""Silent and constant units, by construction and by what scale may not change."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from frivolous.errors import BadArgument
+from frivolous.measures import kinds
+
+units = st.lists(
+    st.tuples(st.floats(-100, 100), st.floats(0, 100), st.floats(0, 1)), min_size=1, max_size=9
+).map(lambda rows: np.array(rows).T)
+
+
+def test_silent_at_most_the_rate():
+    assert kinds.silent_units([0, 0.01, 0.0101, 1]).tolist() == [True, True, False, False]
+    assert kinds.silent_units([0, 0.01, 0.5], rate=0).tolist() == [True, False, False]
+
+
+def test_constant_is_active_and_steady():
+    mean, variance, rate = [3.0, 3.0, -3.0, 0.0, 0.0], [0, 9e-4, 9.1e-4, 0, 1], [1, 1, 1, 0, 1]
+    # 9e-4 is at most 1e-4 of 9 + 9e-4; 9.1e-4 is more.
+    wanted = [True, True, False, False, False]
+    assert kinds.constant_units(mean, variance, rate).tolist() == wanted
+
+
+def test_a_bias_alone_is_constant_until_it_is_rarely_on():
+    assert kinds.constant_units([1.0], [0.0], [1.0]).tolist() == [True]
+    assert kinds.constant_units([1.0], [0.0], [0.01]).tolist() == [False]
+
+
+@given(units, st.floats(0, 0.99), st.floats(0, 0.99))
+def test_never_both(rows, share, rate):
+    mean, variance, active = rows
+    constant = kinds.constant_units(mean, variance, active, share, rate)
+    assert not (constant & kinds.silent_units(active, rate)).any()
+
+
+@given(units, st.integers(-20, 20))
+def test_scale_changes_nothing(rows, power):
+    mean, variance, active = rows
+    np.testing.assert_array_equal(
+        kinds.constant_units(mean * 2.0**power, variance * 4.0**power, active),
+        kinds.constant_units(mean, variance, active),
+    )
+
+
+@given(units, st.randoms())
+def test_permuting_units_permutes_masks(rows, random):
+    order = random.sample(range(rows.shape[1]), rows.shape[1])
+    np.testing.assert_array_equal(
+        kinds.constant_units(*rows[:, order]), kinds.constant_units(*rows)[order]
+    )
+    np.testing.assert_array_equal(
+        kinds.silent_units(rows[2, order]), kinds.silent_units(rows[2])[order]
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (
+            lambda: kinds.silent_units([12.0, 50.0]),
+            (
+                "`active_rate` holds shares of samples in [0, 1]; got 12 to 50. "
+                "Divide counts by the number of samples."
+            ),
+        ),
+        (
+            lambda: kinds.silent_units([0.5], rate=1),
+            "`rate` is a share in [0, 1); got 1. For 1 percent pass 0.01.",
+        ),
+        (
+            lambda: kinds.constant_units([1.0], [0.0, 0.0], [1.0]),
+            (
+                "`variance` holds one number per unit; got 2 for 1 units. "
+                "Pass the numbers of one site."
+            ),
+        ),
+        (
+            lambda: kinds.constant_units([1.0], [-1.0], [1.0]),
+            "`variance` is 0 or above; got -1.",
+        ),
+        (
+            lambda: kinds.silent_units([[0.5]]),
+            "`active_rate` holds one number per unit, shape (U,); got (1, 1).",
+        ),
+    ],
+)
+def test_messages(call, text):
+    with pytest.raises(BadArgument) as caught:
+        call()
+    assert str(caught.value) == text

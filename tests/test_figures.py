@@ -1,0 +1,428 @@
+"""Figures: what stands where is read back from the drawn artists, against the frames drawn."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.offsetbox import AnchoredOffsetbox
+from matplotlib.text import Text
+
+from frivolous import figures, published
+from frivolous.errors import BadArgument, UnknownName
+from frivolous.figures.style import COLUMN, PAGE, curve_style
+
+ROOMS = ("figures", "report", "published")
+
+
+def cap(row: Any) -> float:
+    return 1.0 if row.measure == "accuracy" else row.size_factor / 4
+
+
+def study(name: str = "fig4d", replicates: int = 3, seed: int = 0) -> pd.DataFrame:
+    draw = np.random.default_rng(seed)
+    points = published.values(name)
+    points = points[points["split"].isin(["", "test"])]
+    rows = [
+        (
+            *(name, row.panel, row.curve, row.size_factor, replicate, f"run{replicate}", "all"),
+            *(row.measure, min(row.value * np.exp(0.03 * draw.normal()), cap(row))),
+        )
+        for row in points.itertuples()
+        for replicate in range(replicates)
+    ]
+    names = "study panel curve size_factor replicate run site measure value"
+    return pd.DataFrame(rows, columns=names.split())
+
+
+def gains_of(name: str = "fig4d") -> pd.DataFrame:
+    found = published.curve_gains(name).merge(
+        published.gains(name).drop(columns="source_image"), on=["figure", "panel", "measure"]
+    )
+    found = found.rename(
+        columns={
+            "gain_as_published": "gain",
+            "gain_min": "published_min",
+            "gain_max": "published_max",
+        }
+    )
+    return found.assign(low=found["gain"] - 0.05, high=found["gain"] + 0.05)
+
+
+def network() -> tuple[pd.DataFrame, pd.DataFrame]:
+    sites = [("conv1", 0, 96), ("fc", 1, 384), ("all", -1, 480)]
+    table = pd.DataFrame(
+        [
+            (site, depth, "channel", width, measure, share * width, 0.2 * width, 0.6 * width, 500)
+            for site, depth, width in sites
+            for measure, share in (("prunable", 0.25), ("redundant", 0.5))
+        ],
+        columns=["site", "depth", "grain", "width", "measure", "value", "low", "high", "examples"],
+    )
+    curves = pd.DataFrame(
+        [
+            (site, "channel", draw, f, int(f * width), 1 - f**2, 1 - f**2 - 0.02, 1 - f**2 / 2, 500)
+            for site, _, width in sites
+            for draw in range(2)
+            for f in (0.0, 0.5, 1.0)
+        ],
+        columns=[
+            "site",
+            "grain",
+            "draw",
+            "fraction",
+            "ablated",
+            "unchanged",
+            "low",
+            "high",
+            "examples",
+        ],
+    )
+    return table, curves
+
+
+def words(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(Text) if text.get_text().strip()]
+
+
+def line_of(figure: Figure, panel: int, rank: int) -> tuple[np.ndarray, np.ndarray]:
+    colour = curve_style(rank)["color"]
+    lines = [
+        line
+        for line in figure.axes[panel].lines
+        if line.get_color() == colour and line.get_linestyle() != "None" and len(line.get_xdata())
+    ]
+    assert len(lines) == 1
+    return np.asarray(lines[0].get_xdata()), np.asarray(lines[0].get_ydata())
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_import_neither_torch_nor_pyplot(room: str) -> None:
+    folder = Path(figures.__file__).parent.parent / room
+    allowed = ("frivolous.errors", *(f"frivolous.{name}" for name in ROOMS))
+    if room == "published":
+        allowed = ("frivolous.errors", "frivolous.published")
+    sources = list(folder.glob("*.py"))
+    assert sources
+    for source in sources:
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            names = []
+            if isinstance(node, ast.ImportFrom):
+                names = [node.module or ""]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            for name in names:
+                assert not name.startswith(("torch", "matplotlib.pyplot")), source
+                assert not name.startswith("frivolous") or name.startswith(allowed), source
+
+
+def test_lines_pass_through_the_means_side_by_side() -> None:
+    table = study()
+    figure = figures.study_figure(table, gains_of(), published.values("fig4d"))
+    assert len(figure.axes) == 2
+    means = published.replicate_means(table)
+    for panel, measure in enumerate(["prunable", "redundant"]):
+        for rank, curve in enumerate(table["curve"].unique()):
+            x, y = line_of(figure, panel, rank)
+            here = means[means["measure"].eq(measure) & means["curve"].eq(curve)]
+            assert np.allclose(y, here["mean"])
+            shift = np.log2(x / here["size_factor"].to_numpy())
+            assert np.allclose(shift, shift[0])  # one shift per curve keeps its slope
+            assert abs(shift[0]) < 0.25
+
+
+def test_bars_are_one_sd_each_way() -> None:
+    table = study().query("curve == '10dim - 1'")
+    figure = figures.study_figure(table, panels=[("d", "prunable")])
+    (bars,) = [c for c in figure.axes[0].collections if isinstance(c, LineCollection)]
+    ends = np.array([segment[:, 1] for segment in bars.get_segments()])
+    runs = table.query("measure == 'prunable'").groupby("size_factor")["value"]
+    assert np.allclose(ends.mean(axis=1), runs.mean())
+    assert np.allclose((ends[:, 1] - ends[:, 0]) / 2, runs.std(ddof=1))
+
+
+def test_gains_are_printed_with_intervals_and_the_published_beneath() -> None:
+    figure = figures.study_figure(study(), gains_of(), published.values("fig4d"))
+    text = words(figure)
+    assert r"$g_\mathrm{min}$ = 2.03 [1.98, 2.08]" in text
+    assert r"$g_\mathrm{max}$ = 2.45 [2.40, 2.50]" in text
+    assert "published 2.03, 2.14" in text
+    assert "published 2.08, 2.45" in text
+    assert any("95% bootstrap interval" in line for line in text)
+
+
+@pytest.mark.parametrize("name", ["fig4d", "fig4a", "figE7", "figE8", "figE9", "fig4b"])
+def test_no_note_covers_a_point(name: str) -> None:
+    table = study(name)
+    figure = figures.study_figure(table, gains_of(name), published.values(name))
+    renderer = figure.canvas.get_renderer()
+    noted = 0
+    for axes in figure.axes:
+        for box in (child for child in axes.get_children() if isinstance(child, AnchoredOffsetbox)):
+            extent = box.get_window_extent(renderer)
+            noted += 1
+            for line in axes.lines:
+                path = line.get_transform().transform(np.column_stack(line.get_data()))
+                path = path[np.isfinite(path).all(axis=1)]
+                assert not any(extent.contains(*point) for point in path)
+            frame = axes.get_window_extent(renderer)
+            assert frame.x0 <= extent.x0
+            assert extent.x1 <= frame.x1 + 1
+    assert noted == len(published.gains(name))
+
+
+@pytest.mark.parametrize("width", [COLUMN, PAGE])
+def test_no_text_leaves_the_page_or_is_too_small(width: float) -> None:
+    title, claim = "A long title " * 6, "A claim that has to be broken into lines. " * 5
+    figure = figures.study_figure(
+        study("figE7"),
+        gains_of("figE7"),
+        published.values("figE7"),
+        [("b", "prunable")] if width < 4 else None,
+        title=title,
+        claim=claim,
+        width=width,
+    )
+    figure.canvas.draw()
+    renderer, page = figure.canvas.get_renderer(), figure.bbox
+    for text in figure.findobj(Text):
+        if not text.get_text().strip() or not text.get_visible():
+            continue
+        extent = text.get_window_extent(renderer)
+        assert text.get_fontsize() >= 7
+        assert -1 <= extent.x0 <= extent.x1 <= page.x1 + 1, text.get_text()
+        assert -1 <= extent.y0 <= extent.y1 <= page.y1 + 1, text.get_text()
+
+
+def test_size_factors_are_the_ticks() -> None:
+    figure = figures.study_figure(study())
+    figure.canvas.draw()
+    labels = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert labels == ["1/4", "1/2", "1", "2", "4"]
+    assert figure.axes[0].get_yscale() == "log"
+
+
+def test_the_dashed_line_doubles_with_width() -> None:
+    figure = figures.study_figure(study())
+    dashed = [line for line in figure.axes[0].lines if line.get_color() == "#8a8a8a"]
+    (x, y) = dashed[0].get_data()
+    assert np.log2(y[1] / y[0]) == pytest.approx(np.log2(x[1] / x[0]))
+
+
+def test_accuracy_is_in_percent_on_a_linear_axis() -> None:
+    table = study("figE7")
+    figure = figures.study_figure(table, published=published.values("figE7"))
+    axes = figure.axes[0]
+    assert axes.get_title(loc="left") == "Test accuracy"
+    assert axes.get_yscale() == "linear"
+    assert axes.get_ylim()[0] > 80
+
+
+def test_areas_run_from_nought_to_one() -> None:
+    table = study("figE7").query("measure == 'prunable'").assign(measure="area", value=0.4)
+    axes = figures.study_figure(table).axes[0]
+    assert axes.get_yscale() == "linear"
+    assert axes.get_ylim() == pytest.approx((-0.03, 1.03))
+
+
+def test_one_replicate_has_no_bars_and_says_so() -> None:
+    figure = figures.study_figure(study(replicates=1))
+    assert not figure.axes[0].collections
+    assert any("n = 1" in text for text in words(figure))
+
+
+def test_values_a_log_axis_cannot_show_stand_at_its_edge() -> None:
+    table = study(replicates=1)
+    table.loc[(table["size_factor"].eq(0.25)) & table["curve"].eq("10dim - 1"), "value"] = 0.0
+    table.loc[(table["size_factor"].eq(0.5)) & table["curve"].eq("10Kdim - 1"), "value"] = -0.1
+    table.loc[(table["size_factor"].eq(2)) & table["curve"].eq("10Kdim - 1"), "value"] = np.nan
+    figure = figures.study_figure(table, panels=[("d", "prunable")])
+    text = " ".join(words(figure)).replace("\n", " ")
+    assert "Open markers at the lower edge: 2 means at or below 0" in text
+    assert "Left out: 1 point without a finite value." in text
+    edge = [
+        line
+        for line in figure.axes[0].lines
+        if line.get_markerfacecolor() == "white" and len(line.get_xdata())
+    ]
+    assert sorted(line.get_markeredgecolor() for line in edge) == sorted(
+        curve_style(rank)["color"] for rank in (1, 3)
+    )
+    assert all(list(line.get_ydata()) == [0.0] for line in edge)
+    figures.to_png(figure)
+
+
+def test_a_line_has_a_gap_where_a_size_was_not_run() -> None:
+    table = study(replicates=2)
+    table = table[~(table["size_factor"].eq(1) & table["curve"].eq("10dim - 1"))]
+    figure = figures.study_figure(table)
+    _, y = line_of(figure, 0, 1)
+    assert np.isnan(y).tolist() == [False, False, True, False, False]
+
+
+def test_published_points_lie_behind_with_the_curves_marker() -> None:
+    figure = figures.study_figure(study(), published=published.values("fig4d"))
+    grey = [line for line in figure.axes[0].lines if line.get_markersize() == 7.0]
+    assert [line.get_marker() for line in grey] == [
+        curve_style(rank)["marker"] for rank in range(4)
+    ]
+    told = published.values("fig4d", measure="prunable").query("curve == '10dim - 1e-2'")
+    assert np.allclose(grey[0].get_ydata(), told["value"])
+    measured = [line for line in figure.axes[0].lines if line.get_markersize() == 4.4]
+    assert max(line.get_zorder() for line in grey) < min(line.get_zorder() for line in measured)
+
+
+def test_eight_curves_differ_in_colour_marker_and_line() -> None:
+    styles = [curve_style(rank) for rank in range(8)]
+    for key in ("color", "marker", "linestyle"):
+        assert len({str(style[key]) for style in styles}) == 8
+    assert len({(curve_style(r)["color"], curve_style(r)["marker"]) for r in range(64)}) == 64
+
+
+def test_the_first_six_colours_differ_in_grey() -> None:
+    channels = np.array([mpl.colors.to_rgb(curve_style(rank)["color"]) for rank in range(4)])
+    grey = np.sort(channels @ [0.2126, 0.7152, 0.0722])
+    assert np.diff(grey).min() > 0.04
+
+
+def test_equal_data_give_equal_bytes(tmp_path: Path) -> None:
+    def draw() -> Figure:
+        points, panels = published.values("fig4d"), [("d", "prunable")]
+        return figures.study_figure(study(replicates=2), gains_of(), points, panels, title="T")
+
+    assert figures.to_svg(draw()) == figures.to_svg(draw())
+    assert figures.to_png(draw()) == figures.to_png(draw())
+    for suffix in ("png", "svg", "pdf"):
+        one = figures.save(draw(), tmp_path / f"one.{suffix}").read_bytes()
+        two = figures.save(draw(), tmp_path / f"two.{suffix}").read_bytes()
+        assert one == two
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        f"{stem}.{suffix}" for stem in ("one", "two") for suffix in ("png", "svg", "pdf")
+    )
+
+
+def test_svg_text_is_text_and_carries_no_date() -> None:
+    svg = figures.to_svg(figures.study_figure(study(), title="Wide & <thin>"))
+    assert re.search(r"<text[^>]*>size factor</text>", svg)
+    assert "Wide &amp; &lt;thin&gt;" in svg
+    assert "<dc:date>" not in svg
+    assert "matplotlib.org" not in svg
+
+
+def test_png_has_200_dots_per_inch() -> None:
+    png = figures.to_png(figures.study_figure(study()))
+    assert int.from_bytes(png[16:20], "big") == 1400
+
+
+def test_the_callers_settings_neither_change_nor_matter() -> None:
+    plain = figures.to_svg(figures.study_figure(study()))
+    with mpl.rc_context({"font.size": 20, "svg.fonttype": "path", "axes.grid": True}):
+        before = dict(mpl.rcParams)
+        assert figures.to_svg(figures.study_figure(study())) == plain
+        assert dict(mpl.rcParams) == before
+
+
+def test_dollars_in_names_are_not_mathematics() -> None:
+    table = study(replicates=1).replace({"10dim - 1": "$x^"})
+    figures.to_png(figures.study_figure(table, title="costs $5 or $6", claim="$^"))
+
+
+def test_wrong_frames_are_told() -> None:
+    with pytest.raises(BadArgument, match="`table` has no rows"):
+        figures.study_figure(study().iloc[:0])
+    with pytest.raises(BadArgument, match=r"asks for \(e, prunable\), which `table` has no rows"):
+        figures.study_figure(study(), panels=[("e", "prunable")])
+    with pytest.raises(UnknownName, match="unknown measure 'prunabel'; did you mean 'prunable'"):
+        figures.study_figure(study(), panels=[("d", "prunabel")])
+    with pytest.raises(BadArgument, match="`gains` lacks the columns gain"):
+        figures.study_figure(study(), gains_of().drop(columns="gain"))
+    with pytest.raises(BadArgument, match="`panels` is empty"):
+        figures.study_figure(study(), panels=[])
+
+
+def test_saving_needs_a_known_format_and_a_folder(tmp_path: Path) -> None:
+    figure = figures.study_figure(study(replicates=1))
+    with pytest.raises(UnknownName, match="unknown figure format 'jpg'"):
+        figures.save(figure, tmp_path / "a.jpg")
+    with pytest.raises(BadArgument, match="there is no folder"):
+        figures.save(figure, tmp_path / "none" / "a.png")
+
+
+def test_bars_of_a_network_are_shares_of_each_width() -> None:
+    table, curves = network()
+    figure = figures.measurement_figure(table, curves, title="A network")
+    text = words(figure)
+    assert {"24, 48 of 96", "96, 192 of 384", "120, 240 of 480"} <= set(text)
+    lengths = {round(patch.get_width(), 6) for patch in figure.axes[1].patches}
+    assert lengths == {1.0, 0.25, 0.5}
+    assert any("2 random orders" in line and "500 examples" in line for line in text)
+
+
+def test_prunable_positions_and_redundant_channels_keep_their_own_widths() -> None:
+    table, curves = network()
+    table.loc[table["measure"].eq("prunable"), ["grain"]] = "position"
+    table.loc[table["measure"].eq("prunable"), ["width", "value", "low", "high"]] *= 4
+    text = words(figures.measurement_figure(table, curves))
+    assert "96 of 384, 48 of 96" in text
+
+
+def test_ablation_curves_end_where_the_frame_says() -> None:
+    table, curves = network()
+    axes = figures.measurement_figure(table, curves).axes[0]
+    drawn = [line for line in axes.lines if len(line.get_xdata()) == 3]
+    assert len(drawn) == 3
+    for line in drawn:
+        assert np.allclose(line.get_ydata(), [1, 0.75, 0])
+
+
+def test_long_site_names_keep_what_tells_them_apart() -> None:
+    table, curves = network()
+    names = {
+        "conv1": "encoder.layers.encoder_layer_1.mlp.activation.gelu",
+        "fc": "encoder.layers.encoder_layer_2.mlp.activation.gelu",
+    }
+    table, curves = table.replace({"site": names}), curves.replace({"site": names})
+    text = words(figures.measurement_figure(table, curves))
+    assert {"…encoder_layer_1…", "…encoder_layer_2…", "all"} <= set(text)
+
+
+def test_counts_in_place_of_shares_are_refused() -> None:
+    table, curves = network()
+    with pytest.raises(BadArgument, match=r"`unchanged` up to 500; it is a share"):
+        figures.measurement_figure(table, curves.assign(unchanged=curves["unchanged"] * 500))
+    with pytest.raises(BadArgument, match="`table` has a site's row twice"):
+        figures.measurement_figure(pd.concat([table, table]), curves)
+    with pytest.raises(BadArgument, match="`curves` lacks the columns draw"):
+        figures.measurement_figure(table, curves.drop(columns="draw"))
+
+
+def test_violins_have_a_line_at_the_mean() -> None:
+    draw = np.random.default_rng(1)
+    pairs = {"1/4": draw.beta(1, 8, 500), "4": np.append(draw.beta(1, 12, 30_000), np.nan)}
+    figure = figures.correlation_figure(pairs, published={"4": 0.05})
+    short = [line for line in figure.axes[0].lines if line.get_linewidth() == 1.6]
+    means = [line.get_ydata()[0] for line in short]
+    assert means == pytest.approx([pairs["1/4"].mean(), np.nanmean(pairs["4"])])
+    assert len(figure.axes[0].collections) == 2
+    assert "Left out: 1 pair with a unit without variance." in " ".join(words(figure))
+
+
+def test_violins_of_no_pairs_or_equal_pairs_are_drawn() -> None:
+    figure = figures.correlation_figure({"none": np.array([np.nan]), "flat": np.full(5, 0.3)})
+    assert any("no pairs" in text for text in words(figure))
+    figures.to_png(figure)
+
+
+def test_signed_correlations_are_refused() -> None:
+    with pytest.raises(BadArgument, match=r"absolute correlations lie in \[0, 1\]. Pass numpy.abs"):
+        figures.correlation_figure({"1": np.array([-0.2, 0.3])})
+    with pytest.raises(BadArgument, match="`pairs` is empty"):
+        figures.correlation_figure({})
