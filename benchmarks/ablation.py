@@ -2,8 +2,9 @@
 
 Both run here and then, in this process, on the same network, examples, batches and masks: 7
 proportions, 3 draws, every site alone and all together. Prints the median seconds of five runs of
-each, their ratio, the seconds that ``trace`` takes once per network, and in how many of all (example, mask) pairs the two disagree whether the label
-changed (two scores that tie within rounding may fall either way).
+each, their ratio, the seconds that ``trace`` takes once per network, and in how many of all
+(example, mask) pairs the two disagree whether the label changed (two scores that tie within
+rounding may fall either way).
 
     python benchmarks/ablation.py
     python benchmarks/ablation.py --nets dense --repeats 3
@@ -113,7 +114,8 @@ def main() -> None:
         torch.set_num_threads(options.threads)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.repeats} runs")
     print(
-        f"{'network':14} {'ours s':>8} {'peer s':>8} {'ratio':>6} {'trace s':>8} {'differing labels':>20}"
+        f"{'network':14} {'ours s':>8} {'peer s':>8} {'ratio':>6} {'trace s':>8} "
+        f"{'differing labels':>20}"
     )
     for name in options.nets:
         torch.manual_seed(0)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -162,8 +163,9 @@ def main() -> None:
     if args.child:
         child(args.child, args.widths[0], args)
         return
+    print(f"load average before: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     head = ("width", "side", "collect", "cov", "corrcoef", "pca", "all (s)", "peak (MB)", "runs")
-    print("".join(f"{word:>11}" for word in head))
+    print("".join(f"{word:>11}" for word in head), flush=True)
     for width in args.widths:
         sides = {side: measured(side, width, args) for side in SIDES}
         for side in ("pass", "peer"):
@@ -181,7 +183,8 @@ def main() -> None:
             f"{ours['megabytes'] / peer['megabytes']:.2f} of the memory; collecting takes "
             f"{ours['stages']['collect'] / limits[0]:.2f} x one float64 product "
             f"({limits[0]:.3f} s), {ours['stages']['collect'] / limits[1]:.2f} x float32 "
-            f"({limits[1]:.3f} s)"
+            f"({limits[1]:.3f} s)",
+            flush=True,
         )
 
 

@@ -8,7 +8,7 @@ exact over all.
 Examples are dealt into groups, so that leaving out one group at a time shows how far a measure
 depends on the examples (the jackknife). Every group of every sampling holds its own U x U sums:
 ``8 * samplings * groups * U**2`` bytes for a site of U units, and a buffer of rows that is smaller
-from 256 units on. Wide sites have fewer groups to bound that: at most 4 above 1,024 units, 1 above
+from 512 units on. Wide sites have fewer groups to bound that: at most 4 above 1,024 units, 1 above
 4,096.
 """
 
@@ -122,6 +122,13 @@ def collect(
 
     Raises :class:`BadArgument` for a wrong count or name, and :class:`NotFinite`, which names the
     site, for NaN or infinite activities.
+
+    >>> from frivolous.network import trace
+    >>> layers = torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2)
+    >>> network = trace(torch.nn.Sequential(*layers), torch.zeros(4, 2))
+    >>> found = collect(network, torch.eye(2).split(1), examples=2)
+    >>> found["0"].moments().count, found["0"].mean_U.shape
+    (2, (3,))
     """
     for name, number in (
         ("examples", examples), ("cap", cap), ("samplings", samplings), ("groups", groups)
@@ -205,7 +212,7 @@ class _Stream:
         for blocks, random in zip(self._blocks, self._generators, strict=True):
             example_K, place_K = np.divmod(self._samples(start, stop, random), self._places)
             order_K = np.argsort(group_N[example_K], kind="stable")
-            rows_KU = units_NPU[_index(example_K[order_K], value), _index(place_K[order_K], value)]
+            rows_KU = _rows(units_NPU, example_K[order_K], place_K[order_K])
             sizes = np.bincount(group_N[example_K], minlength=self._groups).tolist()
             for block, part_KU in zip(blocks, rows_KU.split(sizes), strict=True):
                 block.add(part_KU)
@@ -266,5 +273,10 @@ def _value_shape(site: _Site) -> tuple[int, ...]:
     return (site.width, *site.positions)
 
 
-def _index(numbers: NDArray[np.int64], like: Tensor) -> Tensor:
-    return torch.as_tensor(numbers, device=like.device)
+def _rows(units_NPU: Tensor, example_K: NDArray[np.int64], place_K: NDArray[np.int64]) -> Tensor:
+    """The samples at these places of these examples: shape (K, U)."""
+    if units_NPU.device.type == "cpu":
+        return torch.from_numpy(units_NPU.numpy()[example_K, place_K])
+    device = units_NPU.device
+    example_on = torch.as_tensor(example_K, device=device)
+    return units_NPU[example_on, torch.as_tensor(place_K, device=device)]

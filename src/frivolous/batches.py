@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from frivolous.errors import BadArgument
 
-Inputs = Any
+Inputs: TypeAlias = Tensor | tuple[Tensor, ...] | Mapping[str, Tensor]
 """A tensor, a tuple of tensors or a dictionary of keyword tensors, the batch on the first axis."""
+
+Batch: TypeAlias = tuple[Inputs, Tensor | None]
 
 BATCH_SIZE = 256
 
@@ -23,28 +25,49 @@ class Batches:
     """Batches of inputs with labels (or None), iterable as often as needed.
 
     Iterating gives inputs alone, on ``device``; ``labelled()`` gives (inputs, labels or None).
-    ``examples`` is the number of examples in all.
+    ``examples`` is the number of examples in all; ``has_labels`` is whether they have labels.
     """
 
-    source: Callable[[], Iterator[tuple[Inputs, Tensor | None]]]
+    source: Callable[[], Iterator[Batch]]
     examples: int
     device: torch.device
+    has_labels: bool = False
 
-    def labelled(self) -> Iterator[tuple[Inputs, Tensor | None]]:
-        """Iterate over (inputs, labels); labels are None where the data has none."""
+    def labelled(self) -> Iterator[Batch]:
+        """Iterate over (inputs, labels); labels are None where the data has none.
+
+        Raises :class:`BadArgument` where the data gives more or fewer examples than it did first.
+        """
+        seen = 0
         for inputs, labels in self.source():
+            seen += _size(inputs)
             yield (
-                _move(inputs, self.device),
+                _moved(inputs, self.device),
                 None if labels is None else labels.to(self.device),
             )
+        if seen != self.examples:
+            raise self._changed(seen)
+
+    def _changed(self, seen: int) -> BadArgument:
+        return BadArgument(
+            f"`data` gave {self.examples} examples when first read and {seen} later; it is read "
+            "several times and must give the same examples each time. Pass a list of its batches."
+        )
 
     def __iter__(self) -> Iterator[Inputs]:
         for inputs, _ in self.labelled():
             yield inputs
 
-    def first(self) -> Inputs:
-        """Return the first batch's inputs."""
-        return next(iter(self))
+    def first(self, examples: int | None = None, device: torch.device | None = None) -> Inputs:
+        """Return the first batch's inputs, or the first few of them, on ``device`` if given."""
+        for inputs, _ in self.source():
+            return _each(inputs, lambda part: part[:examples].to(device or self.device))
+        raise self._changed(0)
+
+    @property
+    def form(self) -> str:
+        """The type and shape of the inputs, such as "torch.float32 of shape (N, 3)"."""
+        return _form(self.first(1))
 
 
 def as_batches(
@@ -52,97 +75,202 @@ def as_batches(
 ) -> Batches:
     """Read ``data`` in any of these forms as :class:`Batches`.
 
-    A tensor of inputs; a pair (inputs, labels) of tensors; a ``Dataset`` of examples; a
-    ``DataLoader`` or any iterable of batches, each batch being inputs or (inputs, labels), where
-    inputs are a tensor, a tuple of tensors or a dictionary of keyword tensors (a key ``labels``
-    holds labels). Tensors and datasets are cut into batches of ``batch_size``; batches are taken as they
-    come. An iterator that can be read only once is kept in memory.
+    Inputs are a tensor, a tuple of tensors (a model of several arguments) or a dictionary of
+    keyword tensors, in which a key ``labels`` holds labels; labels are whole numbers, shape (N,).
+
+    - All examples at once, cut into batches of ``batch_size``: a tensor, a dictionary of tensors,
+      or a pair (inputs, labels).
+    - A ``Dataset`` of examples, likewise cut.
+    - A ``DataLoader`` or any iterable of batches, taken as they come: each is inputs (a tensor or a
+      dictionary), (inputs, labels), (inputs, None), or (first, second, ..., labels) for a model of
+      several arguments. An iterator that can be read only once is kept in memory.
 
     Raises:
-        BadArgument: no example, a batch of another form, labels of another length.
+        BadArgument: no example; data, a batch or labels of another form; batches that differ in
+            shape or dtype; labels of another length or for some batches only.
 
     >>> as_batches(torch.zeros(10, 3), batch_size=4).examples
     10
     >>> [len(x) for x in as_batches((torch.zeros(10, 3), torch.zeros(10).long()), batch_size=4)]
     [4, 4, 2]
     """
-    if batch_size < 1:
-        raise BadArgument(f"`batch_size` must be at least 1; got {batch_size}.")
+    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
+        raise BadArgument(
+            f"`batch_size` is a whole number of at least 1; got {batch_size!r}. Pass e.g. 256."
+        )
     source = _source(data, batch_size)
-    examples = _count(data, source)
+    examples, has_labels = _counted(source)
     if examples == 0:
         raise BadArgument("`data` holds no example; give at least one batch with one example.")
-    return Batches(source, examples, torch.device(device))
+    return Batches(source, examples, _device(device), has_labels)
 
 
-def _source(data: Any, batch_size: int) -> Callable[[], Iterator[tuple[Inputs, Tensor | None]]]:
-    if isinstance(data, Tensor):
-        return lambda: ((part, None) for part in _cut(data, batch_size))
-    if _is_labelled_pair(data) and data[0].shape[0] == data[1].shape[0]:
-        inputs, labels = data
-        return lambda: zip(_cut(inputs, batch_size), labels.split(batch_size), strict=True)
-    if isinstance(data, Dataset) and not isinstance(data, torch.utils.data.IterableDataset):
-        data = DataLoader(data, batch_size=batch_size)
-    if not isinstance(data, Iterable):
+def _device(device: torch.device | str) -> torch.device:
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError):  # a build without CUDA asserts
+        known = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
         raise BadArgument(
-            f"`data` is a tensor, a pair (inputs, labels), a Dataset or an iterable of batches; "
+            f"`device` {device} is not available on this machine; it has {', '.join(known)}."
+        ) from None
+    return found
+
+
+def _source(data: Any, batch_size: int) -> Callable[[], Iterator[Batch]]:
+    whole = _whole(data)
+    if whole is not None:
+        inputs, labels = whole
+        return lambda: _cut(inputs, labels, batch_size)
+    if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
+        data = DataLoader(data, batch_size=batch_size)
+    if not isinstance(data, Iterable) or isinstance(data, str | bytes):
+        raise BadArgument(
+            "`data` is a tensor, a pair (inputs, labels), a Dataset or an iterable of batches; "
             f"got {type(data).__name__}. Wrap single inputs in a batch."
         )
     if isinstance(data, Iterator):
         data = list(data)
-    return lambda: (_parse(batch) for batch in data)
+    # A loader may end on a batch without examples, which no statistic can use.
+    return lambda: (parsed for batch in data if _size((parsed := _parsed(batch))[0]))
 
 
-def _cut(inputs: Tensor, batch_size: int) -> tuple[Tensor, ...]:
-    # ``split`` of an empty tensor gives one empty part, which would count as a batch.
-    return inputs.split(batch_size) if inputs.dim() and len(inputs) else ()
+def _whole(data: Any) -> Batch | None:
+    """All examples at once as (inputs, labels), or None for what has to be iterated."""
+    if isinstance(data, Tensor | Mapping):
+        return _parsed(data)
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        return None
+    inputs, labels = data
+    if _are_labels(labels):
+        return _parsed(data)
+    if not isinstance(labels, Tensor) or not isinstance(inputs, Tensor):
+        return None
+    # Two tensors of one form are two batches, such as ``x.split(n)`` gives; of as many examples
+    # but another form, the second are labels, and wrong ones.
+    alike = inputs.shape[1:] == labels.shape[1:] and inputs.dtype == labels.dtype
+    as_many = inputs.shape[:1] == labels.shape[:1]
+    return _parsed(data) if as_many and not alike else None
 
 
-def _is_labelled_pair(data: Any) -> bool:
+def _are_labels(labels: Any) -> bool:
     return (
-        isinstance(data, tuple | list)
-        and len(data) == 2
-        and all(isinstance(part, Tensor) and part.dim() for part in data)
-        and data[1].dim() == 1
-        and not data[1].is_floating_point()
+        isinstance(labels, Tensor)
+        and labels.dim() == 1
+        and not (labels.is_floating_point() or labels.is_complex())
     )
 
 
-def _parse(batch: Any) -> tuple[Inputs, Tensor | None]:
-    if isinstance(batch, Tensor):
-        return batch, None
-    if isinstance(batch, Mapping):
-        inputs = dict(batch)
-        labels = inputs.pop("labels", None)
-        if inputs and all(isinstance(value, Tensor) for value in inputs.values()):
-            return inputs, labels
-    elif isinstance(batch, tuple | list) and batch:
-        if len(batch) == 1:
-            return _parse(batch[0])
+def _parsed(batch: Any) -> Batch:
+    """One batch as (inputs, labels or None), or an error that says what is wrong with it."""
+    if isinstance(batch, tuple | list) and len(batch) > 1:
         *parts, labels = batch
-        if isinstance(labels, Tensor) and len(parts) == 1:
-            return _parse(parts[0])[0], labels
-        if all(isinstance(part, Tensor) for part in batch):
-            return tuple(parts), labels
-    raise BadArgument(
-        "`data` must give batches that are inputs or (inputs, labels), inputs being a tensor or a "
-        f"dictionary of tensors; got a {type(batch).__name__}. Map your batches to that form."
-    )
+        inputs = _inputs(parts[0] if len(parts) == 1 else tuple(parts))
+        return inputs, _checked_labels(labels, _size(inputs), len(parts))
+    if isinstance(batch, tuple | list) and len(batch) == 1:
+        return _parsed(batch[0])
+    if isinstance(batch, Mapping) and "labels" in batch:
+        inputs = _inputs({name: value for name, value in batch.items() if name != "labels"})
+        return inputs, _checked_labels(batch["labels"], _size(inputs), 1)
+    return _inputs(batch), None
 
 
-def _count(data: Any, source: Callable[[], Iterator[tuple[Inputs, Tensor | None]]]) -> int:
-    if isinstance(data, Tensor):
-        return len(data) if data.dim() else 0
-    total = 0
+def _inputs(inputs: Any) -> Inputs:
+    parts: list[Any]
+    if isinstance(inputs, Mapping):
+        parts = list(inputs.values())
+        inputs = dict(inputs)
+    elif isinstance(inputs, tuple | list):
+        parts = list(inputs)
+        inputs = tuple(inputs)
+    else:
+        parts = [inputs]
+    wrong = [part for part in parts if not isinstance(part, Tensor)]
+    if wrong or not parts:
+        got = f"a {type(wrong[0]).__name__}" if wrong else "nothing"
+        raise BadArgument(
+            "`data` must give batches that are inputs or (inputs, labels), inputs being a tensor, "
+            f"a tuple of tensors or a dictionary of tensors; got {got}. Map your batches to that "
+            "form, e.g. with torch.as_tensor."
+        )
+    sizes = [len(part) if part.dim() else -1 for part in parts]
+    if min(sizes) < 0 or len(set(sizes)) > 1:
+        shapes = ", ".join(str(tuple(part.shape)) for part in parts)
+        raise BadArgument(
+            f"`data` must have the examples along the first axis of every tensor, as many in each; "
+            f"got the shape{'s' * (len(parts) > 1)} {shapes}. For one example add an axis: x[None]."
+        )
+    given: Inputs = inputs
+    return given
+
+
+def _checked_labels(labels: Any, size: int, parts: int) -> Tensor | None:
+    if labels is None:
+        return None
+    if not _are_labels(labels):
+        got = (
+            f"{labels.dtype} of shape {tuple(labels.shape)}"
+            if isinstance(labels, Tensor)
+            else type(labels).__name__
+        )
+        raise BadArgument(
+            "`data` has labels that are no tensor of whole numbers, one class per example, shape "
+            f"(N,); got {got}. Pass class numbers, or no labels as (inputs, None)"
+            + (", for two inputs ((first, second), None)." if parts == 1 else ".")
+        )
+    if len(labels) != size:
+        raise BadArgument(
+            f"`data` has {size} inputs with {len(labels)} labels; give one label for each input."
+        )
+    return labels
+
+
+def _cut(inputs: Inputs, labels: Tensor | None, batch_size: int) -> Iterator[Batch]:
+    for start in range(0, _size(inputs), batch_size):
+        chosen = slice(start, start + batch_size)
+        yield (
+            _each(inputs, lambda part, chosen=chosen: part[chosen]),  # type: ignore[misc]
+            None if labels is None else labels[chosen],
+        )
+
+
+def _counted(source: Callable[[], Iterator[Batch]]) -> tuple[int, bool]:
+    """Count examples and see whether they have labels; batches must be alike."""
+    total, first, labelled = 0, "", set()
     for inputs, labels in source():
-        size = _size(inputs)
-        if labels is not None and len(labels) != size:
+        form = _form(inputs)
+        if first and form != first:
             raise BadArgument(
-                f"`data` has a batch of {size} inputs with {len(labels)} labels; give one "
-                "label for each input."
+                f"`data` has batches of different forms, {first} and then {form}; all must agree "
+                "but for the number of examples N. Pad, crop or convert them."
             )
-        total += size
-    return total
+        first, total = form, total + _size(inputs)
+        labelled.add(labels is not None)
+    if len(labelled) > 1:
+        raise BadArgument(
+            "`data` has labels for some batches only; they serve the accuracy. Give labels with "
+            "every batch, or with none."
+        )
+    return total, labelled == {True}
+
+
+def _form(inputs: Inputs) -> str:
+    def one(part: Tensor) -> str:
+        return f"{part.dtype} of shape ({', '.join(('N', *map(str, part.shape[1:])))})"
+
+    if isinstance(inputs, Tensor):
+        return one(inputs)
+    if isinstance(inputs, Mapping):
+        return ", ".join(f"'{name}' {one(inputs[name])}" for name in sorted(inputs))
+    return ", ".join(one(part) for part in inputs)
+
+
+def _each(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
+    if isinstance(inputs, Tensor):
+        return change(inputs)
+    if isinstance(inputs, Mapping):
+        return {name: change(value) for name, value in inputs.items()}
+    return tuple(change(value) for value in inputs)
 
 
 def _size(inputs: Inputs) -> int:
@@ -152,9 +280,5 @@ def _size(inputs: Inputs) -> int:
     return len(next(iter(parts)))
 
 
-def _move(inputs: Inputs, device: torch.device) -> Inputs:
-    if isinstance(inputs, Tensor):
-        return inputs.to(device)
-    if isinstance(inputs, Mapping):
-        return {name: value.to(device) for name, value in inputs.items()}
-    return tuple(value.to(device) for value in inputs)
+def _moved(inputs: Inputs, device: torch.device) -> Inputs:
+    return _each(inputs, lambda part: part.to(device))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 
-from frivolous.errors import BadArgument, FrivolousError
+from frivolous.errors import FrivolousError
 
 Name = tyro.conf.Positional[str]
 StudyScale = Literal["paper", "cpu"]
@@ -159,19 +161,27 @@ def main() -> None:
             prog="frivolous",
             description="Which units of a neural network does it not need?",
         )
+        # Now, so that a full disk or a reader that has gone is met here, not at the exit.
+        sys.stdout.flush()
     except FrivolousError as error:
-        print(f"frivolous: {error}", file=sys.stderr)
-        sys.exit(2)
+        _stop(2, str(error))
     except KeyboardInterrupt:
-        print(
-            "frivolous: stopped; finished networks are kept, the same command goes on",
-            file=sys.stderr,
-        )
-        sys.exit(130)
+        _stop(130, "stopped; finished networks are kept, the same command goes on")
     except BrokenPipeError:
         # The reader of our output has gone; there is nobody to tell.
-        sys.stderr.close()
-        sys.exit(141)
+        _stop(141)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _stop(2, "cannot write: no space left on device; free some and run again")
 
 
-__all__ = ["BadArgument", "main"]
+def _stop(code: int, line: str = "") -> NoReturn:
+    """Say why in one line, drop output that cannot be written, and exit."""
+    if line:
+        print(f"frivolous: {' '.join(line.split())}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)

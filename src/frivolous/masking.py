@@ -25,33 +25,36 @@ REPLACEMENTS = ("zero", "mean")
 
 @dataclass(frozen=True)
 class Masks:
-    """One mask per plan for one site.
+    """One mask per plan for one site: an activity becomes ``activity * keep + fill``.
 
-    ``silenced`` has a leading axis of plans, then an axis of size 1 for the examples, then the
-    site's axes (of size 1 where all positions share the mask); ``by`` replaces what is silenced.
+    ``keep`` is 1 or 0, ``fill`` is 0 or what replaces a silenced unit (None: zero everywhere). Both
+    have a leading axis of plans, then an axis of size 1 for the examples, then the site's axes (of
+    size 1 where all positions share the mask).
     """
 
-    silenced: Tensor
-    by: Tensor
+    keep: Tensor
+    fill: Tensor | None
 
     @property
     def count(self) -> int:
         """How many plans there are."""
-        return self.silenced.shape[0]
+        return self.keep.shape[0]
 
     def spread(self, value: Tensor, first: int, copies: int) -> Tensor:
         """One activity under this many plans, copy after copy along the batch axis."""
-        chosen = self.silenced[first : first + copies]
-        return torch.where(chosen, self.by, value.unsqueeze(0)).flatten(0, 1)
+        return self._masked(value.unsqueeze(0), first, copies).flatten(0, 1)
 
     def edit(self, first: int, copies: int) -> Edit:
         """An edit that applies this many plans to an activity already stacked copy after copy."""
-        chosen = self.silenced[first : first + copies]
+        return lambda value: self._masked(value.unflatten(0, (copies, -1)), first, copies).flatten(
+            0, 1
+        )
 
-        def silence(value: Tensor) -> Tensor:
-            return torch.where(chosen, self.by, value.unflatten(0, (copies, -1))).flatten(0, 1)
-
-        return silence
+    def _masked(self, values: Tensor, first: int, copies: int) -> Tensor:
+        keep = self.keep[first : first + copies]
+        if self.fill is None:
+            return values * keep
+        return torch.addcmul(self.fill[first : first + copies], values, keep)
 
 
 def count_units(site: Site, grain: str) -> int:
@@ -84,10 +87,12 @@ def masks_for(
         axis = len(shape) - 1 if site.axis == -1 else site.axis - 1
         shape = tuple(site.width if a == axis else 1 for a in range(len(shape)))
     dtype = network.program.dtypes[network.places[name]]
-    by = torch.zeros((), dtype=dtype)
-    if replacement == "mean":
-        by = _mean(means, site, grain).to(dtype).reshape(shape)
-    return Masks(silenced.reshape(len(chosen), 1, *shape).to(network.device), by.to(network.device))
+    silenced = silenced.reshape(len(chosen), 1, *shape)
+    keep = (~silenced).to(dtype).to(network.device)
+    if replacement == "zero":
+        return Masks(keep, None)
+    mean = _mean(means, site, grain).to("cpu", dtype).reshape(shape)
+    return Masks(keep, (mean * silenced).to(network.device))
 
 
 def _checked(indices: Indices, name: str, units: int, grain: str) -> Tensor:

@@ -16,25 +16,18 @@ from frivolous import ablation
 from frivolous.activity import collect
 from frivolous.batches import Batches, as_batches
 from frivolous.errors import BadArgument
-from frivolous.measures import AS_WRITTEN, Protocol, curve
-from frivolous.network import Network, trace
-from frivolous.site_statistics import SiteStatistics, of_all_sites, of_site
+from frivolous.masking import GRAINS, REPLACEMENTS
+from frivolous.measured_rows import COLUMNS, CURVE_COLUMNS, curve_frame, curve_rows, statistic_rows
+from frivolous.measures import AS_WRITTEN, Protocol
+from frivolous.network import Network, Site
+from frivolous.site_statistics import of_all_sites, of_site
+from frivolous.user_model import accuracy_of, read_model
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLUMNS = ("site", "depth", "grain", "width", "measure", "value", "low", "high", "examples")
-CURVE_COLUMNS = (
-    "site",
-    "grain",
-    "draw",
-    "fraction",
-    "ablated",
-    "unchanged",
-    "low",
-    "high",
-    "examples",
-)
+__all__ = ["ALL", "COLUMNS", "CURVE_COLUMNS", "Measurement", "measure", "measure_network"]
+
 ALL = "all"
 GROUPS = 8
 """Groups of examples left out in turn for the statistics' intervals (delete-a-group jackknife)."""
@@ -49,8 +42,9 @@ class Measurement:
     ``table``: one row per site and measure; columns ``site, depth, grain, width, measure, value,
     low, high, examples``. Measures: ``prunable`` and ``redundant`` (units), ``area`` (0 to 1),
     ``similarity`` (units), ``compressibility`` (share of the width), ``silent`` and ``constant``
-    (units). Site ``all`` is the whole network: every site ablated together for prunable and area;
-    sums of units; means over sites, each equal in weight, of similarity and compressibility.
+    (units). Site ``all`` is the whole network (or the chosen sites, where ``sites`` left some out;
+    ``facts["left_out"]`` names those): every site ablated together for prunable and area; sums of
+    units; means over sites, each equal in weight, of similarity and compressibility.
     ``low`` and ``high`` bound the 95% interval over examples, NaN where there are too few to say.
 
     ``curves``: the ablation curves, one row per site, draw and fraction; ``unchanged`` is the share
@@ -82,7 +76,9 @@ class Measurement:
         """Draw the ablation curves and the counts of every site."""
         from frivolous.figures import measurement_figure
 
-        return measurement_figure(self.table, self.curves)
+        return measurement_figure(
+            self.table, self.curves, tolerance=self.facts.get("tolerance", AS_WRITTEN.tolerance)
+        )
 
     def save(self, folder: str | Path) -> Path:
         """Write ``table.parquet``, ``curves.parquet`` and ``measurement.json`` into ``folder``."""
@@ -141,13 +137,17 @@ def measure(
     >>> list(found.table.columns) == list(COLUMNS), found.table.site.unique().tolist()
     (True, ['0', 'all'])
     """
+    if not isinstance(model, nn.Module):
+        raise BadArgument(
+            f"`model` is a torch.nn.Module; got {type(model).__name__}. Pass an instance: Net()."
+        )
     if tolerance is not None:
         protocol = replace(protocol, tolerance=tolerance)
-    if device is None:
-        parameter = next(model.parameters(), None)
-        device = "cpu" if parameter is None else parameter.device
-    batches = as_batches(data, batch_size=batch_size, device=device)
-    network = trace(model, batches.first()).to(device)
+    _check_choices(grain, replacement)
+    parameter = next(model.parameters(), None)
+    home = torch.device("cpu") if parameter is None else parameter.device
+    batches = as_batches(data, batch_size=batch_size, device=home if device is None else device)
+    network = read_model(model, batches, home).to(batches.device)
     return measure_network(
         network,
         batches,
@@ -177,17 +177,17 @@ def measure_network(
     ``groups`` of examples give the intervals of the statistics; 1 leaves them out.
     """
     tell = progress or (lambda line: None)
-    names = [network.site(name).name for name in sites] if sites else None
-    chosen = [site for site in network.sites if names is None or site.name in names]
-    if not chosen:
-        raise BadArgument("`model` has no site: no hidden layer is read by another layer.")
+    _check_choices(grain, replacement)
+    chosen = _chosen(network, sites)
+    names = [site.name for site in chosen]
+    accuracy = accuracy_of(network, batches)
     tell("activity")
     by_position = replacement == "mean" and grain == "position"
     activity = collect(
         network,
         batches,
         examples=batches.examples,
-        sites=[site.name for site in chosen],
+        sites=names,
         cap=protocol.cap,
         samplings=protocol.samplings,
         groups=groups,
@@ -204,7 +204,7 @@ def measure_network(
     curves = ablation.ablation_curves(
         network,
         batches,
-        sites=[site.name for site in chosen],
+        sites=names,
         together=len(chosen) > 1,
         fractions=protocol.fractions,
         draws=protocol.draws,
@@ -213,122 +213,60 @@ def measure_network(
         means=means,
         seed=seed,
     )
-    if len(chosen) == 1:
-        # With one site, ablating every site together is ablating it.
-        curves = {**curves, ALL: replace(curves[chosen[0].name], site=ALL)}
-    statistics = [of_site(activity[site.name], protocol) for site in chosen]
+    # With one site, ablating every site together is ablating it.
+    together = next((name for name in curves if name not in names), names[0])
+    curves = {name: curves[name] for name in names} | {ALL: replace(curves[together], site=ALL)}
+    statistics = [of_site(activity[name], protocol) for name in names]
     rows: list[dict[str, Any]] = []
     for site, found in zip(chosen, statistics, strict=True):
-        rows += _curve_rows(curves[site.name], site.depth, protocol)
-        rows += _statistic_rows(found, site.name, site.depth, site.width, batches.examples)
+        rows += curve_rows(curves[site.name], site.depth, protocol)
+        rows += statistic_rows(found, site.name, site.depth, site.width, batches.examples)
     whole = of_all_sites(statistics)
-    rows += _curve_rows(curves[ALL], -1, protocol)
-    rows += _statistic_rows(whole, ALL, -1, sum(site.width for site in chosen), batches.examples)
+    rows += curve_rows(curves[ALL], -1, protocol)
+    rows += statistic_rows(whole, ALL, -1, sum(site.width for site in chosen), batches.examples)
     facts = {
         "examples": batches.examples,
         "seed": seed,
+        "grain": grain,
         "replacement": replacement,
         "protocol": protocol.name,
         "tolerance": protocol.tolerance,
         "unexplained": protocol.unexplained,
+        "left_out": [site.name for site in network.sites if site.name not in names],
         "skipped": [list(pair) for pair in network.skipped],
-        **_accuracy(network, batches),
+        **accuracy,
     }
-    return Measurement(
-        pd.DataFrame(rows, columns=list(COLUMNS)), _curve_frame(list(curves.values())), facts
-    )
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return Measurement(table, curve_frame(list(curves.values())), facts)
 
 
-def _curve_rows(
-    found: ablation.AblationCurve, depth: int, protocol: Protocol
-) -> list[dict[str, Any]]:
-    prunable = curve.prunable_interval(
-        found.fractions,
-        found.unchanged,
-        found.examples,
-        found.units,
-        tolerance=protocol.tolerance,
-        draws=protocol.draw,
-    )
-    area = curve.area_interval(found.fractions, found.unchanged, found.examples)
-    return [
-        {
-            "site": found.site,
-            "depth": depth,
-            "grain": found.grain,
-            "width": found.units,
-            "measure": name,
-            "value": interval.value,
-            "low": interval.low,
-            "high": interval.high,
-            "examples": found.examples,
-        }
-        for name, interval in (("prunable", prunable), ("area", area))
-    ]
+def _check_choices(grain: str, replacement: str) -> None:
+    """Refuse a wrong choice before any work is done."""
+    if grain not in GRAINS:
+        raise BadArgument(
+            f"`grain` is one of {', '.join(GRAINS)}; got {grain!r}. Pass 'channel' for whole units."
+        )
+    if replacement not in REPLACEMENTS:
+        raise BadArgument(
+            f"`replacement` is one of {', '.join(REPLACEMENTS)}; got {replacement!r}. Pass 'zero' "
+            "to silence units."
+        )
 
 
-def _statistic_rows(
-    found: SiteStatistics, site: str, depth: int, width: int, examples: int
-) -> list[dict[str, Any]]:
-    return [
-        {
-            "site": site,
-            "depth": depth,
-            "grain": "channel",
-            "width": width,
-            "measure": name,
-            "value": interval.value,
-            "low": interval.low,
-            "high": interval.high,
-            "examples": examples,
-        }
-        for name, interval in found.intervals().items()
-    ]
-
-
-def _curve_frame(curves: list[ablation.AblationCurve]) -> pd.DataFrame:
-    rows = []
-    for found in curves:
-        low, high = curve.wilson(found.unchanged, found.examples)
-        for draw in range(found.unchanged.shape[0]):
-            for at, fraction in enumerate(found.fractions):
-                share = found.unchanged[draw, at] / found.examples
-                # Nothing is ablated at fraction 0: unchanged by definition, not by sampling.
-                bounds = (1.0, 1.0) if fraction == 0 else (low[draw, at], high[draw, at])
-                rows.append(
-                    (
-                        found.site,
-                        found.grain,
-                        draw,
-                        fraction,
-                        int(fraction * found.units),
-                        share,
-                        *bounds,
-                        found.examples,
-                    )
-                )
-    return pd.DataFrame(rows, columns=list(CURVE_COLUMNS))
-
-
-def _accuracy(network: Network, batches: Batches) -> dict[str, Any]:
-    """Return accuracy with its Wilson interval if there are labels; check their range."""
-    right = seen = 0
-    for inputs, labels in batches.labelled():
-        if labels is None:
-            return {}
-        scores = network(inputs)
-        classes = scores.shape[-1]
-        low, high = int(labels.min()), int(labels.max())
-        if low < 0 or high >= classes:
-            raise BadArgument(
-                f"`data` has labels from {low} to {high}; a model of {classes} classes knows 0 to "
-                f"{classes - 1}. Re-number the labels or leave them out: they serve the accuracy."
-            )
-        right += int((ablation.labels(scores) == labels).sum())
-        seen += len(labels)
-    bounds = curve.wilson(right, seen)
-    return {
-        "accuracy": right / seen,
-        "accuracy_low": float(bounds[0]),
-        "accuracy_high": float(bounds[1]),
-    }
+def _chosen(network: Network, sites: Sequence[str] | None) -> list[Site]:
+    """Return the sites to measure in order of depth."""
+    known = {site.name for site in network.sites}
+    if not known:
+        why = "".join(f"; {layer}: {reason}" for layer, reason in network.skipped)
+        raise BadArgument(
+            f"`model` has no site: no hidden layer is read by another layer{why}. Measure a model "
+            "with a hidden layer."
+        )
+    if ALL in known:
+        raise BadArgument(
+            f"`model` has a layer called '{ALL}', which stands for all sites together; rename it."
+        )
+    names = known if sites is None else [sites] if isinstance(sites, str) else sites
+    if not names:
+        raise BadArgument("`sites` is empty; name at least one site, or pass None for all.")
+    return sorted({network.site(name) for name in names}, key=lambda site: site.depth)

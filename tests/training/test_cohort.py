@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +16,10 @@ from frivolous.families.mlp import MLP
 from frivolous.seeds import generator
 from frivolous.training.cohort import train_cohort
 from frivolous.training.recipe import Recipe
+
+# The loop that the benchmark times is the one that is shown to be equal here.
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+from plain_loop import plain_loop
 
 OPTIMISERS = ["momentum", "sgd", "adam", "rmsprop"]
 
@@ -32,49 +38,6 @@ def double(splits: Splits) -> Splits:
         for part in (splits.train, splits.validation, splits.test)
     ]
     return Splits(*parts, classes=splits.classes)
-
-
-def torch_optimiser(model: MLP, recipe: Recipe) -> torch.optim.Optimizer:
-    rate, parameters = recipe.learning_rate, model.parameters()
-    if recipe.optimiser == "momentum":
-        return torch.optim.SGD(parameters, rate, momentum=recipe.setting("momentum"))
-    if recipe.optimiser == "sgd":
-        return torch.optim.SGD(parameters, rate)
-    if recipe.optimiser == "adam":
-        betas = (recipe.setting("beta1"), recipe.setting("beta2"))
-        return torch.optim.Adam(parameters, rate, betas=betas, eps=recipe.setting("epsilon"))
-    optimiser = torch.optim.RMSprop(
-        parameters, rate, alpha=recipe.setting("alpha"), eps=recipe.setting("epsilon")
-    )
-    for parameter in model.parameters():
-        square = torch.full_like(parameter, recipe.setting("initial_square"))
-        optimiser.state[parameter] = {"step": torch.tensor(0.0), "square_avg": square}
-    return optimiser
-
-
-def plain_loop(model: MLP, recipe: Recipe, splits: Splits) -> tuple[dict, list[float]]:
-    """Train one network the way everybody writes it: autograd, torch.optim, a scheduler."""
-    model = copy.deepcopy(model)
-    optimiser = torch_optimiser(model, recipe)
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimiser, recipe.decay)
-    best, state, history, at = -1.0, {}, [], 0
-    for epoch in range(recipe.epochs + 1):
-        with torch.no_grad():
-            guess = model(splits.validation.inputs).argmax(1)
-        history.append((guess == splits.validation.labels).double().mean().item())
-        if history[-1] > best:
-            best, state = history[-1], copy.deepcopy(model.state_dict())
-        if epoch == recipe.epochs:
-            break
-        for _ in range(recipe.updates_per_epoch):
-            index = torch.arange(at, at + recipe.batch_size) % len(splits.train)
-            at += recipe.batch_size
-            optimiser.zero_grad()
-            scores = model(splits.train.inputs[index])
-            torch.nn.functional.cross_entropy(scores, splits.train.labels[index]).backward()
-            optimiser.step()
-        schedule.step()
-    return state, history
 
 
 def check_equal(models: list[MLP], recipes: list[Recipe], splits: Splits, **options) -> None:

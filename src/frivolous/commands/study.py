@@ -28,12 +28,7 @@ def run_study(
     study = STUDIES[name]
     check_device(device)
     store = Store(store_path, note=lambda line: print(f"note: {line}", file=sys.stderr))
-    cells = study.cells(scale, replicates, seed)
-    done = store.complete(runs_of(cells, store))
-    with Watcher(cells, len(done)) as watcher:
-        for cell in cells:
-            ids = set(runs_of([cell], store))
-            watcher.already_done(cell.label, len(ids & done))
+    with Watcher(study.cells(scale, replicates, seed)) as watcher:
         result = execute(
             study,
             store,
@@ -44,6 +39,7 @@ def run_study(
             weights=weights,
             listener=watcher,
         )
+        watcher.end()
     print(study_text(result))
     print()
     print("\n".join(gain_lines(result)))
@@ -85,10 +81,13 @@ def print_status(
     store = Store(store_path)
     cells = STUDIES[name].cells(scale, replicates, seed)
     total = sum(cell.networks for cell in cells)
-    known = store.status(runs_of(cells, store))
+    # Asked of sound cells only: reading a choice would set a corrupt run aside.
+    sound = [cell for cell in cells if store.status(cell.search_ids).corrupt == 0]
+    ids = [id for cell in cells for id in cell.search_ids] + runs_of(sound, store)
+    known = store.status(ids)
     # Replicates of a choice that is not made yet have no id yet; they are to do all the same.
     to_do = total - known.done - known.under_way
-    corrupt = f", {known.corrupt} of them corrupt" if known.corrupt else ""
+    corrupt = f", {known.corrupt} of them corrupt: run makes them again" if known.corrupt else ""
     print(
         f"{name}, scale {scale}, seed {seed}, store {store_path}: {known.done} of {total} networks "
         f"done, {known.under_way} under way, {to_do} to do{corrupt}"

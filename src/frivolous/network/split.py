@@ -131,12 +131,11 @@ class Network:
         are then not among ``Alive.heads``; they are reached by edits in ``onward``.
         """
         names = self._names(site)
-        before, after = self._parts(names)
+        before = self._parts(names)[0]
         values, batch = as_values(inputs, self.program, self.device)
         self._fill(values, batch)
         execute(before, values, {})
-        reached = {step.index for step, _ in after.steps}
-        heads = {name: self.places[name] for name in names if self.places[name] not in reached}
+        heads = {name: self.places[name] for name in self.heads(names)}
         kept = {index: values[index] for index in before.alive}
         return Alive(self.program, names, heads, kept, batch)
 
@@ -155,6 +154,12 @@ class Network:
         values = dict(alive.values)
         self._fill(values, alive.batch)
         return execute(after, values, self._edits(edits))[self.program.output]
+
+    def heads(self, sites: Sequence[str]) -> tuple[str, ...]:
+        """Those of the sites that depend on no other of them, where a computation can stop."""
+        names = self._names(sites)
+        downstream = {step.index for step, _ in self._parts(names)[1].steps}
+        return tuple(name for name in names if self.places[name] not in downstream)
 
     def activities(
         self, inputs: Inputs, sites: Sequence[str] | None = None

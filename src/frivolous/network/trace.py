@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
+from torch.export.graph_signature import OutputKind, TensorArgument
 
 from frivolous.errors import BadArgument, NotTraceable
 from frivolous.network.faults import (
@@ -57,8 +58,8 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Network:
             exported = _exported(model, parts, keywords)
         except Exception as error:
             raise NotTraceable(explain(error, model)) from error
-    if not exported.call_spec.out_spec or not exported.call_spec.out_spec.is_leaf():
-        raise NotTraceable(NO_SCORES.format(model=type(model).__name__, what="several values"))
+    if not _gives_one_tensor(exported):
+        raise NotTraceable(NO_SCORES.format(model=type(model).__name__, what="no single tensor"))
     program = read_program(exported)
     state, ties = state_of(model)
     device = parts[0].device
@@ -93,6 +94,13 @@ def _exported(
         shapes = dict(zip(keywords, shapes, strict=True))
     exported = export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
     return exported.run_decompositions({})
+
+
+def _gives_one_tensor(exported: ExportedProgram) -> bool:
+    specs = exported.graph_signature.output_specs
+    outputs = [spec.arg for spec in specs if spec.kind == OutputKind.USER_OUTPUT]
+    form: Any = exported.call_spec.out_spec
+    return form.is_leaf() and len(outputs) == 1 and isinstance(outputs[0], TensorArgument)
 
 
 @contextlib.contextmanager

@@ -59,6 +59,9 @@ class Work(Protocol):
 class Listener(Protocol):
     """Somebody who watches the work."""
 
+    def already_done(self, label: str, runs: int) -> None:
+        """The store held so many runs of a group before the work began."""
+
     def under_way(self, label: str) -> None:
         """A group has begun."""
 
@@ -67,6 +70,9 @@ class Listener(Protocol):
 
     def waiting(self, runs: int) -> None:
         """So many runs are being made by another process."""
+
+    def finished(self, label: str) -> None:
+        """The store holds all of a group, whoever made it."""
 
 
 def work(groups: Sequence[Work], store: Store, listener: Listener) -> None:
@@ -104,4 +110,5 @@ def _finish(group: Work, store: Store, listener: Listener) -> bool:
                 )
             if claim.elsewhere:
                 return False
+    listener.finished(group.label)
     return True

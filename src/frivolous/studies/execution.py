@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 class Silent:
     """A listener that says nothing."""
 
+    def already_done(self, label: str, runs: int) -> None:
+        """Say nothing."""
+
     def under_way(self, label: str) -> None:
         """Say nothing."""
 
@@ -26,6 +29,9 @@ class Silent:
         """Say nothing."""
 
     def waiting(self, runs: int) -> None:
+        """Say nothing."""
+
+    def finished(self, label: str) -> None:
         """Say nothing."""
 
 
@@ -60,9 +66,7 @@ class CellWork:
         return self._specs()[id].resolved()
 
     def _specs(self) -> dict[str, Any]:
-        every = {
-            **self.cell.search_ids,
-        }
+        every = dict(self.cell.search_ids)
         for candidate in self.cell.candidates:
             every.update(self.cell.chosen_ids(candidate))
         return every
@@ -114,8 +118,10 @@ def run_study(
     """Make every run of a study that the store lacks, and return the result."""
     store = store if isinstance(store, Store) else Store(store)
     cells = study.cells(scale, replicates, seed)
-    # Read once with checksums: a run that went bad is set aside now and made again below.
-    store.complete(runs_of(cells, store), checksums=True)
-    groups = [CellWork(cell, device, weights) for cell in cells]
-    here.work(groups, store, listener or Silent())
+    listener = listener or Silent()
+    for cell in cells:
+        # Read once with checksums: a run that went bad is set aside now and made again below.
+        sound = store.complete(runs_of([cell], store), checksums=True)
+        listener.already_done(cell.label, len(sound))
+    here.work([CellWork(cell, device, weights) for cell in cells], store, listener)
     return read_result(study, store, scale, replicates, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -19,7 +19,7 @@ from frivolous.measurement import measure_network
 from frivolous.measures import AS_PUBLISHED, AS_WRITTEN, Protocol
 from frivolous.network import Network, trace
 from frivolous.seeds import generator, seed_of
-from frivolous.studies.run_spec import DataSpec, MeasureSpec, RunSpec
+from frivolous.studies.run_spec import DataSpec, FamilySpec, MeasureSpec, RunSpec
 from frivolous.training.cohort import Trained, test_accuracy, train_cohort
 from frivolous.training.recipe import Recipe
 
@@ -48,34 +48,35 @@ def make(
     The specs have one family, data set and optimiser. ``progress`` gets the number of networks'
     worth of training done since the last call.
     """
-    splits = _splits(specs[0].data)
-    states = _initial_states(specs)
+    splits = splits_of(specs[0].data)
+    states = initial_states(specs)
     recipes = [Recipe(**spec.training.model_dump()) for spec in specs]
-    network = _network(specs[0], splits, device)
+    network = _network(specs[0].family, str(device))
     trained = train_cohort(states, recipes, splits, device=device, progress=progress)
     for spec, result in zip(specs, trained, strict=True):
         yield _measured(spec, result, splits, network)
 
 
 @lru_cache(maxsize=2)
-def _splits(spec: DataSpec) -> Splits:
+def splits_of(spec: DataSpec) -> Splits:
+    """Return the data of a spec; the last two are kept."""
     options = spec.model_dump(exclude={"name"})
     return DATASETS[spec.name](**options)
 
 
-def _model(spec: RunSpec) -> MLP:
-    family = spec.family
+def model_of(family: FamilySpec) -> MLP:
+    """Return a network of the family, its weights not drawn yet."""
     return mlp(family.inputs, family.size_factor, family.outputs, family.base)
 
 
-def _initial_states(specs: Sequence[RunSpec]) -> list[dict[str, Tensor]]:
+def initial_states(specs: Sequence[RunSpec]) -> list[dict[str, Tensor]]:
     """Draw the initial weights; networks that start alike share their tensors."""
     known: dict[tuple[Any, ...], dict[str, Tensor]] = {}
     states = []
     for spec in specs:
         key = (spec.family, spec.initialiser, spec.seed, spec.replicate)
         if key not in known:
-            model, start = _model(spec), spec.initialiser
+            model, start = model_of(spec.family), spec.initialiser
             drawn = generator("student", spec.family.model_dump(), spec.seed, spec.replicate)
             layers = [fixed(sigma, start.distribution) for sigma in start.sigmas]
             initialise(model, layers, drawn, bias=start.bias)
@@ -84,12 +85,16 @@ def _initial_states(specs: Sequence[RunSpec]) -> list[dict[str, Tensor]]:
     return states
 
 
-def _network(spec: RunSpec, splits: Splits, device: torch.device | str) -> Network:
-    return trace(_model(spec), splits.test.inputs[:2]).to(device)
+@lru_cache(maxsize=5)
+def _network(family: FamilySpec, device: str) -> Network:
+    """Return the graph of a family's networks, read once for every curve of that width."""
+    return trace(model_of(family), torch.zeros(2, family.inputs)).to(device)
 
 
 def _protocol(spec: MeasureSpec) -> Protocol:
-    return PROTOCOLS[spec.protocol]
+    """Return the protocol that the spec spells out: its name alone does not decide a measure."""
+    decided = spec.model_dump(exclude={"protocol", "examples"})
+    return replace(PROTOCOLS.get(spec.protocol, AS_WRITTEN), name=spec.protocol, **decided)
 
 
 def _measured(spec: RunSpec, result: Trained, splits: Splits, network: Network) -> Finished:
@@ -108,5 +113,6 @@ def _measured(spec: RunSpec, result: Trained, splits: Splits, network: Network) 
         "best_epoch": result.best_epoch,
         "diverged": result.diverged,
         "data": dict(splits.facts),
+        "device": str(network.device),
     }
     return Finished(spec, found.table, found.curves, facts, result.state)

@@ -46,12 +46,12 @@ def study_report(result: StudyResult) -> StudyReport:
         choices=result.choices(),
         machine=machine,
         versions=versions,
-        seeds=f"{result.seed}, replicates 0 to {max(len(one.runs) for one in result.chosen) - 1}",
+        seeds=f"{result.seed}, replicates 0 to {result.replicates - 1}",
         commit=str(provenance.get("commit") or "not in a git checkout"),
         store=str(result.store.path),
         cost=study.cost[result.scale],
         runs=ids,
-        command=f"frivolous run {study.name} --scale {result.scale} --seed {result.seed}",
+        command=result.command,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from frivolous import published
-from frivolous.errors import FrivolousError
+from frivolous.errors import FrivolousError, UnknownName
 from frivolous.measures import gain as gains_of
 from frivolous.store import Store
-from frivolous.studies.spec import Candidate, Cell, Study
+from frivolous.studies.spec import SCALES, Candidate, Cell, Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -91,6 +93,16 @@ class StudyResult:
     store: Store
     chosen: tuple[Chosen, ...]
 
+    @property
+    def replicates(self) -> int:
+        """Trained networks per point."""
+        return self.chosen[0].cell.replicates
+
+    @property
+    def command(self) -> str:
+        """The command that gives this result."""
+        return command(self.study, self.scale, self.replicates, self.seed, self.store)
+
     @cached_property
     def table(self) -> pd.DataFrame:
         """Every panel's values, one row per run."""
@@ -162,8 +174,13 @@ class StudyResult:
 
     @cached_property
     def published(self) -> published.PublishedFigure:
-        """The published numbers of this study's figure."""
-        return published.read(self.study.name)
+        """The published numbers of this study's figure; empty frames where it shows none."""
+        try:
+            return published.read(self.study.name)
+        except UnknownName:
+            some = published.read("fig4")
+            frames = (some.values, some.gains, some.curve_gains)
+            return published.PublishedFigure(self.study.name, None, *(f.iloc[:0] for f in frames))
 
     def compare(self) -> pd.DataFrame:
         """Set every point and gain beside the published one: see ``published.compare``."""
@@ -225,10 +242,17 @@ def read_result(
     if missing:
         raise FrivolousError(
             f"store {store.path} lacks {missing} of the networks of {study.name} at scale {scale}, "
-            f"seed {seed}; make them with: frivolous run {study.name} --scale {scale} "
-            f"--seed {seed} --store {store.path}"
+            f"seed {seed}; make them with: {command(study, scale, replicates, seed, store)}"
         )
     return StudyResult(study, scale, seed, store, tuple(chosen))
+
+
+def command(study: Study, scale: str, replicates: int | None, seed: int, store: Store) -> str:
+    """Return the command line that makes a result; what is at its default is left out."""
+    words = ["frivolous", "run", study.name, "--scale", scale, "--seed", str(seed)]
+    if replicates not in (None, SCALES[scale].replicates):
+        words += ["--replicates", str(replicates)]
+    return shlex.join([*words, "--store", str(store.path)])
 
 
 def choose(cell: Cell, store: Store) -> Candidate | None:
@@ -240,9 +264,9 @@ def choose(cell: Cell, store: Store) -> Candidate | None:
 
 
 def accuracy_of(facts: Mapping[str, Any]) -> float:
-    """Return a run's validation accuracy; a network without one (never finite) counts as -1."""
+    """Return a run's validation accuracy; below every other for a network that never had one."""
     value = facts["validation_accuracy"]
-    return -1.0 if value is None else float(value)
+    return -math.inf if value is None else float(value)
 
 
 def runs_of(cells: Sequence[Cell], store: Store) -> list[str]:

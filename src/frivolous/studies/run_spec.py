@@ -60,15 +60,18 @@ class TrainingSpec(_Part):
 
 
 class MeasureSpec(_Part):
-    """How the trained network is measured: the protocol's name and what it decides."""
+    """How the trained network is measured: the protocol's name and all that it decides."""
 
     protocol: str = "as published"
     fractions: tuple[float, ...]
     draws: int
+    draw: str
     tolerance: float
     unexplained: float
     count_crossing: bool
     similar: float
+    cap: int
+    samplings: int
     examples: int
 
 

@@ -90,8 +90,8 @@ SCALES: dict[str, Scale] = {
         most_rates=3,
         most_factors=2,
         shrinks=(
-            "hidden units at 1x 32 for 128, 1,500 inputs for 10,000, 15 epochs for 50, "
-            "2 replicates for 3, the first 3 learning rates and 2 initialisations to choose from: "
+            "hidden units at 1x 32 for 128, 1,500 inputs for 10,000, 15 epochs for 50, by default "
+            "2 replicates for 3, at most 3 learning rates and 2 initialisations to choose from: "
             "not the paper's experiment"
         ),
     ),
@@ -236,16 +236,7 @@ class Study:
                 decay=curve.decay,
                 epochs=size.epochs,
             ),
-            measured=MeasureSpec(
-                protocol=protocol.name,
-                fractions=protocol.fractions,
-                draws=protocol.draws,
-                tolerance=protocol.tolerance,
-                unexplained=protocol.unexplained,
-                count_crossing=protocol.count_crossing,
-                similar=protocol.similar,
-                examples=protocol.examples_used(data.test),
-            ),
+            measured=_measured(protocol, data.test),
             replicate=0,
             seed=seed,
         )
@@ -311,3 +302,13 @@ class Study:
         from frivolous.studies.result import read_result
 
         return read_result(self, store, scale, replicates, seed)
+
+
+def _measured(protocol: Protocol, test: int) -> MeasureSpec:
+    """Return all that a protocol decides of a dense network's measures, by name."""
+    decided = set(MeasureSpec.model_fields) - {"protocol", "examples"}
+    return MeasureSpec(
+        protocol=protocol.name,
+        examples=protocol.examples_used(test),
+        **{name: getattr(protocol, name) for name in decided},
+    )

@@ -101,7 +101,7 @@ FIG_E9 = Study(
     panels=_panels("B11", "C12"),
     cost={
         "paper": "440 networks, about a quarter of an hour on two cores",
-        "cpu": "150 small networks",
+        "cpu": "120 small networks",
     },
     notes=(
         *NOTES[:-1],

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import shutil
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,35 +14,80 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MEASURES = ("prunable", "redundant", "area", "similarity", "compressibility", "silent", "constant")
+COUNTS = ("redundant", "silent", "constant")
+SHARES = ("area", "compressibility")
+NO_INTERVAL = "no interval"
 
 
-def measurement_text(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:
-    """Return a measurement's table: one line per site, values with their 95% intervals."""
+def measurement_text(
+    table: pd.DataFrame, facts: Mapping[str, Any], *, width: int | None = None
+) -> str:
+    """Return a measurement's table: one row per site, values with their 95% intervals below.
+
+    ``width`` is in characters; default that of the terminal (the variable COLUMNS, else 80 where
+    there is no terminal). Measures that do not fit follow in a second table.
+    """
+    width = width or shutil.get_terminal_size().columns
     rows = []
     for site, part in table.groupby("site", sort=False):
         by = {row["measure"]: row for _, row in part.iterrows()}
-        width = f"{int(by['redundant']['width'])}"
+        units = f"{int(by['redundant']['width'])}"
         if by["prunable"]["grain"] == "position":
-            width += f" ({int(by['prunable']['width'])} positions)"
-        rows.append((str(site), width, *(_interval(by[name]) for name in MEASURES)))
-    text = plain_table(
-        f"{facts['examples']} examples; values with 95% intervals over examples",
-        ("site", "width", *MEASURES),
-        rows,
-    )
-    if "accuracy" in facts:
-        text += (
-            f"\naccuracy {facts['accuracy']:.3f} "
-            f"[{facts['accuracy_low']:.3f}, {facts['accuracy_high']:.3f}]"
-        )
-    for layer, reason in facts.get("skipped", []):
-        text += f"\nno site for {layer}: {reason}"
-    return text
+            units += f"\n({int(by['prunable']['width'])} positions)"
+        rows.append((str(site), units, *(_interval(by[name]) for name in MEASURES)))
+    count = int(facts["examples"])
+    above = [f"{count} example{'s' * (count != 1)}; in brackets 95% intervals over examples"]
+    text = plain_table(_lines(above, width), ("site", "width", *MEASURES), rows, width=width)
+    return f"{text}\n\n{_lines(_notes(table, facts), width)}"
 
 
 def _interval(row: pd.Series) -> str:
-    digits = 2 if row["measure"] in ("area", "compressibility") else 1
-    value = f"{row['value']:.{digits}f}"
+    digits = 2 if row["measure"] in SHARES else 1
+
+    def number(value: float) -> str:
+        text = f"{value:.{digits}f}"
+        # These are whole but for bounds and means over samplings.
+        return text.removesuffix(".0") if row["measure"] in COUNTS else text
+
+    value = number(row["value"])
     if math.isnan(row["low"]):
-        return f"{value}\n(too few examples)"
-    return f"{value}\n[{row['low']:.{digits}f}, {row['high']:.{digits}f}]"
+        return f"{value}\n{NO_INTERVAL}"
+    return f"{value}\n[{number(row['low'])}, {number(row['high'])}]"
+
+
+def _notes(table: pd.DataFrame, facts: Mapping[str, Any]) -> list[str]:
+    """Return what stands below the table, a paragraph each."""
+    meanings = (
+        f"prunable: units to ablate with at most {facts['tolerance']:.3g} of labels changed; "
+        f"redundant: those beyond {1 - facts['unexplained']:.3g} of the variance; area: under the "
+        "ablation curve, 1 where no label changes; compressibility: redundant / width"
+    )
+    notes = [meanings]
+    named = [site for site in table["site"].unique() if site != "all"]
+    if len(named) > 1:
+        whole = "all sites" if not facts.get("left_out") else f"the {len(named)} sites above"
+        notes.append(
+            f"all: {whole} ablated together; counts are sums, similarity and compressibility means"
+        )
+    if facts.get("left_out"):
+        notes.append(f"not measured: {', '.join(facts['left_out'])}")
+    if table["low"].isna().any():
+        notes.append(
+            f"{NO_INTERVAL}: one example alone has none"
+            if facts["examples"] < 2
+            else f"{NO_INTERVAL}: the examples of a site above 4,096 units, or of sites above and "
+            "below 1,024 taken together, are not kept in groups that could be left out"
+        )
+    if "accuracy" in facts:
+        notes.append(
+            f"accuracy {facts['accuracy']:.3f} "
+            f"[{facts['accuracy_low']:.3f}, {facts['accuracy_high']:.3f}]"
+        )
+    return notes + [f"no site for {layer}: {reason}" for layer, reason in facts.get("skipped", [])]
+
+
+def _lines(paragraphs: list[str], width: int) -> str:
+    return "\n".join(
+        textwrap.fill(text, max(width, 20), subsequent_indent="  ", break_long_words=False)
+        for text in paragraphs
+    )

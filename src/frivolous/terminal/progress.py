@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 
 
 class Watcher:
-    """Tells of a study under way: a bar on a terminal, a line per group elsewhere.
+    """Tells of a study under way: a bar on a terminal, a line per group elsewhere, to stderr.
 
     Networks differ in cost by a factor of a hundred; the bar and the time left go by estimated
-    cost, the count by networks.
+    cost, the count by networks. Whoever made a network, it is counted once, when its group is
+    finished at the latest.
     """
 
-    def __init__(self, cells: Sequence[Cell], done: int) -> None:
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self.cells = {cell.label: cell for cell in cells}
+        self.done = dict.fromkeys(self.cells, 0.0)
         self.networks = sum(cell.networks for cell in cells)
-        self.done = float(done)
-        self.costs = {f"{cell.label}": cell.cost for cell in cells}
-        whole = sum(cell.networks * cell.cost for cell in cells)
+        self.label = ""
         self.console = Console(stderr=True)
         self.bar = Progress(
             SpinnerColumn(),
@@ -37,8 +38,8 @@ class Watcher:
             console=self.console,
             disable=not self.console.is_terminal,
         )
-        self.task = self.bar.add_task("starting", total=whole, count=self._count())
-        self.cost = 1.0
+        whole = sum(cell.networks * cell.cost for cell in cells)
+        self.task = self.bar.add_task("starting", total=whole, count=self.count)
         self.began = time.monotonic()
 
     def __enter__(self) -> Watcher:
@@ -48,26 +49,49 @@ class Watcher:
     def __exit__(self, *_: object) -> None:
         self.bar.stop()
 
-    def _count(self) -> str:
-        return f"{int(self.done + 1e-6)}/{self.networks}"
-
-    def under_way(self, label: str) -> None:
-        """Name the group that has begun."""
-        self.cost = self.costs.get(label, 1.0)
-        self.bar.update(self.task, description=label)
-        if not self.console.is_terminal:
-            seconds = time.monotonic() - self.began
-            print(f"{seconds:6.1f} s  {self._count()} networks done; now {label}", file=sys.stderr)
+    @property
+    def count(self) -> str:
+        """Networks done and networks in all."""
+        # Fractions of a network are added up in floats: a whole one may miss by rounding.
+        return f"{int(sum(self.done.values()) + 1e-6)}/{self.networks}"
 
     def already_done(self, label: str, runs: int) -> None:
         """Count networks that the store held already."""
-        self.bar.advance(self.task, runs * self.costs.get(label, 1.0))
+        self._move(label, self.done[label] + runs)
+
+    def under_way(self, label: str) -> None:
+        """Name the group that has begun."""
+        self.label = label
+        self._say(f"now {label}", label)
 
     def advance(self, runs: float) -> None:
-        """Move on by so many networks."""
-        self.done += runs
-        self.bar.update(self.task, advance=runs * self.cost, count=self._count())
+        """Move on by so many networks of the group under way."""
+        self._move(self.label, self.done[self.label] + runs)
+
+    def finished(self, label: str) -> None:
+        """Count all of a group, also what another process made of it."""
+        self._move(label, self.cells[label].networks)
 
     def waiting(self, runs: int) -> None:
         """Say that another process makes what is left."""
-        self.bar.update(self.task, description=f"waiting for {runs} networks made elsewhere")
+        words = f"waiting for {runs} made by another process"
+        if self.label != words:
+            self.label = words
+            self._say(words, words)
+
+    def end(self) -> None:
+        """Say that the study is whole."""
+        self._say("all done", "all done")
+
+    def _move(self, label: str, runs: float) -> None:
+        cell = self.cells[label]
+        runs = min(runs, cell.networks)
+        cost = (runs - self.done[label]) * cell.cost
+        self.done[label] = runs
+        self.bar.update(self.task, advance=cost, count=self.count)
+
+    def _say(self, words: str, description: str) -> None:
+        self.bar.update(self.task, description=description)
+        if not self.console.is_terminal:
+            seconds = time.monotonic() - self.began
+            print(f"{seconds:6.1f} s  {self.count} networks done; {words}", file=sys.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from frivolous.studies.spec import SCALES
 from frivolous.terminal.tables import as_fraction, mean_sd, plain_table
 
 if TYPE_CHECKING:
@@ -31,22 +32,27 @@ def study_text(result: StudyResult) -> str:
             if name in first
         ]
         rows.append((one.cell.curve, as_fraction(one.cell.size_factor), *cells))
-    replicates = max(len(one.runs) for one in result.chosen)
     scale = "" if result.scale == "paper" else f", scale {result.scale}"
     title = (
-        f"{result.study.name}{scale}: mean ± SD over {replicates} replicates; prunable and "
+        f"{result.study.name}{scale}: mean ± SD over {result.replicates} replicates; prunable and "
         "redundant units as shares of the largest network"
     )
-    head = ("curve", "size factor", "test accuracy", "prunable", "redundant")
-    return plain_table(title, head, rows)
+    words = {"accuracy": "test accuracy"}
+    head = ("curve", "size factor", *(words.get(name, name) for name in names if name in first))
+    text = plain_table(title, head, rows)
+    shrinks = SCALES[result.scale].shrinks
+    return f"{text}\n\nscale {result.scale}: {shrinks}" if shrinks else text
 
 
 def gain_lines(result: StudyResult) -> list[str]:
     """Return one line per panel: measured gains beside the published g_min and g_max."""
     lines = []
     for (panel, measure), rows in result.gains.groupby(["panel", "measure"], sort=False):
-        least, most = rows.loc[rows["gain"].idxmin()], rows.loc[rows["gain"].idxmax()]
-        printed = rows.iloc[0]
+        printed, known = rows.iloc[0], rows[rows["gain"].notna()]
+        if known.empty:
+            lines.append(f"panel {panel}, {measure}: no doubling to take a gain of")
+            continue
+        least, most = known.loc[known["gain"].idxmin()], known.loc[known["gain"].idxmax()]
         beside = (
             "nothing published"
             if math.isnan(printed["published_min"])

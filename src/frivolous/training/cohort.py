@@ -20,7 +20,7 @@ from frivolous.training.dense import Features, State, accuracy, forward, signals
 from frivolous.training.optimisers import OPTIMISERS, Optimiser, first_slots
 from frivolous.training.recipe import Recipe
 
-BLOCK_BYTES = 24 * 2**20
+BLOCK_BYTES = 4 * 2**20
 """Networks trained side by side fit into about this much memory, so that they stay in cache."""
 
 Progress = Callable[[float], None]

@@ -78,8 +78,15 @@ def signals(state: State, activity: list[Tensor], labels: Tensor) -> list[Tensor
 
 
 def accuracy(state: State, features: Features, labels: Tensor) -> Tensor:
-    """Return each network's share of right labels (K,), NaN where a score is not finite."""
-    scores = forward(state, features)[-1]
-    right = (scores.argmax(2) == labels).double().mean(1)
-    finite = scores.isfinite().flatten(1).all(1)
-    return torch.where(finite, right, torch.full_like(right, float("nan")))
+    """Return each network's share of right labels (K,), NaN where a score is not finite.
+
+    Network by network: a look at all examples of one network fits into cache, of all K it does not.
+    """
+    found = []
+    for k in range(len(next(iter(state.values())))):
+        one = {name: value[k : k + 1] for name, value in state.items()}
+        offsets = None if features.offsets is None else features.offsets[k : k + 1]
+        scores = forward(one, Features(features.rows, offsets))[-1][0]
+        right = (scores.argmax(1) == labels).double().mean()
+        found.append(torch.where(scores.isfinite().all(), right, float("nan")))
+    return torch.stack(found)

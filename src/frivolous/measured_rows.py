@@ -1,0 +1,96 @@
+"""The rows of a measurement: its table and its ablation curves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from frivolous.ablation import AblationCurve
+from frivolous.measures import Protocol, curve
+from frivolous.site_statistics import SiteStatistics
+
+COLUMNS = ("site", "depth", "grain", "width", "measure", "value", "low", "high", "examples")
+CURVE_COLUMNS = (
+    "site",
+    "grain",
+    "draw",
+    "fraction",
+    "ablated",
+    "unchanged",
+    "low",
+    "high",
+    "examples",
+)
+
+
+def curve_rows(found: AblationCurve, depth: int, protocol: Protocol) -> list[dict[str, Any]]:
+    """Return the rows of one ablation curve: prunable units and area."""
+    prunable = curve.prunable_interval(
+        found.fractions,
+        found.unchanged,
+        found.examples,
+        found.units,
+        tolerance=protocol.tolerance,
+        draws=protocol.draw,
+    )
+    area = curve.area_interval(found.fractions, found.unchanged, found.examples)
+    return [
+        {
+            "site": found.site,
+            "depth": depth,
+            "grain": found.grain,
+            "width": found.units,
+            "measure": name,
+            "value": interval.value,
+            "low": interval.low,
+            "high": interval.high,
+            "examples": found.examples,
+        }
+        for name, interval in (("prunable", prunable), ("area", area))
+    ]
+
+
+def statistic_rows(
+    found: SiteStatistics, site: str, depth: int, width: int, examples: int
+) -> list[dict[str, Any]]:
+    """Return the rows of one site's statistics."""
+    return [
+        {
+            "site": site,
+            "depth": depth,
+            "grain": "channel",
+            "width": width,
+            "measure": name,
+            "value": interval.value,
+            "low": interval.low,
+            "high": interval.high,
+            "examples": examples,
+        }
+        for name, interval in found.intervals().items()
+    ]
+
+
+def curve_frame(curves: list[AblationCurve]) -> pd.DataFrame:
+    """Return the ablation curves, one row per site, draw and fraction, with Wilson intervals."""
+    rows = []
+    for found in curves:
+        low, high = curve.wilson(found.unchanged, found.examples)
+        for draw in range(found.unchanged.shape[0]):
+            for at, fraction in enumerate(found.fractions):
+                share = found.unchanged[draw, at] / found.examples
+                # Nothing is ablated at fraction 0: unchanged by definition, not by sampling.
+                bounds = (1.0, 1.0) if fraction == 0 else (low[draw, at], high[draw, at])
+                rows.append(
+                    (
+                        found.site,
+                        found.grain,
+                        draw,
+                        fraction,
+                        int(fraction * found.units),
+                        share,
+                        *bounds,
+                        found.examples,
+                    )
+                )
+    return pd.DataFrame(rows, columns=list(CURVE_COLUMNS))

@@ -1,0 +1,181 @@
+"""The count of unchanged labels for any choice of silenced units, as cheaply as a graph allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from frivolous.errors import BadArgument, NotFinite
+from frivolous.masking import Masks, Plan, masks_for
+from frivolous.network import Alive, Network
+from frivolous.network.inputs import Inputs
+
+#: Bytes that one value of a stacked batch may take. Larger stacks leave the processor's cache
+#: without saving anything; on an accelerator they keep it busy.
+STACK_BYTES = {"cpu": 2**20, "cuda": 2**28}
+
+
+def labels(output: Tensor) -> Tensor:
+    """The predicted label of every example: the arg-max over the last axis of (N, classes) scores.
+
+    Raises ``BadArgument`` for an output that is no table of scores.
+
+    >>> labels(torch.tensor([[0.1, 0.9], [2.0, 1.0]]))
+    tensor([1, 0])
+    """
+    shape = tuple(output.shape)
+    needed = "labels need floating-point scores of shape (N, classes), two classes at least"
+    if not output.dtype.is_floating_point:
+        raise BadArgument(
+            f"the network's output is {output.dtype} of shape {shape}; {needed}. Return the scores "
+            f"before the arg-max."
+        )
+    if output.dim() == 1 or (output.dim() == 2 and shape[1] < 2):
+        raise BadArgument(
+            f"the network's output has shape {shape}, one number per example; {needed}. For two "
+            f"classes with one logit z return `torch.stack([-z / 2, z / 2], dim=-1)`."
+        )
+    if output.dim() != 2:
+        raise BadArgument(
+            f"the network's output has shape {shape}; {needed}. Reduce the other axes inside the "
+            f"model, e.g. by a mean over positions."
+        )
+    return output.argmax(dim=-1)
+
+
+@torch.no_grad()
+def ablate(
+    network: Network,
+    inputs: Inputs,
+    units: Plan,
+    *,
+    grain: str = "channel",
+    replacement: str = "zero",
+    means: Mapping[str, Tensor] | None = None,
+) -> Tensor:
+    """The network's output for a batch with exactly these units silenced.
+
+    ``units`` maps a site to the indices of its units: channels, or at grain ``position`` places in
+    the flattened value of one example (``Site.shape``). ``replacement`` is ``zero``, or ``mean``
+    with ``means``: site -> (U,) for channels, of ``Site.shape`` for positions.
+    """
+    if not units:
+        return network(inputs)
+    masks = {
+        name: masks_for(network, name, [chosen], grain, replacement, means)
+        for name, chosen in units.items()
+    }
+    return network.run(inputs, {name: mask.edit(0, 1) for name, mask in masks.items()})
+
+
+@torch.no_grad()
+def unchanged_counts(
+    network: Network,
+    batches: Iterable[Inputs],
+    plans: Sequence[Plan],
+    *,
+    grain: str = "channel",
+    replacement: str = "zero",
+    means: Mapping[str, Tensor] | None = None,
+    stack_bytes: int | None = None,
+) -> tuple[np.ndarray, int]:
+    """How many examples keep their label under each plan, and how many there are.
+
+    A plan maps sites to the units to silence there, all at once. Plans for the same sites share
+    the computation before the first of them and are stacked into one batch up to ``stack_bytes``
+    per value (0: one by one). Returns counts of shape (plans,), int64, and the examples.
+
+    Raises ``NotFinite`` naming the site where scores stop being numbers.
+    """
+    _check_batches(batches)
+    groups: dict[tuple[str, ...], list[int]] = {}
+    for number, plan in enumerate(plans):
+        ordered = sorted(plan, key=lambda name: network.site(name).depth)
+        touched = tuple(name for name in ordered if len(plan[name]))
+        groups.setdefault(touched, []).append(number)
+    untouched = groups.pop((), [])
+    masks = {
+        names: {
+            name: masks_for(
+                network, name, [plans[n][name] for n in numbers], grain, replacement, means
+            )
+            for name in names
+        }
+        for names, numbers in groups.items()
+    }
+    if stack_bytes is None:
+        stack_bytes = STACK_BYTES.get(network.device.type, STACK_BYTES["cuda"])
+    counts = torch.zeros(len(plans), dtype=torch.int64, device=network.device)
+    starts: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+    for names in groups:
+        starts.setdefault(network.heads(names), []).append(names)
+    examples = 0
+    for inputs in batches:
+        intact = None if starts else _intact(network, inputs, network(inputs))
+        for heads, shared in starts.items():
+            alive = network.until(heads, inputs)
+            if intact is None:
+                intact = _intact(network, inputs, network.onward(heads, alive))
+            for names in shared:
+                same = _unchanged(network, alive, intact, masks[names], stack_bytes)
+                counts[groups[names]] += same
+        assert intact is not None
+        examples += len(intact)
+    if not examples:
+        raise BadArgument("`batches` holds no example; pass at least one batch.")
+    counts[untouched] = examples
+    return counts.cpu().numpy(), examples
+
+
+def _intact(network: Network, inputs: Inputs, output: Tensor) -> Tensor:
+    """Labels of the intact network, or an error that names the first site without numbers."""
+    intact = labels(output)
+    if bool(torch.isfinite(output).all()):
+        return intact
+    _, activities = network.activities(inputs)
+    guilty = next(
+        (name for name, value in activities.items() if not bool(torch.isfinite(value).all())), None
+    )
+    where = f"the activity at site '{guilty}'" if guilty else "the network's output"
+    raise NotFinite(
+        f"{where} is NaN or infinite before any unit is silenced; labels need finite scores. Check "
+        f"the weights up to there and the scale of the inputs."
+    )
+
+
+def _unchanged(
+    network: Network, alive: Alive, intact: Tensor, masks: Mapping[str, Masks], stack_bytes: int
+) -> Tensor:
+    """Examples of one batch with unchanged labels, for every plan of one group of sites."""
+    plans = next(iter(masks.values())).count
+    widest = max(network.largest_value(alive.sites), *(alive.at(n)[0].numel() for n in alive.sites))
+    room = stack_bytes // (alive.batch * widest * alive.value.element_size())
+    size = max(1, min(plans, room)) if alive.stackable else 1
+    counts = []
+    finite = torch.ones((), dtype=torch.bool, device=intact.device)
+    for first in range(0, plans, size):
+        copies = min(size, plans - first)
+        heads = {name: masks[name].spread(alive.at(name), first, copies) for name in alive.heads}
+        edits = {name: masks[name].edit(first, copies) for name in masks if name not in alive.heads}
+        output = network.onward(alive.sites, alive.stacked(copies, heads), edits)
+        finite &= torch.isfinite(output).all()
+        same = labels(output).view(copies, -1) == intact
+        counts.append(same.sum(dim=1))
+    if not bool(finite):
+        raise NotFinite(
+            f"the scores are NaN or infinite when units of site '{'+'.join(masks)}' are silenced, "
+            f"though the intact network's are not. Measure the other sites, or use "
+            f"`replacement='mean'` where the network divides by its activity."
+        )
+    return torch.cat(counts)
+
+
+def _check_batches(batches: Iterable[Inputs]) -> None:
+    if isinstance(batches, Tensor):
+        raise BadArgument(
+            f"`batches` is one tensor of shape {tuple(batches.shape)}; it must be an iterable of "
+            f"batches. Pass `[x]`, or `x.split(256)`."
+        )

@@ -1,0 +1,90 @@
+"""A user's model against a user's data: whether they fit, and how often the model is right."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+from frivolous.ablation import labels as predicted_labels
+from frivolous.batches import Batches, Inputs
+from frivolous.errors import BadArgument, NotTraceable
+from frivolous.measures import curve
+from frivolous.network import Network, trace
+
+
+def read_model(model: nn.Module, batches: Batches, home: torch.device) -> Network:
+    """Read a model that lives on the device ``home`` into a graph, by two examples of the data.
+
+    Raises :class:`BadArgument` where the data does not fit the model, :class:`NotTraceable` where
+    the model takes the data and still cannot be read.
+    """
+    inputs = batches.first(2, home)
+    try:
+        network = trace(model, inputs)
+        network(inputs)
+        return network
+    except (NotTraceable, RuntimeError) as error:
+        refusal = _refusal(model, inputs)
+        if not refusal:
+            raise
+        raise BadArgument(
+            f"`data` does not fit `model` ({type(model).__name__}): its first batch, "
+            f"{batches.form}, makes the model raise {refusal}. Give inputs of the shape and "
+            "type that the model takes."
+        ) from error
+
+
+def _refusal(model: nn.Module, inputs: Inputs) -> str:
+    """What a copy of the model raises on the inputs as it is; empty if it takes them."""
+    try:
+        copied = copy.deepcopy(model).eval()
+    except Exception:  # noqa: BLE001 - a module may raise anything when copied
+        return ""
+    try:
+        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+            if isinstance(inputs, Mapping):
+                copied(**inputs)
+            else:
+                copied(*(inputs if isinstance(inputs, tuple) else (inputs,)))
+    except (AttributeError, NameError, NotImplementedError):
+        return ""  # a fault of the model, of which the first error says more
+    except Exception as error:  # noqa: BLE001 - a module's forward may raise anything
+        text = " ".join(str(error).split())[:200].rstrip(". ")
+        return f"{type(error).__name__}: {text}"
+    return ""
+
+
+def accuracy_of(network: Network, batches: Batches) -> dict[str, Any]:
+    """Check that the output is class scores; return the accuracy if the data has labels.
+
+    ``accuracy`` with its 95% Wilson interval, ``accuracy_low`` and ``accuracy_high``; empty without
+    labels. Raises :class:`BadArgument` for another output and for labels out of range.
+    """
+    right = 0
+    for inputs, labels in batches.labelled():
+        scores = network(inputs)
+        try:
+            predicted = predicted_labels(scores)
+        except BadArgument as error:
+            raise BadArgument(f"`model` gives no class scores: {error}") from None
+        if labels is None:
+            return {}
+        classes = scores.shape[-1]
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= classes:
+            raise BadArgument(
+                f"`data` has labels from {low} to {high}; a model of {classes} classes knows 0 to "
+                f"{classes - 1}. Re-number the labels or leave them out: they serve the accuracy."
+            )
+        right += int((predicted == labels).sum())
+    bounds = curve.wilson(right, batches.examples)
+    return {
+        "accuracy": right / batches.examples,
+        "accuracy_low": float(bounds[0]),
+        "accuracy_high": float(bounds[1]),
+    }

@@ -1,0 +1,53 @@
+"""A study small enough to run in a test, here and in child processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+SHRINK = f"import runpy; runpy.run_path({__file__!r})['shrink'](dict.__setitem__)\n"
+
+
+def shrink(put: Callable[[dict[str, Any], str, Any], None]) -> Any:
+    """Make figE7 at scale cpu two curves of 4, 8 and 16 units: 24 networks of 12 updates each."""
+    from dataclasses import replace
+
+    from frivolous.studies import STUDIES
+    from frivolous.studies.spec import SCALES, Scale
+
+    study = STUDIES["figE7"]
+    small = replace(study, curves=study.curves[1:3], size_factors=(1.0, 2.0, 4.0))
+    words = "4 hidden units for 128"
+    put(SCALES, "cpu", Scale("cpu", 4, 20, 2, replicates=2, most_rates=2, shrinks=words))
+    put(STUDIES._studies, "figE7", small)  # type: ignore[attr-defined]
+    return small
+
+
+@pytest.fixture
+def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The small figE7, in the registry too."""
+    return shrink(monkeypatch.setitem)
+
+
+@pytest.fixture
+def child() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a Python child in which figE7 is small; it is killed at the end if it lives."""
+    children: list[subprocess.Popen[str]] = []
+
+    def start(script: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(
+            [sys.executable, "-c", SHRINK + script, *map(str, arguments)],
+            **{"stdin": pipe, "stdout": pipe, "stderr": pipe, "text": True} | options,
+        )
+        children.append(process)
+        return process
+
+    yield start
+    for process in children:
+        process.kill()
+        process.communicate()
