@@ -45,10 +45,10 @@ def conv() -> nn.Module:
     """Return an untrained convolutional network, with batch normalisation, pooling and dropout."""
     return nn.Sequential(
         OrderedDict(
-            conv1=nn.Conv2d(1, 16, kernel_size=3, padding=1),
+            conv1=nn.Conv2d(1, 16, kernel_size=3, padding=1, bias=False),
             norm1=nn.BatchNorm2d(16),
             relu1=nn.ReLU(),
-            conv2=nn.Conv2d(16, 32, kernel_size=3, padding=1),
+            conv2=nn.Conv2d(16, 32, kernel_size=3, padding=1, bias=False),
             norm2=nn.BatchNorm2d(32),
             relu2=nn.ReLU(),
             pool=nn.MaxPool2d(2),

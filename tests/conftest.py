@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,10 +28,11 @@ def shrink(put: Callable[[dict[str, Any], str, Any], None]) -> Any:
     return small
 
 
-@pytest.fixture
-def tiny(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The small figE7, in the registry too."""
-    return shrink(monkeypatch.setitem)
+@pytest.fixture(scope="module")
+def tiny() -> Iterator[Any]:
+    """The small figE7, in the registry too, until the end of the module."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield shrink(patch.setitem)
 
 
 @pytest.fixture
@@ -40,9 +42,13 @@ def child() -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
     def start(script: str, *arguments: object, **options: Any) -> subprocess.Popen[str]:
         pipe = subprocess.PIPE
+        # Buffered, as a user's shell has it: what is printed may fail as late as at the exit.
+        buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
+        usual: dict[str, Any] = {"stdin": pipe, "stdout": pipe, "stderr": pipe, "env": buffered}
         process = subprocess.Popen(
             [sys.executable, "-c", SHRINK + script, *map(str, arguments)],
-            **{"stdin": pipe, "stdout": pipe, "stderr": pipe, "text": True} | options,
+            text=True,
+            **usual | options,
         )
         children.append(process)
         return process

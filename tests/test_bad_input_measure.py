@@ -1,4 +1,4 @@
-"""Everything a user can get wrong around ``measure``: one line that says what to do, exit code 2."""
+"""What a user can get wrong around ``measure``: one line that says what to do, exit code 2."""
 
 from __future__ import annotations
 
@@ -25,9 +25,7 @@ LABELS = torch.arange(40) % 3
 
 def net() -> nn.Sequential:
     """4 inputs, sites '0' (8 units) and '2' (6 units), 3 classes; weights from a generator."""
-    model = nn.Sequential(
-        nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3)
-    )
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3))
     drawn = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -161,7 +159,6 @@ def test_weights_that_are_not_finite_name_the_site_they_write(
     layer: int, site: str, value: float
 ) -> None:
     message = f"^site '{site}': .* NaN or infinite.*inputs or weights that are not finite"
-    # Infinite times a unit that is 0 is NaN, so that the first site is the one to be named.
     refused(NotFinite, message, spoilt_net(layer, value), INPUTS.abs() + 0.1)
 
 
@@ -214,6 +211,25 @@ def test_output_that_is_no_table_of_scores(
 def test_data_that_the_model_does_not_take(data: Any, words: str) -> None:
     begin, end = r"^`data` does not fit `model` \(Sequential\): ", "Give inputs of the shape and"
     refused(BadArgument, f"{begin}.*{words}.*{end}", net(), data)
+
+
+class Words(nn.Module):
+    """A model of word numbers below 20."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding, self.net = nn.Embedding(20, 4), net()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.net(self.embedding(x).mean(1))
+
+
+@pytest.mark.parametrize(("place", "words"), [(0, "its first batch"), (7, "from example 5 on")])
+def test_word_numbers_that_the_model_does_not_know(place: int, words: str) -> None:
+    numbers = torch.arange(40).reshape(10, 4) % 20
+    numbers[place, 0] = 20
+    message = f"^`data` does not fit `model`.*{words}.*makes .* raise IndexError: index out of rang"
+    refused(BadArgument, message, Words(), numbers, batch_size=5)
 
 
 def test_a_model_that_fails_by_itself_is_not_blamed_on_the_data() -> None:
@@ -294,6 +310,8 @@ def frivolous(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return 0
 
 
+NO_FIT = "`weights` {0}.safetensors does not fit the model: {1}"
+FEW = "it has no '0.bias', which the model needs (2 more like it). Build the model that the weights"
 GOOD = {"model": "mine.py:model", "data": "mine.py:data"}
 
 
@@ -305,7 +323,7 @@ GOOD = {"model": "mine.py:model", "data": "mine.py:data"}
         ({"data": "my.py:data"}, "`data` names the file my.py, which is not there. Write"),
         ({"model": "mine.py:modle"}, "unknown `model` in mine.py: 'modle'; did you mean 'model'?"),
         ({"data": "mine.py:dat"}, "unknown `data` in mine.py: 'dat'; did you mean 'data'?"),
-        ({"model": "mine.py:number"}, "`model` mine.py:number is a int; name a torch.nn.Module"),
+        ({"model": "mine.py:number"}, "`model` mine.py:number is of type int; name a torch.nn"),
         ({"model": "mine.py:needs"}, "`model` mine.py:needs needs the arguments width; it is"),
         ({"data": "mine.py:breaks"}, "`data` mine.py:breaks cannot be called: OSError: no such m"),
         ({"data": "mine.py:leaves"}, "`data` mine.py:leaves cannot be called: SystemExit: 5."),
@@ -323,21 +341,9 @@ GOOD = {"model": "mine.py:model", "data": "mine.py:data"}
         ({"weights": "no.safetensors"}, "`weights` names no.safetensors, which is not there"),
         ({"weights": "."}, "`weights` names ., which is a folder; name a safetensors file."),
         ({"weights": "other.safetensors"}, "`weights` other.safetensors is no safetensors file"),
-        (
-            {"weights": "shape.safetensors"},
-            "`weights` shape.safetensors does not fit the model: '0.weight' has shape (5, 4), the "
-            "model's has (8, 4). Build the model that the weights came from.",
-        ),
-        (
-            {"weights": "few.safetensors"},
-            "`weights` few.safetensors does not fit the model: it has no '0.bias', which the model "
-            "needs (2 more like it). Build",
-        ),
-        (
-            {"weights": "many.safetensors"},
-            "`weights` many.safetensors does not fit the model: it has '9.bias', which the model "
-            "does not know. Build",
-        ),
+        ({"weights": "shape.safetensors"}, NO_FIT.format("shape", "'0.weight' has shape (5, 4), ")),
+        ({"weights": "few.safetensors"}, NO_FIT.format("few", FEW)),
+        ({"weights": "many.safetensors"}, NO_FIT.format("many", "it has '9.bias', which the ")),
     ],
 )
 def test_command_line_says_one_line_and_exits_with_2(

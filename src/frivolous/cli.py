@@ -153,6 +153,9 @@ COMMANDS: dict[str, Any] = {
 }
 
 
+KEPT = "finished networks are kept, the same command goes on"
+
+
 def main() -> None:
     """Entry point: one line and exit code 2 for what a user can mend."""
     try:
@@ -166,7 +169,8 @@ def main() -> None:
     except FrivolousError as error:
         _stop(2, str(error))
     except KeyboardInterrupt:
-        _stop(130, "stopped; finished networks are kept, the same command goes on")
+        running = "run" in sys.argv[1:2]
+        _stop(130, f"stopped{'; ' + KEPT if running else ''}")
     except BrokenPipeError:
         # The reader of our output has gone; there is nobody to tell.
         _stop(141)

@@ -230,6 +230,8 @@ def measure_network(
         "grain": grain,
         "replacement": replacement,
         "protocol": protocol.name,
+        "draws": protocol.draws,
+        "draw": protocol.draw,
         "tolerance": protocol.tolerance,
         "unexplained": protocol.unexplained,
         "left_out": [site.name for site in network.sites if site.name not in names],

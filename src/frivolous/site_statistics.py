@@ -56,16 +56,18 @@ def _jackknife(value: float, left_out: Sequence[float], most: float, level: floa
 def of_site(activity: Activity, protocol: Protocol) -> SiteStatistics:
     """Measure one site: redundant, silent and constant units, similarity, compressibility.
 
-    The mean over the samplings of positions, where there are several. A group of examples is left
+    The mean over the samplings of positions, where there are several. With a group left out,
+    redundant units are counted without steps (``redundancy.redundant_level``): a count that no
+    group happens to change is not thereby certain. A group of examples is left
     out of the first sampling only: samplings differ far less than examples do.
     """
-
-    def measured(moments: Moments) -> dict[str, float]:
-        return _measures(moments, protocol)
-
-    per_sampling = [measured(activity.moments(s)) for s in range(len(activity.samplings))]
+    per_sampling = [
+        _measures(activity.moments(s), protocol) for s in range(len(activity.samplings))
+    ]
     values = {name: float(np.mean([one[name] for one in per_sampling])) for name in ORDER}
-    left_out = _without_each_group(activity, measured)
+    left_out = _without_each_group(
+        activity, lambda moments: _measures(moments, protocol, smooth=True)
+    )
     width = float(activity.width)
     most = dict.fromkeys(COUNTS, width) | {"similarity": width - 1, "compressibility": 1.0}
     return SiteStatistics(
@@ -82,13 +84,16 @@ def _without_each_group(
     return [measured(activity.without(g)) for g in groups]
 
 
-def _measures(moments: Moments, protocol: Protocol) -> dict[str, float]:
+def _measures(moments: Moments, protocol: Protocol, *, smooth: bool = False) -> dict[str, float]:
     covariance = np.asarray(moments.covariance_UU)
     mean, active = np.asarray(moments.mean_U), np.asarray(moments.active_U)
     spectrum = redundancy.spectrum(covariance)
-    redundant = redundancy.redundant_units(
+    redundant: float = redundancy.redundant_units(
         spectrum, protocol.unexplained, count_crossing=protocol.count_crossing
     )
+    if smooth:
+        # A constant more or less, as `count_crossing` adds, does not change a spread.
+        redundant = redundancy.redundant_level(spectrum, protocol.unexplained)
     rate = active / moments.count
     return {
         "redundant": float(redundant),

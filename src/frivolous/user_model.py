@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from frivolous.ablation import labels as predicted_labels
 from frivolous.batches import Batches, Inputs
@@ -28,7 +28,7 @@ def read_model(model: nn.Module, batches: Batches, home: torch.device) -> Networ
         network = trace(model, inputs)
         network(inputs)
         return network
-    except (NotTraceable, RuntimeError) as error:
+    except (NotTraceable, RuntimeError, IndexError) as error:
         refusal = _refusal(model, inputs)
         if not refusal:
             raise
@@ -54,37 +54,54 @@ def _refusal(model: nn.Module, inputs: Inputs) -> str:
     except (AttributeError, NameError, NotImplementedError):
         return ""  # a fault of the model, of which the first error says more
     except Exception as error:  # noqa: BLE001 - a module's forward may raise anything
-        text = " ".join(str(error).split())[:200].rstrip(". ")
-        return f"{type(error).__name__}: {text}"
+        return _told(error)
     return ""
 
 
+def _told(error: Exception) -> str:
+    text = " ".join(str(error).split())[:200].rstrip(". ")
+    return f"{type(error).__name__}: {text}"
+
+
 def accuracy_of(network: Network, batches: Batches) -> dict[str, Any]:
-    """Check that the output is class scores; return the accuracy if the data has labels.
+    """Check that every batch gives class scores; return the accuracy if the data has labels.
 
     ``accuracy`` with its 95% Wilson interval, ``accuracy_low`` and ``accuracy_high``; empty without
     labels. Raises :class:`BadArgument` for another output and for labels out of range.
     """
-    right = 0
+    right = seen = 0
     for inputs, labels in batches.labelled():
-        scores = network(inputs)
+        try:
+            scores = network(inputs)
+        except torch.OutOfMemoryError:
+            raise  # not a fault of these examples
+        except (RuntimeError, IndexError) as error:
+            raise BadArgument(
+                f"`data` does not fit `model`: the batch from example {seen} on makes it raise "
+                f"{_told(error)}. Look for inputs out of the range that the model knows."
+            ) from error
         try:
             predicted = predicted_labels(scores)
         except BadArgument as error:
             raise BadArgument(f"`model` gives no class scores: {error}") from None
-        if labels is None:
-            return {}
-        classes = scores.shape[-1]
-        low, high = int(labels.min()), int(labels.max())
-        if low < 0 or high >= classes:
-            raise BadArgument(
-                f"`data` has labels from {low} to {high}; a model of {classes} classes knows 0 to "
-                f"{classes - 1}. Re-number the labels or leave them out: they serve the accuracy."
-            )
-        right += int((predicted == labels).sum())
-    bounds = curve.wilson(right, batches.examples)
+        seen += len(predicted)
+        if labels is not None:
+            _check_labels(labels, scores.shape[-1])
+            right += int((predicted == labels).sum())
+    if not batches.has_labels:
+        return {}
+    bounds = curve.wilson(right, seen)
     return {
-        "accuracy": right / batches.examples,
+        "accuracy": right / seen,
         "accuracy_low": float(bounds[0]),
         "accuracy_high": float(bounds[1]),
     }
+
+
+def _check_labels(labels: Tensor, classes: int) -> None:
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= classes:
+        raise BadArgument(
+            f"`data` has labels from {low} to {high}; a model of {classes} classes knows 0 to "
+            f"{classes - 1}. Re-number the labels or leave them out: they serve the accuracy."
+        )

@@ -179,3 +179,18 @@ def test_messages(call, text):
 def test_nan_is_named_and_counted():
     with pytest.raises(NotFinite, match="`covariance` holds 2 of 4 values"):
         redundancy.spectrum([[np.nan, 0.0], [0.0, np.inf]])
+
+
+@given(st.lists(st.floats(0.0, 10.0), min_size=1, max_size=12), st.floats(0.0, 0.9))
+def test_the_level_has_the_count_as_its_whole_part(values, tolerance):
+    spectrum = np.sort(np.asarray(values))[::-1]
+    count = redundancy.redundant_units(spectrum, tolerance)
+    level = redundancy.redundant_level(spectrum, tolerance)
+    assert count <= level <= min(count + 1, len(spectrum))
+
+
+def test_the_level_moves_where_the_count_stands_still():
+    levels = [redundancy.redundant_level([96.0 - x, 4.0 + x]) for x in (0.0, 0.5, 0.9)]
+    assert levels == sorted(levels, reverse=True)
+    assert len(set(levels)) == 3
+    assert {redundancy.redundant_units([96.0 - x, 4.0 + x]) for x in (0.0, 0.5, 0.9)} == {1}

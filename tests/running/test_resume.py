@@ -13,7 +13,8 @@ import pytest
 from frivolous.errors import FrivolousError
 from frivolous.store import Store
 from frivolous.studies import making
-from frivolous.studies.result import StudyResult, choose
+from frivolous.studies.choosing import choose
+from frivolous.studies.result import StudyResult
 from frivolous.studies.spec import Study
 
 same = pd.testing.assert_frame_equal
@@ -51,15 +52,14 @@ def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(tiny: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store in which the study is finished, undisturbed."""
-    return tmp_path_factory.mktemp("finished") / "store"
+    return tiny.run(tmp_path_factory.mktemp("finished") / "store", scale="cpu").store.path
 
 
 @pytest.fixture
 def undisturbed(tiny: Study, finished: Path, tmp_path: Path) -> StudyResult:
     """The undisturbed result, in a copy of its store."""
-    tiny.run(finished, scale="cpu")
     shutil.copytree(finished, tmp_path / "undisturbed")
     return tiny.result(tmp_path / "undisturbed", scale="cpu")
 
@@ -106,9 +106,7 @@ def test_more_replicates_train_only_what_is_new(
     same(fewer.table, undisturbed.table, check_exact=True)
 
 
-def test_replicates_of_the_chosen_candidate_only(
-    tiny: Study, spy: Spy, tmp_path: Path
-) -> None:
+def test_replicates_of_the_chosen_candidate_only(tiny: Study, spy: Spy, tmp_path: Path) -> None:
     from dataclasses import replace
 
     study = replace(tiny, searched=1, size_factors=(1.0, 2.0))
@@ -127,9 +125,7 @@ def kept(result: StudyResult) -> set[str]:
 
 
 @pytest.mark.parametrize("weights", ["chosen", "all", "none"])
-def test_weights_are_kept_of_whom_they_are_asked(
-    weights: str, tiny: Study, tmp_path: Path
-) -> None:
+def test_weights_are_kept_of_whom_they_are_asked(weights: str, tiny: Study, tmp_path: Path) -> None:
     result = tiny.run(tmp_path, scale="cpu", weights=weights)
     chosen = {id for one in result.chosen for id in one.runs}
     wanted = {"chosen": chosen, "all": set(result.store.ids()), "none": set()}

@@ -17,29 +17,22 @@ from frivolous.errors import FrivolousError
 from frivolous.measures import AS_PUBLISHED
 from frivolous.seeds import seed_of
 from frivolous.store import Store
+from frivolous.studies.cell import Cell
+from frivolous.studies.choosing import choose
 from frivolous.studies.result import (
     GAIN_COLUMNS,
     TABLE_COLUMNS,
     StudyResult,
-    choose,
     read_result,
 )
-from frivolous.studies.spec import Cell, Panel, Study
+from frivolous.studies.spec import Panel, Study
+from frivolous.terminal.study import gain_lines, study_text
 
 
 @pytest.fixture(scope="module")
-def small() -> Any:
-    """The small study, for the whole module."""
-    with pytest.MonkeyPatch.context() as patch:
-        from frivolous.studies import STUDIES
-        from frivolous.studies.spec import SCALES, Scale
-
-        patch.setitem(SCALES, "cpu", Scale("cpu", 4, 20, 2, replicates=2, most_rates=2))
-        study = STUDIES["figE7"]
-        panels = (*study.panels, Panel("e", "silent"), Panel("f", "constant"))
-        yield replace(
-            study, curves=study.curves[1:3], size_factors=(1.0, 2.0, 4.0), panels=panels
-        )
+def small(tiny: Study) -> Study:
+    """The small study with every measure."""
+    return replace(tiny, panels=(*tiny.panels, Panel("e", "silent"), Panel("f", "constant")))
 
 
 @pytest.fixture(scope="module")
@@ -215,11 +208,9 @@ def test_a_choice_never_looks_at_test_or_training_accuracy(
     assert pick(result, rewritten(change)) == [one.candidate for one in result.chosen]
 
 
-def test_a_choice_follows_the_mean_validation_accuracy(
-    result: StudyResult, rewritten: Any
-) -> None:
+def test_a_choice_follows_the_mean_validation_accuracy(result: StudyResult, rewritten: Any) -> None:
     # The second candidate is better on average, the first on the first replicate alone.
-    wanted = {}
+    wanted: dict[str, float] = {}
     for one in result.chosen:
         first, second = one.cell.candidates
         for candidate, accuracies in ((first, (0.9, 0.5)), (second, (0.7, 0.8))):
@@ -244,8 +235,7 @@ def test_a_candidate_that_diverged_in_one_replicate_never_wins(
     lost = {next(iter(one.cell.chosen_ids(one.cell.candidates[0]))) for one in result.chosen}
 
     def change(id: str, facts: dict[str, Any]) -> None:
-        first = facts["validation_accuracy"] = 1.0
-        del first
+        facts["validation_accuracy"] = 1.0
         for one in result.chosen:
             if id in one.cell.chosen_ids(one.cell.candidates[1]):
                 facts["validation_accuracy"] = 0.0
@@ -298,7 +288,6 @@ def test_a_study_of_ones_own_has_a_result_and_a_report_without_published_numbers
     small: Study, tmp_path: Path
 ) -> None:
     from frivolous.studies.reporting import report_html
-    from frivolous.terminal.study import gain_lines, study_text
 
     own = replace(
         small,
@@ -319,6 +308,50 @@ def test_a_study_of_ones_own_has_a_result_and_a_report_without_published_numbers
     assert "My study" in report_html(result)
 
 
+@pytest.mark.parametrize("sizes", [(1.0,), (1.0, 4.0), (1.0, 2.0, 3.0)])
+def test_a_gain_is_per_doubling_whatever_sizes_a_study_has(
+    sizes: tuple[float, ...], tiny: Study, tmp_path: Path
+) -> None:
+    from frivolous.studies.reporting import report_html
+
+    study = replace(tiny, curves=tiny.curves[:1], size_factors=sizes)
+    result = study.run(tmp_path, scale="cpu", replicates=2)
+    table = result.table[result.table["measure"] == "prunable"]
+    means = table.groupby("size_factor")["value"].mean()
+    (found,) = result.gains[result.gains["measure"] == "prunable"]["gain"]
+    if 2.0 in sizes:
+        assert found == pytest.approx(means[2.0] / means[1.0], rel=1e-12)
+    else:
+        assert np.isnan(found)
+    assert "no doubling" in "\n".join(gain_lines(result))
+    assert report_html(result).endswith("</html>")
+
+
+@pytest.mark.parametrize("factors", [(1e45, 1.0), (1e45,)])
+def test_a_network_that_never_was_finite_loses_or_has_no_values(
+    factors: tuple[float, ...], tiny: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from frivolous.studies import SCALES
+
+    monkeypatch.setitem(SCALES, "cpu", replace(SCALES["cpu"], most_factors=2))
+    study = replace(tiny, curves=(replace(tiny.curves[0], factors=factors),))
+    result = study.run(tmp_path, scale="cpu", replicates=1)
+    lost = [
+        id
+        for id in result.store.ids()
+        if result.store.get(id).spec["initialiser"]["sigmas"][0] > 1e30
+    ]
+    assert [result.store.record(id).facts["validation_accuracy"] for id in lost] == [None] * 6
+    if len(factors) == 2:
+        assert set(result.choices()["factor"]) == {1.0}
+        assert result.table["value"].notna().all()
+    else:
+        assert result.table["value"].isna().all()
+        assert gain_lines(result)[0] == "panel b, prunable: no doubling to take a gain of"
+        assert study_text(result).splitlines()[2].split() == ["1e-2", "1", "-", "-", "-"]
+        result.compare()
+
+
 def test_no_training_is_needed_to_read_a_result(
     result: StudyResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -328,8 +361,9 @@ def test_no_training_is_needed_to_read_a_result(
     again = read_result(result.study, result.store.path, "cpu", None, 0)
     pd.testing.assert_frame_equal(again.table, result.table, check_exact=True)
     pd.testing.assert_frame_equal(again.gains, result.gains, check_exact=True)
-    chosen = {(c.curve, c.size_factor, c.learning_rate, c.factor) for c in
-              again.choices().itertuples()}
+    chosen = {
+        (c.curve, c.size_factor, c.learning_rate, c.factor) for c in again.choices().itertuples()
+    }
     assert chosen == {
         (one.cell.curve, one.cell.size_factor, one.candidate.learning_rate, one.candidate.factor)
         for one in result.chosen

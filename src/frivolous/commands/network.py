@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from rich.console import Console
 from torch import nn
 
 from frivolous.commands.devices import check_device
@@ -35,7 +36,7 @@ def measure_network(
         model = called(model, model_place, "model")
     if not isinstance(model, nn.Module):
         raise BadArgument(
-            f"`model` {model_place} is a {type(model).__name__}; name a torch.nn.Module or a "
+            f"`model` {model_place} is of type {type(model).__name__}; name a torch.nn.Module or a "
             "function that returns one."
         )
     data = named_object(data_place, "data")
@@ -45,7 +46,10 @@ def measure_network(
         load_weights(model, weights)
     # Before the work, not after it.
     make_folder(out)
-    found = measure(model, data, device=device, tolerance=tolerance, **options)
+    with Console(stderr=True).status("reading the model") as status:
+        found = measure(
+            model, data, device=device, tolerance=tolerance, progress=status.update, **options
+        )
     print(found.summary())
     folder = found.save(out)
     figure = found.plot()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from frivolous.store import Store
 from frivolous.studies import STUDIES
+from frivolous.studies.choosing import runs_of
 from frivolous.studies.execution import run_study as execute
-from frivolous.studies.result import StudyResult, read_result, runs_of
+from frivolous.studies.result import StudyResult, read_result
 from frivolous.terminal.progress import Watcher
 from frivolous.terminal.study import gain_lines, study_text
 

@@ -11,7 +11,7 @@ import torch
 
 from frivolous.data.examples import Examples, Splits
 from frivolous.errors import BadArgument, FrivolousError
-from frivolous.families.initialisers import fixed, initialise
+from frivolous.families.initialisers import fixed, initialise, undrawn
 from frivolous.families.mlp import MLP
 from frivolous.seeds import generator
 
@@ -80,7 +80,7 @@ def teacher_data(
 
 
 def _teacher(inputs: int, hidden: int, seed: int, attempt: int) -> MLP:
-    teacher = MLP(inputs, (hidden,), 2)
+    teacher = undrawn(lambda: MLP(inputs, (hidden,), 2))
     spec = fixed(0.01, "truncated-raw")
     initialise(teacher, spec, generator("teacher", inputs, seed, attempt))
     return teacher.requires_grad_(False)

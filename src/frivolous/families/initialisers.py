@@ -8,7 +8,7 @@ dense networks on synthetic data not (``fixed(sigma, "truncated-raw")``).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias, TypeVar
@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.errors import BadArgument, look_up
+
+Model = TypeVar("Model", bound=nn.Module)
 
 TRUNCATION = 2.0  # standard deviations
 TRUNCATED_SD = 0.8796256610342398  # of a standard normal truncated there
@@ -150,6 +152,21 @@ def _standard(
         flat[outside] = torch.randn(len(outside), **options)
         outside = outside[flat[outside].abs() > TRUNCATION]
     return value.div_(TRUNCATED_SD) if distribution == "truncated" else value
+
+
+def undrawn(build: Callable[[], Model]) -> Model:
+    """Return the module that ``build`` makes, its weights and buffers not drawn but left to be set.
+
+    No random number is drawn, from the global generator neither, which modules draw from otherwise.
+
+    >>> before = torch.random.get_rng_state()
+    >>> layer = undrawn(lambda: nn.Linear(3, 2))
+    >>> torch.equal(torch.random.get_rng_state(), before), layer.weight.shape
+    (True, torch.Size([2, 3]))
+    """
+    with torch.device("meta"):
+        model = build()
+    return model.to_empty(device="cpu")
 
 
 def fans(layer: nn.Module) -> tuple[int, int]:

@@ -70,6 +70,26 @@ def redundant_units(
     return min(redundant + count_crossing, values_U.size)
 
 
+def redundant_level(covariance: ArrayLike, tolerance: float = 0.05) -> float:
+    """:func:`redundant_units` without the step from unit to unit: in [0, U].
+
+    To the components dropped whole it adds the share of the next one's variance that ``tolerance``
+    still allows. Its whole part is the count. A count jumps, or does not move at all, when the
+    examples change a little; this does neither, so it is what intervals over examples rest on.
+
+    >>> redundant_level([[96.0, 0.0], [0.0, 4.0]]), redundant_level([[92.0, 0.0], [0.0, 8.0]])
+    (1.0104166666666667, 0.625)
+    """
+    unexplained = arguments.share("tolerance", tolerance)
+    values_U = _spectrum(covariance)
+    dropped = values_U.size - components_needed(values_U, tolerance)
+    if dropped == values_U.size:
+        return float(dropped)
+    smallest_U = values_U[::-1]
+    left = unexplained * values_U.sum() - smallest_U[:dropped].sum()
+    return dropped + float(np.clip(left / smallest_U[dropped], 0.0, 1.0))
+
+
 def compressibility(
     covariance: ArrayLike, tolerance: float = 0.05, count_crossing: bool = False
 ) -> float:

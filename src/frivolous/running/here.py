@@ -108,7 +108,5 @@ def _finish(group: Work, store: Store, listener: Listener) -> bool:
                     {"curves": run.curves},
                     run.weights if keep else None,
                 )
-            if claim.elsewhere:
-                return False
     listener.finished(group.label)
     return True

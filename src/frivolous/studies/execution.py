@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from frivolous.running import here
 from frivolous.store import Store
-from frivolous.studies.result import StudyResult, accuracy_of, choose, read_result, runs_of
-from frivolous.studies.spec import Cell, Study
+from frivolous.studies.cell import Cell
+from frivolous.studies.choosing import accuracy_of, choose, runs_of
+from frivolous.studies.result import StudyResult, read_result
+from frivolous.studies.spec import Study
 
 if TYPE_CHECKING:
     from frivolous.studies.making import Finished

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -13,12 +14,13 @@ from torch import Tensor
 
 from frivolous.batches import as_batches
 from frivolous.data import DATASETS, Splits
-from frivolous.families.initialisers import fixed, initialise
+from frivolous.families.initialisers import fixed, initialise, undrawn
 from frivolous.families.mlp import MLP, mlp
-from frivolous.measurement import measure_network
+from frivolous.measurement import COLUMNS, CURVE_COLUMNS, Measurement, measure_network
 from frivolous.measures import AS_PUBLISHED, AS_WRITTEN, Protocol
 from frivolous.network import Network, trace
 from frivolous.seeds import generator, seed_of
+from frivolous.site_statistics import ORDER
 from frivolous.studies.run_spec import DataSpec, FamilySpec, MeasureSpec, RunSpec
 from frivolous.training.cohort import Trained, test_accuracy, train_cohort
 from frivolous.training.recipe import Recipe
@@ -64,9 +66,15 @@ def splits_of(spec: DataSpec) -> Splits:
     return DATASETS[spec.name](**options)
 
 
-def model_of(family: FamilySpec) -> MLP:
-    """Return a network of the family, its weights not drawn yet."""
-    return mlp(family.inputs, family.size_factor, family.outputs, family.base)
+def model_of(spec: RunSpec) -> MLP:
+    """Return a network of the spec's family, its weights not drawn yet."""
+    return _model(spec.family)
+
+
+def _model(family: FamilySpec) -> MLP:
+    return undrawn(
+        lambda: mlp(family.inputs, family.size_factor, family.outputs, family.base)
+    )
 
 
 def initial_states(specs: Sequence[RunSpec]) -> list[dict[str, Tensor]]:
@@ -76,7 +84,7 @@ def initial_states(specs: Sequence[RunSpec]) -> list[dict[str, Tensor]]:
     for spec in specs:
         key = (spec.family, spec.initialiser, spec.seed, spec.replicate)
         if key not in known:
-            model, start = model_of(spec.family), spec.initialiser
+            model, start = model_of(spec), spec.initialiser
             drawn = generator("student", spec.family.model_dump(), spec.seed, spec.replicate)
             layers = [fixed(sigma, start.distribution) for sigma in start.sigmas]
             initialise(model, layers, drawn, bias=start.bias)
@@ -88,7 +96,7 @@ def initial_states(specs: Sequence[RunSpec]) -> list[dict[str, Tensor]]:
 @lru_cache(maxsize=5)
 def _network(family: FamilySpec, device: str) -> Network:
     """Return the graph of a family's networks, read once for every curve of that width."""
-    return trace(model_of(family), torch.zeros(2, family.inputs)).to(device)
+    return trace(_model(family), torch.zeros(2, family.inputs)).to(device)
 
 
 def _protocol(spec: MeasureSpec) -> Protocol:
@@ -99,13 +107,16 @@ def _protocol(spec: MeasureSpec) -> Protocol:
 
 def _measured(spec: RunSpec, result: Trained, splits: Splits, network: Network) -> Finished:
     test = splits.test.first(spec.measured.examples)
-    found = measure_network(
-        network.with_weights(result.state),
-        as_batches((test.inputs, test.labels), batch_size=len(test), device=network.device),
-        protocol=_protocol(spec.measured),
-        groups=1,
-        seed=seed_of("measures", spec.seed, spec.replicate),
-    )
+    if math.isnan(result.validation_accuracy):
+        found = _unmeasured(network, len(test))
+    else:
+        found = measure_network(
+            network.with_weights(result.state),
+            as_batches((test.inputs, test.labels), batch_size=len(test), device=network.device),
+            protocol=_protocol(spec.measured),
+            groups=1,
+            seed=seed_of("measures", spec.seed, spec.replicate),
+        )
     facts = {
         "validation_accuracy": result.validation_accuracy,
         "test_accuracy": found.facts["accuracy"],
@@ -116,3 +127,13 @@ def _measured(spec: RunSpec, result: Trained, splits: Splits, network: Network) 
         "device": str(network.device),
     }
     return Finished(spec, found.table, found.curves, facts, result.state)
+
+
+def _unmeasured(network: Network, examples: int) -> Measurement:
+    """Return NaN for every measure of a network whose scores were never finite numbers."""
+    width = sum(site.width for site in network.sites)
+    table = pd.DataFrame({"measure": ["prunable", "area", *ORDER]})
+    table = table.assign(site="all", depth=-1, grain="channel", width=width, examples=examples)
+    table = table.assign(value=math.nan, low=math.nan, high=math.nan)
+    curves = pd.DataFrame(columns=list(CURVE_COLUMNS), dtype=float)
+    return Measurement(table[list(COLUMNS)], curves, {"accuracy": math.nan})

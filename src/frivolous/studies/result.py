@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,9 @@ from frivolous import published
 from frivolous.errors import FrivolousError, UnknownName
 from frivolous.measures import gain as gains_of
 from frivolous.store import Store
-from frivolous.studies.spec import SCALES, Candidate, Cell, Study
+from frivolous.studies.cell import Candidate, Cell
+from frivolous.studies.choosing import choose
+from frivolous.studies.spec import SCALES, Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,8 +55,12 @@ def _share(name: str) -> Value:
     return lambda rows, facts, size: float(rows[name]["value"] / rows[name]["width"])
 
 
+def _known(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
 VALUES: dict[str, Value] = {
-    "accuracy": lambda rows, facts, size: float(facts["test_accuracy"]),
+    "accuracy": lambda rows, facts, size: _known(facts["test_accuracy"]),
     "prunable": lambda rows, facts, size: _share("prunable")(rows, facts, size) * size,
     # The mean over sites of each one's share: every layer counts the same, whatever its width.
     "redundant": lambda rows, facts, size: float(rows["compressibility"]["value"]) * size,
@@ -169,8 +175,12 @@ class StudyResult:
         rows = table[
             (table["panel"] == panel) & (table["measure"] == measure) & (table["curve"] == curve)
         ]
-        wide = rows.pivot_table(index="replicate", columns="size_factor", values="value")
-        return np.asarray(wide.reindex(columns=list(self.study.size_factors)), dtype=float)
+        wide = rows.pivot(index="replicate", columns="size_factor", values="value")
+        least, most = min(self.study.size_factors), max(self.study.size_factors)
+        # Every doubling has a column, NaN where the study leaves a size out.
+        doublings = max(1, int(math.log2(most / least)))
+        sizes = [least * 2**step for step in range(doublings + 1)]
+        return np.asarray(wide.reindex(columns=sizes), dtype=float)
 
     @cached_property
     def published(self) -> published.PublishedFigure:
@@ -253,28 +263,3 @@ def command(study: Study, scale: str, replicates: int | None, seed: int, store: 
     if replicates not in (None, SCALES[scale].replicates):
         words += ["--replicates", str(replicates)]
     return shlex.join([*words, "--store", str(store.path)])
-
-
-def choose(cell: Cell, store: Store) -> Candidate | None:
-    """Return a cell's choice, None while runs that it is made from are missing."""
-    ids = cell.search_ids
-    if len(store.complete(ids)) < len(ids):
-        return None
-    return cell.choose({id: accuracy_of(store.record(id).facts) for id in ids})
-
-
-def accuracy_of(facts: Mapping[str, Any]) -> float:
-    """Return a run's validation accuracy; below every other for a network that never had one."""
-    value = facts["validation_accuracy"]
-    return -math.inf if value is None else float(value)
-
-
-def runs_of(cells: Sequence[Cell], store: Store) -> list[str]:
-    """Return the ids of all runs of ``cells``, as far as they are known yet."""
-    ids: dict[str, None] = {}
-    for cell in cells:
-        ids.update(dict.fromkeys(cell.search_ids))
-        picked = choose(cell, store)
-        if picked is not None:
-            ids.update(dict.fromkeys(cell.chosen_ids(picked)))
-    return list(ids)

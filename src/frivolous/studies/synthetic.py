@@ -108,8 +108,8 @@ FIG_E9 = Study(
         (
             "learning rate and initialisation",
             (
-                "chosen together, for each curve and width, by the validation accuracy of the first "
-                "replicate; Adam has its default rate of 0.001, RMSprop a tenth of the others' rates"
+                "chosen together by the first replicate's validation accuracy, for each curve and "
+                "width; Adam has its default rate of 0.001, RMSprop a tenth of the others' rates"
             ),
         ),
         ("RMSprop", "decay 0.9, mean square starts at 1 (TensorFlow 1.14)"),

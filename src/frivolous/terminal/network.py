@@ -58,8 +58,9 @@ def _interval(row: pd.Series) -> str:
 def _notes(table: pd.DataFrame, facts: Mapping[str, Any]) -> list[str]:
     """Return what stands below the table, a paragraph each."""
     meanings = (
-        f"prunable: units to ablate with at most {facts['tolerance']:.3g} of labels changed; "
-        f"redundant: those beyond {1 - facts['unexplained']:.3g} of the variance; area: under the "
+        f"prunable: units to ablate with at most {facts['tolerance']:.3g} of labels "
+        f"changed, the {facts['draw']} of {facts['draws']} random orders; redundant: those "
+        f"beyond {1 - facts['unexplained']:.3g} of the variance; area: under the "
         "ablation curve, 1 where no label changes; compressibility: redundant / width"
     )
     notes = [meanings]

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from frivolous.studies.spec import Cell
+    from frivolous.studies.cell import Cell
 
 
 class Watcher:
@@ -56,8 +56,10 @@ class Watcher:
         return f"{int(sum(self.done.values()) + 1e-6)}/{self.networks}"
 
     def already_done(self, label: str, runs: int) -> None:
-        """Count networks that the store held already."""
-        self._move(label, self.done[label] + runs)
+        """Count networks that the store held already, before the clock starts."""
+        self.done[label] = min(self.done[label] + runs, self.cells[label].networks)
+        self.bar.reset(self.task)
+        self.bar.update(self.task, completed=self._cost(), count=self.count)
 
     def under_way(self, label: str) -> None:
         """Name the group that has begun."""
@@ -84,11 +86,11 @@ class Watcher:
         self._say("all done", "all done")
 
     def _move(self, label: str, runs: float) -> None:
-        cell = self.cells[label]
-        runs = min(runs, cell.networks)
-        cost = (runs - self.done[label]) * cell.cost
-        self.done[label] = runs
-        self.bar.update(self.task, advance=cost, count=self.count)
+        self.done[label] = min(runs, self.cells[label].networks)
+        self.bar.update(self.task, completed=self._cost(), count=self.count)
+
+    def _cost(self) -> float:
+        return sum(runs * self.cells[label].cost for label, runs in self.done.items())
 
     def _say(self, words: str, description: str) -> None:
         self.bar.update(self.task, description=description)

@@ -33,9 +33,10 @@ def study_text(result: StudyResult) -> str:
         ]
         rows.append((one.cell.curve, as_fraction(one.cell.size_factor), *cells))
     scale = "" if result.scale == "paper" else f", scale {result.scale}"
+    several = f"mean ± SD over {result.replicates} replicates"
     title = (
-        f"{result.study.name}{scale}: mean ± SD over {result.replicates} replicates; prunable and "
-        "redundant units as shares of the largest network"
+        f"{result.study.name}{scale}: {several if result.replicates > 1 else 'one replicate'}; "
+        "prunable and redundant units as shares of the largest network"
     )
     words = {"accuracy": "test accuracy"}
     head = ("curve", "size factor", *(words.get(name, name) for name in names if name in first))

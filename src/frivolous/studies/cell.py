@@ -1,0 +1,96 @@
+"""One curve at one size factor: the settings it may choose, and the spec of every run of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from frivolous.store import run_id
+from frivolous.studies.run_spec import RunSpec
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One setting that a cell may choose."""
+
+    learning_rate: float
+    factor: float
+
+    def __str__(self) -> str:
+        return f"learning rate {self.learning_rate:g}, initial factor {self.factor:g}"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One curve at one size factor: its candidates, replicates and the spec of every run.
+
+    Candidates are tried on the first ``searched`` replicates; the one with the highest mean
+    validation accuracy over them (the first of equals) is chosen and trained for all replicates.
+    """
+
+    curve: str
+    size_factor: float
+    candidates: tuple[Candidate, ...]
+    replicates: int
+    searched: int
+    prototype: RunSpec
+
+    def spec(self, candidate: Candidate, replicate: int) -> RunSpec:
+        """Return the spec of one run."""
+        start, training = self.prototype.initialiser, self.prototype.training
+        sigmas = (1e-3 * candidate.factor, 1e-2 * candidate.factor)
+        return self.prototype.model_copy(
+            update={
+                "initialiser": start.model_copy(update={"sigmas": sigmas}),
+                "training": training.model_copy(update={"learning_rate": candidate.learning_rate}),
+                "replicate": replicate,
+            }
+        )
+
+    @cached_property
+    def search_ids(self) -> dict[str, RunSpec]:
+        """Runs that are compared, by id."""
+        return self._ids(self.candidates, self.searched)
+
+    def chosen_ids(self, chosen: Candidate) -> dict[str, RunSpec]:
+        """Runs of the chosen candidate, by id, in the order of replicates."""
+        return self._ids((chosen,), self.replicates)
+
+    def _ids(self, candidates: Sequence[Candidate], replicates: int) -> dict[str, RunSpec]:
+        specs = [self.spec(c, r) for c in candidates for r in range(replicates)]
+        return {run_id(spec.resolved()): spec for spec in specs}
+
+    def choose(self, validation_accuracy: Mapping[str, float]) -> Candidate:
+        """Return the candidate with the best mean validation accuracy, by run id."""
+        means = [
+            np.mean([validation_accuracy[id] for id in self._ids((candidate,), self.searched)])
+            for candidate in self.candidates
+        ]
+        return self.candidates[int(np.argmax(means))]
+
+    @property
+    def networks(self) -> int:
+        """Number of networks trained in all."""
+        return len(self.candidates) * self.searched + self.replicates - self.searched
+
+    @property
+    def width(self) -> int:
+        """Hidden units of a network."""
+        return int(self.prototype.family.base[0] * self.size_factor)
+
+    @property
+    def label(self) -> str:
+        """The curve and the width, for a progress bar."""
+        return f"{self.curve}, width {self.width}"
+
+    @property
+    def cost(self) -> float:
+        """Rough cost of one network, in arbitrary units: for the time left, nothing else."""
+        family, training = self.prototype.family, self.prototype.training
+        inputs: float = family.inputs
+        if training.optimiser in ("momentum", "sgd"):
+            inputs = min(inputs, self.prototype.data.train)
+        return self.width * (inputs + 100) + 20_000

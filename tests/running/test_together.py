@@ -1,0 +1,96 @@
+"""Two processes on one store and one study: each has the whole table, every run is made once."""
+
+from __future__ import annotations
+
+import subprocess
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from frivolous.studies.spec import Study
+
+Child = Callable[..., subprocess.Popen[str]]
+
+# Logs every run that a store of this process publishes: its own put, and the rename that counts.
+LOGGED = """
+import json, os, signal, sys
+os.environ["OMP_NUM_THREADS"] = "1"
+from pathlib import Path
+log = open(sys.argv[1], "a", buffering=1)
+rename = Path.rename
+def logged(source, target):
+    found = rename(source, target)
+    if Path(target).parent.name == "runs":
+        print(Path(target).name, file=log)
+    return found
+Path.rename = logged
+from frivolous.studies import STUDIES, making
+def table(store):
+    result = STUDIES["figE7"].run(store, scale="cpu")
+    return result.table.to_json(orient="split", double_precision=15)
+"""
+
+# Tells when it is about to train, and goes on when it is told to.
+HELD = """
+from frivolous.running import here
+here.PAUSE = 0.005
+make = making.make
+def held(*args, **options):
+    making.make = make
+    print("training", flush=True)
+    sys.stdin.readline()
+    yield from make(*args, **options)
+making.make = held
+print(table(sys.argv[2]), flush=True)
+"""
+
+# Tells when it waits for another process.
+WAITING = """
+from frivolous.running import here
+from frivolous.studies.execution import Silent
+here.PAUSE = 0.005
+def waiting(self, runs):
+    print(f"waiting for {runs}", flush=True)
+    Silent.waiting = lambda self, runs: None
+Silent.waiting = waiting
+print(table(sys.argv[2]), flush=True)
+"""
+
+
+def published(log: Path) -> Counter[str]:
+    return Counter(log.read_text().split())
+
+
+@pytest.fixture(scope="module")
+def expected(tiny: Study, tmp_path_factory: pytest.TempPathFactory) -> str:
+    table = tiny.run(tmp_path_factory.mktemp("undisturbed"), scale="cpu").table
+    text = table.to_json(orient="split", double_precision=15)
+    assert isinstance(text, str)
+    return text
+
+
+@pytest.mark.parametrize("fate", ["goes on", "is killed"])
+def test_of_two_processes_on_one_store_one_waits_and_both_have_the_table(
+    fate: str, child: Child, expected: str, tmp_path: Path
+) -> None:
+    held = child(LOGGED + HELD, tmp_path / "log", tmp_path / "store")
+    assert held.stdout is not None
+    assert held.stdin is not None
+    assert held.stdout.readline() == "training\n"
+    other = child(LOGGED + WAITING, tmp_path / "log", tmp_path / "store")
+    assert other.stdout is not None
+    # All but the group that the first one holds is done by now.
+    assert other.stdout.readline() == "waiting for 4\n"
+    assert sum(published(tmp_path / "log").values()) == 20
+    if fate == "is killed":
+        held.kill()
+    else:
+        held.stdin.write("\n")
+        held.stdin.flush()
+        assert held.stdout.readline().strip() == expected
+    out, err = other.communicate(timeout=60)
+    assert out.strip() == expected, err
+    counts = published(tmp_path / "log")
+    assert (len(counts), set(counts.values())) == (24, {1})

@@ -1,0 +1,114 @@
+"""The example runs as its docstring says, and the command line measures what it leaves."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pandas as pd
+import pytest
+import torch
+
+import frivolous as fv
+from frivolous import cli
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "digits.py"
+NAMES = ("dense", "conv")
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What ``python examples/digits.py`` writes and prints after four epochs."""
+    folder = tmp_path_factory.mktemp("digits")
+    done = subprocess.run(
+        [sys.executable, EXAMPLE, "--out", folder, "--epochs", "4"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "80"},
+    )
+    assert done.stderr == ""
+    return folder, done.stdout
+
+
+@pytest.fixture(scope="module")
+def example() -> ModuleType:
+    """The example, imported under a name of its own."""
+    spec = importlib.util.spec_from_file_location("digits_example", EXAMPLE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_example_writes_weights_tables_and_figure(output: tuple[Path, str], name: str) -> None:
+    folder, printed = output
+    assert (folder / f"digits-{name}.safetensors").is_file()
+    assert (folder / f"digits-{name}.png").read_bytes().startswith(b"\x89PNG")
+    table = pd.read_parquet(folder / name / "table.parquet")
+    assert set(table.measure) >= {"prunable", "redundant", "area", "similarity", "silent"}
+    assert f"digits-{name}: 500 examples" in printed
+    assert max(map(len, printed.splitlines())) <= 80 + len(str(folder))
+
+
+def test_example_networks_learn_the_digits(output: tuple[Path, str]) -> None:
+    accuracies = [float(line.split()[1]) for line in output[1].splitlines() if "accuracy" in line]
+    assert len(accuracies) == 2
+    assert min(accuracies) > 0.8
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_command_line_measures_what_the_example_saved(
+    output: tuple[Path, str],
+    example: ModuleType,
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, _ = output
+    weights = folder / f"digits-{name}.safetensors"
+    arguments = ["measure", f"{EXAMPLE}:{name}", "--weights", str(weights)]
+    arguments += ["--data", f"{EXAMPLE}:test_data", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", ["frivolous", *arguments])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    cli.main()
+    assert "500 examples" in capsys.readouterr().out
+    for file in ("measurement.png", "measurement.svg", "table.parquet", "curves.parquet"):
+        assert (tmp_path / "out" / file).stat().st_size > 0
+    # Model, weights and data go through files and come out as they were.
+    written = pd.read_parquet(tmp_path / "out" / "table.parquet")
+    pd.testing.assert_frame_equal(written, pd.read_parquet(folder / name / "table.parquet"))
+
+
+def test_training_depends_on_its_seed_alone(example: ModuleType) -> None:
+    """The same weights whatever the global generator holds, which is left as it was."""
+    before, data = torch.random.get_rng_state(), example.digits(seed=0).train
+    states = []
+    for elsewhere, seed in ((5, 0), (6, 0), (6, 1)):
+        torch.manual_seed(elsewhere)
+        model = example.conv()
+        left = torch.random.get_rng_state()
+        example.train(model, data, epochs=1, seed=seed)
+        assert torch.equal(torch.random.get_rng_state(), left)
+        states.append(model.state_dict())
+    torch.random.set_rng_state(before)
+    first, second, other = states
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not torch.equal(first["conv1.weight"], other["conv1.weight"])
+
+
+def test_sites_are_named_as_the_layers(example: ModuleType) -> None:
+    images = example.test_data()[0][:2]
+    assert [site.name for site in fv.trace(example.dense(), images).sites] == ["fc1", "fc2"]
+    assert [site.name for site in fv.trace(example.conv(), images).sites] == [
+        "conv1",
+        "conv2",
+        "fc",
+    ]
