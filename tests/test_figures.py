@@ -18,6 +18,7 @@ from matplotlib.text import Text
 
 from frivolous import figures, published
 from frivolous.errors import BadArgument, UnknownName
+from frivolous.figures import Panel
 from frivolous.figures.style import COLUMN, PAGE, curve_style
 
 ROOMS = ("figures", "report", "published")
@@ -107,7 +108,7 @@ def line_of(figure: Figure, panel: int, rank: int) -> tuple[np.ndarray, np.ndarr
 @pytest.mark.parametrize("room", ROOMS)
 def test_rooms_import_neither_torch_nor_pyplot(room: str) -> None:
     folder = Path(figures.__file__).parent.parent / room
-    allowed = ("frivolous.errors", *(f"frivolous.{name}" for name in ROOMS))
+    allowed = ("frivolous.errors", "frivolous.measures", *(f"frivolous.{name}" for name in ROOMS))
     if room == "published":
         allowed = ("frivolous.errors", "frivolous.published")
     sources = list(folder.glob("*.py"))
@@ -137,6 +138,35 @@ def test_lines_pass_through_the_means_side_by_side() -> None:
             shift = np.log2(x / here["size_factor"].to_numpy())
             assert np.allclose(shift, shift[0])  # one shift per curve keeps its slope
             assert abs(shift[0]) < 0.25
+
+
+def test_panels_bear_the_studys_own_names() -> None:
+    def letters(figure: Figure) -> list[str]:
+        return [axes.texts[0].get_text() for axes in figure.axes]
+
+    assert letters(
+        figures.study_figure(study(), panels=[("d", "prunable"), ("d", "redundant")])
+    ) == [*("d", "d")]
+    table = study("figE7")
+    older = [
+        table[table["panel"].eq("b")].assign(panel=name, measure=measure)
+        for name, measure in (("accuracy", "accuracy"), ("B5b", "area"), ("C6c", "similarity"))
+    ]
+    table = pd.concat([table[table["panel"].eq("b")], *older])
+    figure = figures.study_figure(table)
+    assert letters(figure) == ["", "b", "B5b", "C6c"]
+    text = " ".join(words(figure))
+    assert "Grey panel names: B5b, C6c: earlier versions of the paper." in text
+    panels = [Panel("b", "prunable"), Panel("C6c", "similarity", version="ICLR submission")]
+    text = " ".join(words(figures.study_figure(table, panels=panels)))
+    assert "Grey panel names: C6c: ICLR submission." in text
+
+
+def test_a_long_panel_name_stands_in_the_title() -> None:
+    table = study().assign(panel="prune_synth_10_data")
+    axes = figures.study_figure(table, panels=[("prune_synth_10_data", "prunable")]).axes[0]
+    assert axes.get_title(loc="left").replace("\n", " ") == "prune_synth_10_data: Prunable units"
+    assert axes.texts[0].get_text() == ""
 
 
 def test_bars_are_one_sd_each_way() -> None:
@@ -360,25 +390,148 @@ def test_bars_of_a_network_are_shares_of_each_width() -> None:
     table, curves = network()
     figure = figures.measurement_figure(table, curves, title="A network")
     text = words(figure)
-    assert {"24, 48 of 96", "96, 192 of 384", "120, 240 of 480"} <= set(text)
+    assert {"24 of 96", "48 of 96", "96 of 384", "192 of 384", "120 of 480"} <= set(text)
     lengths = {round(patch.get_width(), 6) for patch in figure.axes[1].patches}
     assert lengths == {1.0, 0.25, 0.5}
-    assert any("2 random orders" in line and "500 examples" in line for line in text)
+    assert "best of 2 orders" in text
+    assert any("500 examples" in line for line in text)
 
 
 def test_prunable_positions_and_redundant_channels_keep_their_own_widths() -> None:
     table, curves = network()
     table.loc[table["measure"].eq("prunable"), ["grain"]] = "position"
     table.loc[table["measure"].eq("prunable"), ["width", "value", "low", "high"]] *= 4
-    text = words(figures.measurement_figure(table, curves))
-    assert "96 of 384, 48 of 96" in text
+    text = words(figures.measurement_figure(table, curves.assign(grain="position")))
+    assert {"96 of 384", "48 of 96", "prunable positions", "redundant units"} <= set(text)
+    assert "positions ablated" in text
+    assert "units ablated" not in text
+
+
+def test_each_number_stands_at_its_own_bar() -> None:
+    table, curves = network()
+    figure = figures.measurement_figure(table, curves)
+    axes = figure.axes[1]
+    bars = [patch for patch in axes.patches if patch.get_height() == pytest.approx(0.3)]
+    heights = {round(bar.get_y() + bar.get_height() / 2, 6): bar.get_width() for bar in bars}
+    numbers = [text for text in axes.texts if " of " in text.get_text()]
+    assert len(numbers) == len(bars) == 6
+    for number in numbers:
+        count, width = (float(part) for part in number.get_text().split(" of "))
+        assert heights[round(number.xy[1], 6)] == pytest.approx(count / width)
+
+
+def one_site() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One site of 10 units; its first order falls below 0.8 last, at 7/12."""
+    shares = {0: (1.0, 0.9, 0.3), 1: (1.0, 0.8, 0.0), 2: (1.0, 0.4, 0.4), 3: (1.0, 0.7, 0.6)}
+    crossings = {0: 0.5 + 0.5 / 6, 1: 0.5, 2: 0.5 / 3, 3: 1 / 3}
+    rows = [
+        ("fc", "channel", draw, f, int(10 * f), y, max(0.0, y - 0.03), min(1.0, y + 0.02), 500)
+        for draw, row in shares.items()
+        for f, y in zip((0.0, 0.5, 1.0), row, strict=True)
+    ]
+    curves = pd.DataFrame(rows, columns=network()[1].columns)
+    best = 10 * max(crossings.values())
+    table = pd.DataFrame(
+        [
+            ("fc", 0, "channel", 10, "prunable", best, best - 1, best + 1, 500),
+            ("fc", 0, "channel", 10, "redundant", 4.0, 4.0, 4.0, 500),
+        ],
+        columns=network()[0].columns,
+    )
+    return table, curves
+
+
+def rings(figure: Figure) -> list[tuple[float, float]]:
+    return [
+        (float(line.get_xdata()[0]), float(line.get_ydata()[0]))
+        for line in figure.axes[0].lines
+        if len(line.get_xdata()) == 1 and line.get_markerfacecolor() == "white"
+    ]
+
+
+def test_the_bold_curve_crosses_the_line_where_the_prunable_bar_ends() -> None:
+    table, curves = one_site()
+    figure = figures.measurement_figure(table, curves)
+    left, right = figure.axes
+    drawn = [line for line in left.lines if len(line.get_xdata()) == 3]
+    bold = max(drawn, key=lambda line: line.get_linewidth())
+    assert len(drawn) == 4
+    assert list(bold.get_ydata()) == [1.0, 0.9, 0.3]
+    assert rings(figure) == [(pytest.approx(0.5 + 0.5 / 6), pytest.approx(0.8))]
+    assert np.interp(rings(figure)[0][0], bold.get_xdata(), bold.get_ydata()) == pytest.approx(0.8)
+    prunable = next(bar for bar in right.patches if bar.get_height() == pytest.approx(0.3))
+    assert prunable.get_width() == pytest.approx(rings(figure)[0][0])
+    (band,) = left.collections
+    edge = band.get_paths()[0].vertices
+    for x, low, high in ((0.5, 0.87, 0.92), (1.0, 0.27, 0.32)):
+        assert {round(y, 9) for at, y in edge if at == x} == {low, high}
+
+
+def test_the_ring_of_the_mean_is_at_the_mean_of_the_crossings() -> None:
+    table, curves = one_site()
+    figure = figures.measurement_figure(table, curves, draw="mean")
+    mean = np.mean([0.5 + 0.5 / 6, 0.5, 0.5 / 3, 1 / 3])
+    assert rings(figure) == [(pytest.approx(mean), pytest.approx(0.8))]
+    assert {"mean of 4 orders", "each order"} <= set(words(figure))
+    with pytest.raises(BadArgument, match="`draw` is 'best' or 'mean'; got 'worst'"):
+        figures.measurement_figure(table, curves, draw="worst")
+
+
+def test_a_curve_that_never_falls_has_its_ring_at_its_end() -> None:
+    table, curves = one_site()
+    curves.loc[curves["draw"].eq(2), "unchanged"] = [1.0, 0.97, 0.95]
+    assert rings(figures.measurement_figure(table, curves)) == [(1.0, pytest.approx(0.95))]
+
+
+def test_intervals_too_narrow_to_see_have_no_whisker() -> None:
+    table, curves = one_site()
+    figure = figures.measurement_figure(table, curves)
+    assert len([line for line in figure.axes[1].lines if len(line.get_xdata()) == 2]) == 2
+    assert "none below" not in " ".join(words(figure))
+    table.loc[table["measure"].eq("redundant"), "high"] = 4.05
+    figure = figures.measurement_figure(table, curves)
+    assert len([line for line in figure.axes[1].lines if len(line.get_xdata()) == 2]) == 2
+    assert "whiskers are 95% intervals (none below 2%)" in " ".join(words(figure))
+
+
+def test_many_sites_are_coloured_in_sequence_with_one_band() -> None:
+    table, curves = network()
+    names = [f"fc{rank}" for rank in range(9)]
+    tables = [table[table["site"].eq("fc")].assign(site=n, depth=i) for i, n in enumerate(names)]
+    tables.append(table[table["site"].eq("all")])
+    orders = [curves[curves["site"].eq("fc")].assign(site=name) for name in names]
+    orders.append(curves[curves["site"].eq("all")])
+    figure = figures.measurement_figure(pd.concat(tables), pd.concat(orders))
+    drawn = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 3]
+    assert len(figure.axes[0].collections) == 1
+    assert len(drawn) == 9 + 2
+    grey = [
+        np.dot(mpl.colors.to_rgb(line.get_color()), [0.2126, 0.7152, 0.0722]) for line in drawn[:9]
+    ]
+    assert (np.diff(grey) > 0).all()
+    assert max(grey) < 0.75
+    assert "bands and thin curves are of all sites together only" in " ".join(words(figure))
+
+
+def test_the_headline_names_counts_and_accuracy() -> None:
+    table, _ = network()
+    facts = {"examples": 500, "accuracy": 0.974, "accuracy_low": 0.956, "accuracy_high": 0.985}
+    assert figures.headline(table, facts) == (
+        "120 of 480 units are prunable, 240 of 480 redundant",
+        "Accuracy 97.4% [95.6, 98.5] on 500 examples",
+    )
+    table.loc[table["measure"].eq("prunable"), "grain"] = "position"
+    assert figures.headline(table, {"examples": 1, "replacement": "mean", "left_out": ["a"]}) == (
+        "120 of 480 positions are prunable, 240 of 480 units redundant",
+        "1 example; ablated to the mean; 1 site left out",
+    )
 
 
 def test_ablation_curves_end_where_the_frame_says() -> None:
     table, curves = network()
     axes = figures.measurement_figure(table, curves).axes[0]
     drawn = [line for line in axes.lines if len(line.get_xdata()) == 3]
-    assert len(drawn) == 3
+    assert len(drawn) == 6
     for line in drawn:
         assert np.allclose(line.get_ydata(), [1, 0.75, 0])
 

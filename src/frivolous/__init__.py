@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from frivolous import studies
     from frivolous.measurement import measure
     from frivolous.network import trace
-    from frivolous.studies import STUDIES as studies
 
 __all__ = ["measure", "studies", "trace"]
 
 _HOMES = {
     "measure": ("frivolous.measurement", "measure"),
-    "studies": ("frivolous.studies", "STUDIES"),
     "trace": ("frivolous.network", "trace"),
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "studies":
+        # The package is the registry: see frivolous.studies.
+        return importlib.import_module("frivolous.studies")
     if name not in _HOMES:
         raise AttributeError(f"module 'frivolous' has no attribute '{name}'")
     module, attribute = _HOMES[name]

@@ -158,6 +158,9 @@ KEPT = "finished networks are kept, the same command goes on"
 
 def main() -> None:
     """Entry point: one line and exit code 2 for what a user can mend."""
+    # Idle threads spin for microseconds, not milliseconds, before they sleep: on cores shared with
+    # another process (a second one on the same store) spinning can cost ten times the work itself.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS,

@@ -72,12 +72,22 @@ class Measurement:
 
         return measurement_text(self.table, self.facts)
 
-    def plot(self) -> Figure:
-        """Draw the ablation curves and the counts of every site."""
-        from frivolous.figures import measurement_figure
+    def plot(self, title: str = "") -> Figure:
+        """Draw the ablation curves and the counts of every site.
 
+        ``title``: what was measured, such as the network's name; default the counts of site "all".
+        Accuracy and number of examples stand beneath it.
+        """
+        from frivolous.figures import headline, measurement_figure
+
+        counts, how = headline(self.table, self.facts)
         return measurement_figure(
-            self.table, self.curves, tolerance=self.facts.get("tolerance", AS_WRITTEN.tolerance)
+            self.table,
+            self.curves,
+            title=title or counts,
+            claim=f"{counts}. {how}" if title else how,
+            tolerance=self.facts.get("tolerance", AS_WRITTEN.tolerance),
+            draw=self.facts.get("draw", AS_WRITTEN.draw),
         )
 
     def save(self, folder: str | Path) -> Path:

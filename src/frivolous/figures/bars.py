@@ -14,72 +14,85 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from frivolous.figures import text as lettering
+from frivolous.figures.orders import legend_beneath
 from frivolous.figures.style import INK, SMALL
 
 _PRUNABLE, _REDUNDANT, _WIDTH = "#5b82cc", "#ecbd4e", "#ededed"
 _MEASURES = (("prunable", -0.18, _PRUNABLE), ("redundant", 0.18, _REDUNDANT))
 _LONGEST = 1.5  # inches that a site's name may take
+SEEN = 0.02  # share of the bar's full length: narrower intervals have no whisker
 
 
 def bars(axes: Axes, table: pd.DataFrame, styles: dict[str, dict[str, str]]) -> list[str]:
-    """Draw the bars of every site; return the notes written beside them."""
-    names, notes = list(styles), ["0"]
-    for place, site in enumerate(names):
+    """Draw the bars of every site, each with its number beside it; return the numbers."""
+    notes = ["0"]
+    for place, site in enumerate(styles):
         part = table[table["site"].eq(site)]
         if not len(part):
             continue
-        axes.barh(place, 1.0, height=0.78, color=_WIDTH, zorder=1)
-        counts: list[str] = []
-        widths: list[str] = []
+        axes.barh(place, 1.0, height=0.8, color=_WIDTH, zorder=1)
         for measure, shift, colour in _MEASURES:
             row = part[part["measure"].eq(measure)]
-            value = float(row["value"].iloc[0]) if len(row) else float("nan")
-            width = float(row["width"].iloc[0] if len(row) else part["width"].iloc[0])
-            widths.append(f"{width:,.0f}")
-            counts.append(f"{value:,.0f}" if np.isfinite(value) else "–")
-            if np.isfinite(value):
-                axes.barh(place + shift, value / width, height=0.3, color=colour, zorder=2)
-                ends = row[["low", "high"]].iloc[0].to_numpy(float) / width
-                axes.plot(ends, [place + shift] * 2, color=INK, lw=0.9, zorder=3)
-                axes.plot(ends, [place + shift] * 2, "|", color=INK, ms=3.2, mew=0.8, zorder=3)
-        first = f" of {widths[0]}" if widths[0] != widths[1] else ""
-        notes.append(f"{counts[0]}{first}, {counts[1]} of {widths[1]}")
-        axes.annotate(
-            notes[-1],
-            (1.0, place),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 0),
-            textcoords="offset points",
-            fontsize=SMALL,
-            va="center",
-        )
-    axes.set_ylim(len(names) - 0.45, -0.55)
+            notes.append(_bar(axes, row.iloc[0], place + shift, colour) if len(row) else "–")
+            axes.annotate(
+                notes[-1],
+                (1.0, place + shift),
+                xycoords=("axes fraction", "data"),
+                xytext=(4, 0),
+                textcoords="offset points",
+                fontsize=SMALL,
+                va="center_baseline",
+            )
+    axes.set_ylim(len(styles) - 0.45, -0.55)
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
-    axes.set_xticks([0, 0.5, 1.0])
-    axes.set_xlabel("share of the site's units")
+    axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    nouns = {measure: _noun(table, measure) for measure, _, _ in _MEASURES}
+    same = len(set(nouns.values())) == 1
+    axes.set_xlabel(f"share of the site's {nouns['prunable'] if same else 'positions or units'}")
     axes.set_title("Frivolous units by site", loc="left", pad=5)
     axes.spines["left"].set_visible(False)
-    _bar_legend(axes)
+    keys = [
+        Patch(color=colour, label=name if same else f"{name} {nouns[name]}")
+        for name, _, colour in _MEASURES
+    ]
+    legend_beneath(axes, [*keys, Patch(color=_WIDTH, label="whole site")], 3 if same else 2)
     return notes
 
 
-def _bar_legend(axes: Axes) -> None:
-    figure = axes.figure
-    colours = {"prunable": _PRUNABLE, "redundant": _REDUNDANT, "width": _WIDTH}
-    below = mpl.transforms.ScaledTranslation(0, -0.42, figure.dpi_scale_trans)
-    axes.legend(
-        handles=[Patch(color=colour, label=name) for name, colour in colours.items()],
-        loc="upper center",
-        bbox_to_anchor=(0.5, 0),
-        bbox_transform=axes.transAxes + below,
-        ncols=3,
-        frameon=False,
-        borderpad=0,
-        borderaxespad=0,
-        handlelength=1.2,
-        columnspacing=1.2,
-    )
+def narrow(table: pd.DataFrame) -> bool:
+    """Say whether an interval is too narrow to be seen as a whisker, though not of width 0."""
+    drawn = table[table["measure"].isin([measure for measure, _, _ in _MEASURES])]
+    spans = ((drawn["high"] - drawn["low"]) / drawn["width"]).to_numpy(float)
+    return bool(((spans > 0) & (spans < SEEN)).any())
+
+
+def _bar(axes: Axes, row: pd.Series, place: float, colour: str) -> str:
+    """Draw one bar with its whisker; return its number, "8.5 of 16"."""
+    value, width = float(row["value"]), float(row["width"])
+    if not np.isfinite(value):
+        return f"– of {width:,.0f}"
+    axes.barh(place, value / width, height=0.3, color=colour, zorder=2)
+    low, high = float(row["low"]) / width, float(row["high"]) / width
+    if high - low >= SEEN:
+        axes.plot([low, high], [place] * 2, color=INK, lw=0.9, zorder=3)
+        axes.plot([low, high], [place] * 2, "|", color=INK, ms=3.6, mew=0.8, zorder=3)
+    return f"{count_text(value)} of {width:,.0f}"
+
+
+def count_text(value: float) -> str:
+    """Return a count with one decimal, none where it is whole.
+
+    >>> count_text(1024.0), count_text(8.52)
+    ('1,024', '8.5')
+
+    """
+    return f"{value:,.1f}".removesuffix(".0")
+
+
+def _noun(table: pd.DataFrame, measure: str) -> str:
+    grains = table.loc[table["measure"].eq(measure), "grain"]
+    return "positions" if len(grains) and grains.eq("position").all() else "units"
 
 
 def site_names(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,30 @@ from frivolous.figures.style import CAP, INK, PALE, PUBLISHED, QUIET, REFERENCE
 from frivolous.figures.text import place_note
 
 
+@dataclass(frozen=True)
+class Panel:
+    """One axes: the rows of panel ``name`` and ``measure``; ``title`` replaces the default.
+
+    ``version``: the paper that shows this panel, where it is an earlier one than the caption's
+    source; the caption names it.
+    """
+
+    name: str
+    measure: str
+    title: str | None = None
+    version: str = ""
+
+    @property
+    def letter(self) -> str:
+        """What stands beside the axes: the name, nothing where it only repeats the measure."""
+        return "" if self.name == self.measure else self.name
+
+    @property
+    def earlier(self) -> bool:
+        """Whether an earlier version of the paper names this panel, as in "B5b"."""
+        return bool(self.version) or re.fullmatch(r"[A-Z]\d+[a-z]", self.name) is not None
+
+
 @dataclass
 class Drawn:
     """What a panel shows and what it cannot show; obstacles are polylines in data coordinates."""
@@ -26,6 +51,11 @@ class Drawn:
     capped: bool = False
     reference: bool = False
     obstacles: list[np.ndarray] = field(default_factory=list)
+
+
+def rows_of(frame: pd.DataFrame, panel: Panel) -> pd.DataFrame:
+    """Return the rows of a frame that a panel shows."""
+    return frame[frame["panel"].eq(panel.name) & frame["measure"].eq(panel.measure)]
 
 
 def draw_panel(

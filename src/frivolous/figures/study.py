@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -15,10 +13,12 @@ from matplotlib.legend import Legend
 from frivolous.errors import BadArgument, look_up
 from frivolous.figures import text as lettering
 from frivolous.figures.axes import MEASURES
+from frivolous.figures.caption import study_caption
 from frivolous.figures.legend import legends
-from frivolous.figures.panel import Drawn, draw_panel, write_gains
+from frivolous.figures.panel import Panel, draw_panel, rows_of, write_gains
 from frivolous.figures.style import (
     COLUMN,
+    INK,
     PAGE,
     QUIET,
     SMALL,
@@ -30,18 +30,10 @@ from frivolous.published import replicate_means
 
 _TITLE, _CLAIM = 9.5, 8.0  # points
 _LEFT, _RIGHT, _BETWEEN = 0.60, 0.10, 0.62  # inches
+_NAME = 0.45  # inches that a panel's name may take beside its title
 _ABOVE, _AXES, _BELOW = 0.27, 1.85, 0.48
 _GAINS = ("gain", "low", "high", "published_min", "published_max")
 _POINTS = ("size_factor", "x", "value", "sd")
-
-
-@dataclass(frozen=True)
-class Panel:
-    """One axes: the rows of panel ``name`` and ``measure``; ``title`` replaces the default."""
-
-    name: str
-    measure: str
-    title: str | None = None
 
 
 def study_figure(
@@ -117,22 +109,24 @@ def _draw(
     axes = [figure.add_subplot(rows, columns, 1 + place) for place in range(len(panels))]
     wide = (width - _LEFT - _RIGHT - (columns - 1) * _BETWEEN) / columns
     drawn, lines_above = [], 1
-    for place, (panel, one) in enumerate(zip(panels, axes, strict=True)):
+    for panel, one in zip(panels, axes, strict=True):
         drawn.append(
-            draw_panel(one, _of(means, panel), _of(points, panel), MEASURES[panel.measure], styles)
+            draw_panel(
+                one, rows_of(means, panel), rows_of(points, panel), MEASURES[panel.measure], styles
+            )
         )
-        lines_above = max(lines_above, _head(figure, one, place, panel, wide))
+        lines_above = max(lines_above, _head(figure, one, panel, wide))
     keys = legends(figure, styles, drawn, width)
     texts = [
         (lettering.wrapped(figure, title, _TITLE, width - 0.2, "bold"), _TITLE, "bold"),
         (lettering.wrapped(figure, claim, _CLAIM, width - 0.2), _CLAIM, "normal"),
     ]
-    caption = _caption(means, gains, panels, drawn, source)
+    caption = study_caption(means, gains, panels, drawn, source)
     lines = lettering.wrapped(figure, caption, SMALL, width - 0.2)
     above = _ABOVE + 0.16 * (lines_above - 1)
     _lay_out(figure, axes, (columns, wide, above), texts, (keys, lines))
     for panel, one, seen in zip(panels, axes, drawn, strict=True):
-        write_gains(one, _of(gains, panel), seen)
+        write_gains(one, rows_of(gains, panel), seen)
     return figure
 
 
@@ -206,60 +200,25 @@ def _numbers(
     return frame.astype(dict.fromkeys(numbers, float))
 
 
-def _of(frame: pd.DataFrame, panel: Panel) -> pd.DataFrame:
-    return frame[frame["panel"].eq(panel.name) & frame["measure"].eq(panel.measure)]
-
-
-def _head(figure: Figure, axes: Axes, place: int, panel: Panel, inches: float) -> int:
-    """Write the panel's letter and title; return how many lines the title takes."""
+def _head(figure: Figure, axes: Axes, panel: Panel, inches: float) -> int:
+    """Write the panel's own name and title; return how many lines the title takes."""
     title = MEASURES[panel.measure].title if panel.title is None else panel.title
+    name, letter = panel.letter, len(panel.letter) == 1
+    size, weight = (9.5, "bold") if letter else (SMALL, "normal" if panel.earlier else "bold")
+    if lettering.text_width(figure, name, size, weight) > _NAME:  # no room beside the title
+        name, title = "", f"{name}: {title}"
     lines = lettering.wrapped(figure, title, 8.5, inches)
     axes.set_title("\n".join(lines).replace("$", r"\$"), loc="left", pad=5)
     axes.annotate(
-        chr(ord("a") + place),
+        name.replace("$", r"\$"),
         (0, 1),
         xycoords="axes fraction",
-        xytext=(-30, 5),
+        xytext=(-30 if letter else -5, 5),
         textcoords="offset points",
-        fontsize=9.5,
-        fontweight="bold",
-        va="bottom",
-        ha="left",
+        fontsize=size,
+        fontweight=weight,
+        color=QUIET if panel.earlier else INK,
+        va="baseline",
+        ha="left" if letter else "right",
     )
     return max(1, len(lines))
-
-
-def _caption(
-    means: pd.DataFrame,
-    gains: pd.DataFrame,
-    panels: Sequence[Panel],
-    drawn: Sequence[Drawn],
-    source: str,
-) -> str:
-    """Say what points, bars and grey marks are, over how many replicates, and what is missing."""
-    counts = pd.concat([_of(means, panel)["n"] for panel in panels])
-    counts = counts[counts > 0]
-    least, most = (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
-    if most <= 1:
-        said = ["One trained network per point (n = 1), hence no error bars."]
-    else:
-        n = f"{most}" if least == most else f"{least} to {most}"
-        said = [f"Points: means over n = {n} trained networks; bars: ± SD (n − 1)."]
-    if any(panel.published for panel in drawn):
-        said.append(f"Grey marks: {source}, with SD where it is known.")
-    shown = pd.concat([_of(gains, panel) for panel in panels])
-    if np.isfinite(shown["gain"].to_numpy(float)).any():
-        interval = np.isfinite(shown["low"].to_numpy(float)).any()
-        said.append(
-            "g: mean ratio per doubling of width"
-            + (", with 95% bootstrap interval over replicates." if interval else " (no interval).")
-        )
-    below, empty = sum(p.below for p in drawn), sum(p.empty for p in drawn)
-    if below:
-        said.append(
-            f"Open markers at the lower edge: {below} mean{'s' * (below > 1)} at or below 0, which "
-            "a log axis cannot show."
-        )
-    if empty:
-        said.append(f"Left out: {empty} point{'s' * (empty > 1)} without a finite value.")
-    return " ".join(said)

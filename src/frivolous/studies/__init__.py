@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
+from types import ModuleType
 
 from frivolous.errors import look_up
 from frivolous.studies.spec import SCALES, Study
@@ -33,5 +35,26 @@ STUDIES: Mapping[str, Study] = _Studies(
         "figE9": FIG_E9,
     }
 )
+
+
+
+class _Package(ModuleType, Mapping[str, Study]):
+    """The package as its own registry.
+
+    ``frivolous.studies`` is the public name of the registry, and the import system binds it to this
+    package; so the package answers ``fv.studies["fig4d"]``.
+    """
+
+    def __getitem__(self, name: str) -> Study:
+        return STUDIES[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(STUDIES)
+
+    def __len__(self) -> int:
+        return len(STUDIES)
+
+
+sys.modules[__name__].__class__ = _Package
 
 __all__ = ["SCALES", "STUDIES", "Study"]

@@ -72,9 +72,7 @@ def model_of(spec: RunSpec) -> MLP:
 
 
 def _model(family: FamilySpec) -> MLP:
-    return undrawn(
-        lambda: mlp(family.inputs, family.size_factor, family.outputs, family.base)
-    )
+    return undrawn(lambda: mlp(family.inputs, family.size_factor, family.outputs, family.base))
 
 
 def initial_states(specs: Sequence[RunSpec]) -> list[dict[str, Tensor]]:

@@ -85,10 +85,7 @@ def _notes(result: StudyResult) -> list[str]:
 
 
 def _study_rows(result: StudyResult) -> list[tuple[str, str, str]]:
-    return [
-        (name, value, "the original code; see the study's documentation")
-        for name, value in result.study.notes
-    ]
+    return list(result.study.notes)
 
 
 def _protocol_rows(protocol: Protocol) -> list[tuple[str, str, str]]:

@@ -108,7 +108,7 @@ class Study:
     curves: tuple[Curve, ...]
     panels: tuple[Panel, ...]
     cost: Mapping[str, str]
-    notes: tuple[tuple[str, str], ...] = ()
+    notes: tuple[tuple[str, str, str], ...] = ()
     searched: int | None = None
     size_factors: tuple[float, ...] = SIZE_FACTORS
     protocol: Protocol = field(default=AS_PUBLISHED)

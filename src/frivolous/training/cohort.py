@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -22,6 +23,9 @@ from frivolous.training.recipe import Recipe
 
 BLOCK_BYTES = 4 * 2**20
 """Networks trained side by side fit into about this much memory, so that they stay in cache."""
+
+SMALL_PRODUCT = 2**22
+"""A product of fewer multiply-adds is done by one thread: waking a second one costs as much."""
 
 Progress = Callable[[float], None]
 
@@ -155,6 +159,19 @@ def _task(states: list[State], splits: Splits, offsets: _Offsets | None) -> _Tas
     return _Task(train, splits.train.labels, validation, splits.validation.labels)
 
 
+@contextmanager
+def _threads_for(weight: Tensor, recipe: Recipe) -> Iterator[None]:
+    """Compute with one thread where a network's products are small; restore the number after."""
+    size = recipe.batch_size * weight.shape[1] * weight.shape[2]
+    before = torch.get_num_threads()
+    if size < SMALL_PRODUCT:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def _train_block(
     states: list[State],
     recipes: Sequence[Recipe],
@@ -175,12 +192,13 @@ def _train_block(
         )
     block = _Block(stacked, recipes, optimiser, task, wide=offsets is not None)
     recipe = recipes[0]
-    block.evaluate(0)
-    for epoch in range(recipe.epochs):
-        block.train_epoch(epoch)
-        block.evaluate(epoch + 1)
-        if progress is not None:
-            progress(len(states) / recipe.epochs)
+    with _threads_for(stacked["layers.0.weight"], recipe):
+        block.evaluate(0)
+        for epoch in range(recipe.epochs):
+            block.train_epoch(epoch)
+            block.evaluate(epoch + 1)
+            if progress is not None:
+                progress(len(states) / recipe.epochs)
     for k, state in enumerate(states):
         best = {name: value[k].cpu() for name, value in block.best.items()}
         if offsets is not None:

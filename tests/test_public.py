@@ -1,0 +1,40 @@
+"""The public names: what ``import frivolous as fv`` gives, and what it costs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import frivolous as fv
+from frivolous.errors import UnknownName
+from frivolous.studies import STUDIES
+
+HEAVY = ("torch", "numpy", "pandas", "matplotlib", "sklearn")
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = f"import sys, frivolous; print([m for m in {HEAVY!r} if m in sys.modules])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_all_names_are_there_and_no_other_is_promised():
+    for name in fv.__all__:
+        assert getattr(fv, name) is not None
+    with pytest.raises(AttributeError, match="module 'frivolous' has no attribute 'prune'"):
+        _ = fv.prune
+
+
+def test_studies_is_the_registry_whatever_was_imported_before():
+    """Also after submodules were imported, which bind the package to the same name."""
+    import frivolous.studies.spec  # noqa: F401
+
+    for _ in range(2):
+        assert fv.studies["fig4d"] is STUDIES["fig4d"]
+    assert list(fv.studies) == list(STUDIES)
+    assert len(fv.studies) == len(STUDIES)
+    assert "figE7" in fv.studies
+    with pytest.raises(UnknownName, match="unknown study 'fig4'; did you mean 'fig4d'"):
+        fv.studies["fig4"]
