@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from frivolous.devices import as_device
 from frivolous.errors import BadArgument
 
 Inputs: TypeAlias = Tensor | tuple[Tensor, ...] | Mapping[str, Tensor]
@@ -102,19 +103,7 @@ def as_batches(
     examples, has_labels = _counted(source)
     if examples == 0:
         raise BadArgument("`data` holds no example; give at least one batch with one example.")
-    return Batches(source, examples, _device(device), has_labels)
-
-
-def _device(device: torch.device | str) -> torch.device:
-    try:
-        found = torch.device(device)
-        torch.empty(0, device=found)
-    except (RuntimeError, AssertionError):  # a build without CUDA asserts
-        known = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-        raise BadArgument(
-            f"`device` {device} is not available on this machine; it has {', '.join(known)}."
-        ) from None
-    return found
+    return Batches(source, examples, as_device(device), has_labels)
 
 
 def _source(data: Any, batch_size: int) -> Callable[[], Iterator[Batch]]:

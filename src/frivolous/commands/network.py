@@ -9,8 +9,8 @@ import torch
 from rich.console import Console
 from torch import nn
 
-from frivolous.commands.devices import check_device
 from frivolous.commands.places import called, named_object
+from frivolous.devices import as_device
 from frivolous.errors import BadArgument
 from frivolous.figures import save
 from frivolous.measurement import measure
@@ -29,7 +29,7 @@ def measure_network(
 ) -> None:
     """Measure a user's own network and print its table; write tables and figure."""
     if device is not None:
-        check_device(device)
+        as_device(device)
     arguments.share("tolerance", tolerance)
     model = named_object(model_place, "model")
     if not isinstance(model, nn.Module):

@@ -24,10 +24,7 @@ def run_study(
     weights: str,
 ) -> None:
     """Run a study with a progress bar, then print and write its result."""
-    from frivolous.commands.devices import check_device
-
     study = STUDIES[name]
-    check_device(device)
     store = Store(store_path, note=lambda line: print(f"note: {line}", file=sys.stderr))
     with Watcher(study.cells(scale, replicates, seed)) as watcher:
         result = execute(

@@ -37,7 +37,6 @@ STUDIES: Mapping[str, Study] = _Studies(
 )
 
 
-
 class _Package(ModuleType, Mapping[str, Study]):
     """The package as its own registry.
 

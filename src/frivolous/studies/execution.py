@@ -118,6 +118,9 @@ def run_study(
     listener: here.Listener | None = None,
 ) -> StudyResult:
     """Make every run of a study that the store lacks, and return the result."""
+    from frivolous.devices import as_device
+
+    as_device(device)
     store = store if isinstance(store, Store) else Store(store)
     cells = study.cells(scale, replicates, seed)
     listener = listener or Silent()

@@ -206,7 +206,9 @@ class StudyResult:
         from frivolous.figures import Panel, study_figure
 
         shrunk = "" if self.scale == "paper" else f" (scale {self.scale}: not the paper's size)"
-        panels = [Panel(panel.name, panel.measure, version=panel.version) for panel in self.study.panels]
+        panels = [
+            Panel(panel.name, panel.measure, version=panel.version) for panel in self.study.panels
+        ]
         return study_figure(
             self.table,
             self.gains,
