@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from frivolous import ablation
-from frivolous.activity import collect
+from frivolous.activity import Activity, collect
 from frivolous.batches import Batches, as_batches
 from frivolous.errors import BadArgument
 from frivolous.masking import GRAINS, REPLACEMENTS
@@ -191,8 +191,8 @@ def measure_network(
     chosen = _chosen(network, sites)
     names = [site.name for site in chosen]
     accuracy = accuracy_of(network, batches)
-    tell("activity")
     by_position = replacement == "mean" and grain == "position"
+    tell("activity")
     activity = collect(
         network,
         batches,
@@ -204,12 +204,6 @@ def measure_network(
         seed=seed,
         position_means=by_position,
     )
-    means = None
-    if replacement == "mean":
-        means = {
-            name: torch.as_tensor(found.position_mean if by_position else found.mean_U)
-            for name, found in activity.items()
-        }
     tell("ablation")
     curves = ablation.ablation_curves(
         network,
@@ -220,20 +214,12 @@ def measure_network(
         draws=protocol.draws,
         grain=grain,
         replacement=replacement,
-        means=means,
+        means=_means(activity, by_position) if replacement == "mean" else None,
         seed=seed,
     )
     # With one site, ablating every site together is ablating it.
     together = next((name for name in curves if name not in names), names[0])
     curves = {name: curves[name] for name in names} | {ALL: replace(curves[together], site=ALL)}
-    statistics = [of_site(activity[name], protocol) for name in names]
-    rows: list[dict[str, Any]] = []
-    for site, found in zip(chosen, statistics, strict=True):
-        rows += curve_rows(curves[site.name], site.depth, protocol)
-        rows += statistic_rows(found, site.name, site.depth, site.width, batches.examples)
-    whole = of_all_sites(statistics)
-    rows += curve_rows(curves[ALL], -1, protocol)
-    rows += statistic_rows(whole, ALL, -1, sum(site.width for site in chosen), batches.examples)
     facts = {
         "examples": batches.examples,
         "seed": seed,
@@ -248,8 +234,35 @@ def measure_network(
         "skipped": [list(pair) for pair in network.skipped],
         **accuracy,
     }
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table = _table(chosen, curves, activity, protocol)
     return Measurement(table, curve_frame(list(curves.values())), facts)
+
+
+def _means(activity: Mapping[str, Activity], by_position: bool) -> dict[str, torch.Tensor]:
+    """Return what an ablated unit gives instead: its mean, at each position or over all."""
+    return {
+        name: torch.as_tensor(found.position_mean if by_position else found.mean_U)
+        for name, found in activity.items()
+    }
+
+
+def _table(
+    sites: Sequence[Site],
+    curves: Mapping[str, ablation.AblationCurve],
+    activity: Mapping[str, Activity],
+    protocol: Protocol,
+) -> pd.DataFrame:
+    """Return a row per site and measure, the whole network's last."""
+    statistics = [of_site(activity[site.name], protocol) for site in sites]
+    examples = curves[ALL].examples
+    rows: list[dict[str, Any]] = []
+    for site, found in zip(sites, statistics, strict=True):
+        rows += curve_rows(curves[site.name], site.depth, protocol)
+        rows += statistic_rows(found, site.name, site.depth, site.width, examples)
+    rows += curve_rows(curves[ALL], -1, protocol)
+    width = sum(site.width for site in sites)
+    rows += statistic_rows(of_all_sites(statistics), ALL, -1, width, examples)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _check_choices(grain: str, replacement: str) -> None:

@@ -13,24 +13,8 @@ from frivolous.studies.spec import Study
 
 Child = Callable[..., subprocess.Popen[str]]
 
-# Logs every run that a store of this process publishes: its own put, and the rename that counts.
-LOGGED = """
-import json, os, signal, sys
-os.environ["OMP_NUM_THREADS"] = "1"
-from pathlib import Path
-log = open(sys.argv[1], "a", buffering=1)
-rename = Path.rename
-def logged(source, target):
-    found = rename(source, target)
-    if Path(target).parent.name == "runs":
-        print(Path(target).name, file=log)
-    return found
-Path.rename = logged
-from frivolous.studies import STUDIES, making
-def table(store):
-    result = STUDIES["figE7"].run(store, scale="cpu")
-    return result.table.to_json(orient="split", double_precision=15)
-"""
+# The beginning of a child: logs every run that its stores publish, by the rename that counts.
+LOGGED = Path(__file__).with_name("logged.script").read_text()
 
 # Tells when it is about to train, and goes on when it is told to.
 HELD = """

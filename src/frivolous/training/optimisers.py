@@ -13,8 +13,22 @@ import torch
 from torch import Tensor
 
 Settings = Mapping[str, Tensor]
-Update = Callable[[Tensor, Tensor, Sequence[Tensor], Tensor, Settings, int], None]
-"""Parameter, gradient, slots, rates, settings, number of the update from 1; works in place."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One update of K networks: their rates and settings, and its number from 1.
+
+    Rates and settings have the shape (K, 1, ...) that a stacked parameter broadcasts with.
+    """
+
+    rates: Tensor
+    settings: Settings
+    number: int
+
+
+Update = Callable[[Tensor, Tensor, Sequence[Tensor], Step], None]
+"""Parameter, gradient, slots, step; works in place."""
 
 
 @dataclass(frozen=True)
@@ -31,59 +45,31 @@ class Optimiser:
     linear: bool
 
 
-def _sgd(
-    parameter: Tensor,
-    gradient: Tensor,
-    slots: Sequence[Tensor],
-    rates: Tensor,
-    settings: Settings,
-    count: int,
-) -> None:
-    parameter.addcmul_(gradient, -rates)
+def _sgd(parameter: Tensor, gradient: Tensor, slots: Sequence[Tensor], step: Step) -> None:
+    parameter.addcmul_(gradient, -step.rates)
 
 
-def _momentum(
-    parameter: Tensor,
-    gradient: Tensor,
-    slots: Sequence[Tensor],
-    rates: Tensor,
-    settings: Settings,
-    count: int,
-) -> None:
+def _momentum(parameter: Tensor, gradient: Tensor, slots: Sequence[Tensor], step: Step) -> None:
     (velocity,) = slots
-    velocity.mul_(settings["momentum"]).add_(gradient)
-    parameter.addcmul_(velocity, -rates)
+    velocity.mul_(step.settings["momentum"]).add_(gradient)
+    parameter.addcmul_(velocity, -step.rates)
 
 
-def _adam(
-    parameter: Tensor,
-    gradient: Tensor,
-    slots: Sequence[Tensor],
-    rates: Tensor,
-    settings: Settings,
-    count: int,
-) -> None:
+def _adam(parameter: Tensor, gradient: Tensor, slots: Sequence[Tensor], step: Step) -> None:
     first, second = slots
-    beta1, beta2 = settings["beta1"], settings["beta2"]
+    beta1, beta2 = step.settings["beta1"], step.settings["beta2"]
     first.mul_(beta1).addcmul_(gradient, 1 - beta1)
     second.mul_(beta2).addcmul_(gradient.square(), 1 - beta2)
-    size = (second / (1 - beta2**count)).sqrt_().add_(settings["epsilon"])
-    parameter.addcmul_(first / size, -rates / (1 - beta1**count))
+    size = (second / (1 - beta2**step.number)).sqrt_().add_(step.settings["epsilon"])
+    parameter.addcmul_(first / size, -step.rates / (1 - beta1**step.number))
 
 
-def _rmsprop(
-    parameter: Tensor,
-    gradient: Tensor,
-    slots: Sequence[Tensor],
-    rates: Tensor,
-    settings: Settings,
-    count: int,
-) -> None:
+def _rmsprop(parameter: Tensor, gradient: Tensor, slots: Sequence[Tensor], step: Step) -> None:
     (square,) = slots
-    alpha = settings["alpha"]
+    alpha = step.settings["alpha"]
     square.mul_(alpha).addcmul_(gradient.square(), 1 - alpha)
-    size = square.sqrt().add_(settings["epsilon"])
-    parameter.addcmul_(gradient / size, -rates)
+    size = square.sqrt().add_(step.settings["epsilon"])
+    parameter.addcmul_(gradient / size, -step.rates)
 
 
 OPTIMISERS: dict[str, Optimiser] = {
