@@ -85,7 +85,7 @@ FIG4D = Study(
     ),
     panels=(Panel("accuracy", "accuracy"), Panel("d", "prunable"), Panel("d", "redundant")),
     cost={
-        "paper": "300 networks, about 1 minute on two cores",
+        "paper": "300 networks, about one and a half minutes on two cores",
         "cpu": "120 small networks, seconds",
     },
     notes=NOTES,
