@@ -99,7 +99,7 @@ def test_list_names_every_study_with_claim_and_cost(say: Callable[..., Said]) ->
     ]
     assert lines[1:4] == [
         "  claim: Prunable and redundant units more than double when the network's width doubles.",
-        "  paper: 300 networks, about 1 minute on two cores",
+        "  paper: 300 networks, about one and a half minutes on two cores",
         "  cpu: 120 small networks, seconds",
     ]
 

@@ -44,6 +44,10 @@ class _Package(ModuleType, Mapping[str, Study]):
     package; so the package answers ``fv.studies["fig4d"]``.
     """
 
+    # A module is itself and nothing else; mappings compare by content and cannot be hashed.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     def __getitem__(self, name: str) -> Study:
         return STUDIES[name]
 
