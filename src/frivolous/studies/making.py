@@ -22,7 +22,7 @@ from frivolous.network import Network, trace
 from frivolous.seeds import generator, seed_of
 from frivolous.site_statistics import ORDER
 from frivolous.studies.run_spec import DataSpec, FamilySpec, MeasureSpec, RunSpec
-from frivolous.training.cohort import Trained, test_accuracy, train_cohort
+from frivolous.training.cohort import Trained, accuracy_on, train_cohort
 from frivolous.training.recipe import Recipe
 
 PROTOCOLS: dict[str, Protocol] = {p.name: p for p in (AS_WRITTEN, AS_PUBLISHED)}
@@ -118,7 +118,7 @@ def _measured(spec: RunSpec, result: Trained, splits: Splits, network: Network) 
     facts = {
         "validation_accuracy": result.validation_accuracy,
         "test_accuracy": found.facts["accuracy"],
-        "train_accuracy": test_accuracy(result.state, splits.train),
+        "train_accuracy": accuracy_on(result.state, splits.train),
         "best_epoch": result.best_epoch,
         "diverged": result.diverged,
         "data": dict(splits.facts),

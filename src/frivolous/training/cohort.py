@@ -183,7 +183,7 @@ def _train_block(
         yield Trained(best, history[top], top, history, any(map(math.isnan, history)))
 
 
-def test_accuracy(state: State, examples: Examples) -> float:
+def accuracy_on(state: State, examples: Examples) -> float:
     """Return one network's share of right labels on ``examples``."""
     single = {name: value.unsqueeze(0) for name, value in state.items()}
     return float(accuracy(single, Features(examples.inputs), examples.labels)[0])
