@@ -362,7 +362,10 @@ def test_the_callers_settings_neither_change_nor_matter() -> None:
 
 def test_dollars_in_names_are_not_mathematics() -> None:
     table = study(replicates=1).replace({"10dim - 1": "$x^"})
-    figures.to_png(figures.study_figure(table, title="costs $5 or $6", claim="$^"))
+    drawn = figures.study_figure(table, title="costs $5 or $6", claim="$^")
+    shown = figures.to_svg(drawn)
+    assert "costs $5 or $6" in shown
+    assert "$x^" in shown
 
 
 def test_wrong_frames_are_told() -> None:

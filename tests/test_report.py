@@ -218,7 +218,8 @@ def test_pictures_need_words_and_a_known_format() -> None:
 def test_every_published_style_of_figure_can_be_shown() -> None:
     drawn = Figure()
     drawn.add_subplot().plot([1, 2])
-    Picture(figures.to_svg(drawn), "A line.")
+    for image in (figures.to_svg(drawn), figures.to_png(drawn)):
+        assert Picture(image, "A line.").image == image
 
 
 def test_answers_have_gains_intervals_n_and_overlaps() -> None:
