@@ -109,7 +109,8 @@ def test_more_replicates_train_only_what_is_new(
 def test_replicates_of_the_chosen_candidate_only(tiny: Study, spy: Spy, tmp_path: Path) -> None:
     from dataclasses import replace
 
-    study = replace(tiny, searched=1, size_factors=(1.0, 2.0))
+    curves = tuple(replace(curve, searched=1) for curve in tiny.curves)
+    study = replace(tiny, curves=curves, size_factors=(1.0, 2.0))
     result = study.run(tmp_path, scale="cpu", replicates=3)
     assert len(spy.trained) == len(set(spy.trained)) == 4 * (2 + 2)
     assert result.table.groupby(["panel", "curve", "size_factor"]).size().eq(3).all()

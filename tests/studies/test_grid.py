@@ -36,7 +36,7 @@ def specs(name: str) -> Iterator[RunSpec]:
 
 
 @pytest.mark.parametrize(
-    ("name", "networks"), [("fig4d", 300), ("figE7", 375), ("figE8", 375), ("figE9", 440)]
+    ("name", "networks"), [("fig4d", 300), ("figE7", 375), ("figE8", 375), ("figE9", 920)]
 )
 def test_networks_of_each_study_at_paper_scale(name: str, networks: int) -> None:
     assert sum(cell.networks for cell in STUDIES[name].cells()) == networks
@@ -116,7 +116,8 @@ def test_optimisers_choose_initialisation_too_and_adam_keeps_its_rate() -> None:
         assert {(one.learning_rate, one.factor) for one in cell.candidates} == {
             (rate, factor) for rate in of_curve for factor in FACTORS
         }
-        assert (cell.replicates, cell.searched) == (3, 1)
+        searched = 1 if optimiser in ("adam", "rmsprop") else 3
+        assert (cell.replicates, cell.searched) == (3, searched)
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -241,7 +242,10 @@ def test_replicates_are_added_to_those_there_are() -> None:
     for two, three in zip(
         STUDIES["figE9"].cells(replicates=2), STUDIES["figE9"].cells(replicates=5), strict=True
     ):
-        assert list(two.search_ids) == list(three.search_ids)
+        if two.searched == 1:
+            assert list(two.search_ids) == list(three.search_ids)
+        else:
+            assert set(two.search_ids) < set(three.search_ids)
         chosen = two.candidates[3]
         assert list(three.chosen_ids(chosen))[:2] == list(two.chosen_ids(chosen))
 

@@ -96,7 +96,8 @@ def test_replicates_after_the_search_are_counted(
 ) -> None:
     from dataclasses import replace
 
-    study = replace(tiny, searched=1, size_factors=(1.0, 2.0))
+    curves = tuple(replace(curve, searched=1) for curve in tiny.curves)
+    study = replace(tiny, curves=curves, size_factors=(1.0, 2.0))
     watcher = watched(study, tmp_path, replicates=3)
     found = counts(capsys.readouterr().err)
     assert found == [(done, 16) for done in (0, 2, 4, 6, 8, 10, 12, 14)]

@@ -48,6 +48,7 @@ class Curve:
 
     ``factors`` multiply the default standard deviations (0.001 first layer, 0.01 output layer);
     where there are several, the curve chooses among them as it chooses the learning rate.
+    ``searched`` is the number of replicates that candidates are compared on (None: all).
     """
 
     name: str
@@ -56,6 +57,7 @@ class Curve:
     optimiser: str = "momentum"
     learning_rates: tuple[float, ...] = (1.0, 0.1, 0.01, 0.001, 0.0001)
     decay: float = 0.95
+    searched: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,10 +99,7 @@ SCALES: dict[str, Scale] = {
 
 @dataclass(frozen=True)
 class Study:
-    """A figure's grid with its claim and protocol.
-
-    ``searched`` is the number of replicates that candidates are compared on (None: all).
-    """
+    """A figure's grid with its claim and protocol."""
 
     name: str
     title: str
@@ -109,7 +108,6 @@ class Study:
     panels: tuple[Panel, ...]
     cost: Mapping[str, str]
     notes: tuple[tuple[str, str, str], ...] = ()
-    searched: int | None = None
     size_factors: tuple[float, ...] = SIZE_FACTORS
     protocol: Protocol = field(default=AS_PUBLISHED)
 
@@ -158,7 +156,7 @@ class Study:
             size_factor,
             tuple(Candidate(rate, factor) for factor in factors for rate in rates),
             replicates,
-            min(self.searched or replicates, replicates),
+            min(curve.searched or replicates, replicates),
             prototype,
         )
 
