@@ -57,10 +57,32 @@ class Masks:
         return torch.addcmul(self.fill[first : first + copies], values, keep)
 
 
+def check_choices(grain: str, replacement: str) -> None:
+    """Refuse a wrong grain or replacement: for callers that would do much work before."""
+    check_grain(grain)
+    check_replacement(replacement)
+
+
+def check_grain(grain: str) -> None:
+    """Refuse what is no grain."""
+    if grain not in GRAINS:
+        raise BadArgument(
+            f"`grain` is one of {', '.join(GRAINS)}; got {grain!r}. Pass 'channel' for whole units."
+        )
+
+
+def check_replacement(replacement: str) -> None:
+    """Refuse what cannot stand in for a unit."""
+    if replacement not in REPLACEMENTS:
+        raise BadArgument(
+            f"`replacement` is one of {', '.join(REPLACEMENTS)}; got {replacement!r}. Pass 'zero' "
+            "to silence units."
+        )
+
+
 def count_units(site: Site, grain: str) -> int:
     """How many units a site has at a grain: its channels, or every position of every channel."""
-    if grain not in GRAINS:
-        raise BadArgument(f"`grain` is one of {', '.join(GRAINS)}; got {grain!r}.")
+    check_grain(grain)
     return GRAINS[grain](site)
 
 
@@ -75,10 +97,7 @@ def masks_for(
     """Masks on the network's device for several choices of one site's units."""
     site = network.site(name)
     units = count_units(site, grain)
-    if replacement not in REPLACEMENTS:
-        raise BadArgument(
-            f"`replacement` is one of {', '.join(REPLACEMENTS)}; got {replacement!r}."
-        )
+    check_replacement(replacement)
     silenced = torch.zeros(len(chosen), units, dtype=torch.bool)
     for row, indices in zip(silenced, chosen, strict=True):
         row[_checked(indices, name, units, grain)] = True

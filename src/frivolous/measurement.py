@@ -16,7 +16,7 @@ from frivolous import ablation
 from frivolous.activity import Activity, collect
 from frivolous.batches import Batches, as_batches
 from frivolous.errors import BadArgument
-from frivolous.masking import GRAINS, REPLACEMENTS
+from frivolous.masking import check_choices
 from frivolous.measured_rows import COLUMNS, CURVE_COLUMNS, curve_frame, curve_rows, statistic_rows
 from frivolous.measures import AS_WRITTEN, Protocol
 from frivolous.network import Network, Site
@@ -153,7 +153,7 @@ def measure(
         )
     if tolerance is not None:
         protocol = replace(protocol, tolerance=tolerance)
-    _check_choices(grain, replacement)
+    check_choices(grain, replacement)
     parameter = next(model.parameters(), None)
     home = torch.device("cpu") if parameter is None else parameter.device
     batches = as_batches(data, batch_size=batch_size, device=home if device is None else device)
@@ -187,7 +187,7 @@ def measure_network(
     ``groups`` of examples give the intervals of the statistics; 1 leaves them out.
     """
     tell = progress or (lambda line: None)
-    _check_choices(grain, replacement)
+    check_choices(grain, replacement)
     chosen = _chosen(network, sites)
     names = [site.name for site in chosen]
     accuracy = accuracy_of(network, batches)
@@ -263,19 +263,6 @@ def _table(
     width = sum(site.width for site in sites)
     rows += statistic_rows(of_all_sites(statistics), ALL, -1, width, examples)
     return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def _check_choices(grain: str, replacement: str) -> None:
-    """Refuse a wrong choice before any work is done."""
-    if grain not in GRAINS:
-        raise BadArgument(
-            f"`grain` is one of {', '.join(GRAINS)}; got {grain!r}. Pass 'channel' for whole units."
-        )
-    if replacement not in REPLACEMENTS:
-        raise BadArgument(
-            f"`replacement` is one of {', '.join(REPLACEMENTS)}; got {replacement!r}. Pass 'zero' "
-            "to silence units."
-        )
 
 
 def _chosen(network: Network, sites: Sequence[str] | None) -> list[Site]:

@@ -14,7 +14,6 @@ from frivolous.measures import Protocol, kinds, redundancy, similarity
 from frivolous.measures.curve import Interval
 
 COUNTS = ("redundant", "silent", "constant")
-MEANS = ("similarity", "compressibility")
 ORDER = ("redundant", "similarity", "compressibility", "silent", "constant")
 
 
@@ -58,8 +57,8 @@ def of_site(activity: Activity, protocol: Protocol) -> SiteStatistics:
 
     The mean over the samplings of positions, where there are several. With a group left out,
     redundant units are counted without steps (``redundancy.redundant_level``): a count that no
-    group happens to change is not thereby certain. A group of examples is left
-    out of the first sampling only: samplings differ far less than examples do.
+    group happens to change is not thereby certain. A group of examples is left out of the first
+    sampling only: samplings differ far less than examples do.
     """
     per_sampling = [
         _measures(activity.moments(s), protocol) for s in range(len(activity.samplings))
@@ -88,12 +87,14 @@ def _measures(moments: Moments, protocol: Protocol, *, smooth: bool = False) -> 
     covariance = np.asarray(moments.covariance_UU)
     mean, active = np.asarray(moments.mean_U), np.asarray(moments.active_U)
     spectrum = redundancy.spectrum(covariance)
-    redundant: float = redundancy.redundant_units(
-        spectrum, protocol.unexplained, count_crossing=protocol.count_crossing
-    )
+    redundant: float
     if smooth:
         # A constant more or less, as `count_crossing` adds, does not change a spread.
         redundant = redundancy.redundant_level(spectrum, protocol.unexplained)
+    else:
+        redundant = redundancy.redundant_units(
+            spectrum, protocol.unexplained, count_crossing=protocol.count_crossing
+        )
     rate = active / moments.count
     return {
         "redundant": float(redundant),

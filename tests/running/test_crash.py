@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pytest
 
 from frivolous.store import Store
-from frivolous.studies.spec import Study
 
 Child = Callable[..., subprocess.Popen[str]]
 
@@ -72,14 +70,6 @@ print(table(sys.argv[-1]))
 
 def published(log: Path) -> Counter[str]:
     return Counter(log.read_text().split())
-
-
-@pytest.fixture(scope="module")
-def expected(tiny: Study, tmp_path_factory: pytest.TempPathFactory) -> str:
-    table = tiny.run(tmp_path_factory.mktemp("undisturbed"), scale="cpu").table
-    text = table.to_json(orient="split", double_precision=15)
-    assert isinstance(text, str)
-    return text
 
 
 def test_killed_at_seven_moments_the_same_command_ends_with_the_same_table(

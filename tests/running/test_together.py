@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from frivolous.studies.spec import Study
-
 Child = Callable[..., subprocess.Popen[str]]
 
 # The beginning of a child: logs every run that its stores publish, by the rename that counts.
@@ -45,14 +43,6 @@ print(table(sys.argv[2]), flush=True)
 
 def published(log: Path) -> Counter[str]:
     return Counter(log.read_text().split())
-
-
-@pytest.fixture(scope="module")
-def expected(tiny: Study, tmp_path_factory: pytest.TempPathFactory) -> str:
-    table = tiny.run(tmp_path_factory.mktemp("undisturbed"), scale="cpu").table
-    text = table.to_json(orient="split", double_precision=15)
-    assert isinstance(text, str)
-    return text
 
 
 @pytest.mark.parametrize("fate", ["goes on", "is killed"])

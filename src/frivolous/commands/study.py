@@ -14,6 +14,11 @@ from frivolous.terminal.progress import Watcher
 from frivolous.terminal.study import gain_lines, study_text
 
 
+def tell_note(line: str) -> None:
+    """Print what a store has to say while it is read, such as a corrupt run set aside."""
+    print(f"note: {line}", file=sys.stderr)
+
+
 def run_study(
     name: str,
     scale: str,
@@ -25,7 +30,7 @@ def run_study(
 ) -> None:
     """Run a study with a progress bar, then print and write its result."""
     study = STUDIES[name]
-    store = Store(store_path, note=lambda line: print(f"note: {line}", file=sys.stderr))
+    store = Store(store_path, note=tell_note)
     with Watcher(study.cells(scale, replicates, seed)) as watcher:
         result = execute(
             study,
@@ -48,20 +53,20 @@ def write_report(
     name: str, scale: str, store_path: Path, replicates: int | None, seed: int
 ) -> None:
     """Write figure and report of a finished study."""
-    store = Store(store_path, note=lambda line: print(f"note: {line}", file=sys.stderr))
+    store = Store(store_path, note=tell_note)
     write_documents(read_result(STUDIES[name], store, scale, replicates, seed))
 
 
 def write_documents(result: StudyResult) -> None:
     """Write the figure as PNG and SVG and the report; print their paths."""
+    from frivolous.figures import to_png, to_svg
+    from frivolous.studies.reporting import report_html
+
     folder = f"studies/{result.study.name}"
     if result.scale != "paper":
         folder += f"-{result.scale}"
     if result.seed:
         folder += f"-seed{result.seed}"
-    from frivolous.figures import to_png, to_svg
-    from frivolous.studies.reporting import report_html
-
     figure = result.figure()
     documents: dict[str, bytes | str] = {
         f"{result.study.name}.png": to_png(figure),

@@ -55,6 +55,11 @@ class Cell:
         """Runs that are compared, by id."""
         return self._ids(self.candidates, self.searched)
 
+    @cached_property
+    def every_id(self) -> dict[str, RunSpec]:
+        """Runs that may ever be asked for, by id: every candidate's, of all replicates."""
+        return self._ids(self.candidates, self.replicates)
+
     def chosen_ids(self, chosen: Candidate) -> dict[str, RunSpec]:
         """Runs of the chosen candidate, by id, in the order of replicates."""
         return self._ids((chosen,), self.replicates)

@@ -65,13 +65,7 @@ class CellWork:
 
     def spec(self, id: str) -> Mapping[str, Any]:
         """Return a run's resolved spec."""
-        return self._specs()[id].resolved()
-
-    def _specs(self) -> dict[str, Any]:
-        every = dict(self.cell.search_ids)
-        for candidate in self.cell.candidates:
-            every.update(self.cell.chosen_ids(candidate))
-        return every
+        return self.cell.every_id[id].resolved()
 
     def make(
         self, ids: Sequence[str], store: Store, progress: Callable[[float], None]
@@ -79,14 +73,9 @@ class CellWork:
         """Train and measure the runs; weights are kept of the chosen ones (or all, or none)."""
         from frivolous.studies.making import make
 
-        every = self._specs()
-        finished = dict(
-            zip(
-                ids,
-                make([every[id] for id in ids], device=self.device, progress=progress),
-                strict=True,
-            )
-        )
+        specs = [self.cell.every_id[id] for id in ids]
+        made = make(specs, device=self.device, progress=progress)
+        finished = dict(zip(ids, made, strict=True))
         kept = self._worth_keeping(finished, store)
         for id, run in finished.items():
             yield id, run, id in kept

@@ -9,7 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from frivolous.training.dense import Features, State, accuracy, forward, signals
+from frivolous.training.dense import (
+    Features,
+    State,
+    accuracy,
+    forward,
+    per_network_product,
+    signals,
+)
 from frivolous.training.optimisers import Optimiser, Step, first_slots
 from frivolous.training.recipe import Recipe
 
@@ -87,18 +94,9 @@ class Block:
             name = f"layers.{layer}.weight"
             if layer == 0 and self.wide:
                 self._step_on_examples(name, error, parts, rates)
-            elif layer == 0:
-                rows = batch.rows
-                gradient = torch.empty_like(self.state[name])
-                for k in range(len(error)):
-                    torch.mm(error[k].T, rows, out=gradient[k])
-                self._step(name, gradient, rates)
             else:
-                below = activity[layer - 1]
-                gradient = torch.empty_like(self.state[name])
-                for k in range(len(error)):
-                    torch.mm(error[k].T, below[k], out=gradient[k])
-                self._step(name, gradient, rates)
+                below = activity[layer - 1] if layer else batch.rows
+                self._step(name, per_network_product(error.transpose(1, 2), below), rates)
 
     def _step(self, name: str, gradient: Tensor, rates: Tensor) -> None:
         shape = (-1, *[1] * (gradient.dim() - 1))

@@ -40,12 +40,14 @@ class Features:
 def per_network_product(left: Tensor, right: Tensor) -> Tensor:
     """Return left[k] @ right[k] for every network k, each by a product of its own.
 
-    ``left`` is (N, D), shared, or (K, N, D); ``right`` is (K, D, M).
+    ``left`` is (K, N, D), ``right`` is (K, D, M); one of them may be (N, D) or (D, M), shared.
     """
-    shared = left.dim() == 2
-    out = right.new_empty(len(right), left.shape[-2], right.shape[2])
-    for k in range(len(right)):
-        torch.mm(left if shared else left[k], right[k], out=out[k])
+    networks = len(left if left.dim() == 3 else right)
+    out = right.new_empty(networks, left.shape[-2], right.shape[-1])
+    for k in range(networks):
+        one = left[k] if left.dim() == 3 else left
+        other = right[k] if right.dim() == 3 else right
+        torch.mm(one, other, out=out[k])
     return out
 
 
