@@ -29,7 +29,7 @@ families = pytest.mark.parametrize("name", FAMILIES)
 def made(name: str, factor: float) -> tuple[nn.Module, Tensor]:
     """A member of the family with weights from a generator, and inputs for it."""
     options, shape = ARGUMENTS[name]
-    model = FAMILIES[name](**options, size_factor=factor, outputs=CLASSES)
+    model = FAMILIES[name].build(factor, classes=CLASSES, **options)
     initialise(model, "he-normal", generator("weights", name, factor), bias=0.1)
     inputs = torch.randn(EXAMPLES, *shape, generator=generator("inputs", name))
     return model.eval(), inputs

@@ -51,7 +51,7 @@ def test_scores_are_those_of_numpy(bias: bool) -> None:
 
 def test_widths_scale_by_whole_units() -> None:
     assert mlp(10, 0.5, base=(5, 3)).hidden == (2, 1)
-    assert FAMILIES["mlp"](6, 1 / 3, outputs=4, base=(9,)).hidden == (3,)
+    assert FAMILIES["mlp"].build(1 / 3, inputs=6, classes=4, base=(9,)).hidden == (3,)
     assert MLP(np.int64(2), [np.int64(3)], 1).hidden == (3,)
 
 

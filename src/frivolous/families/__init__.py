@@ -1,21 +1,24 @@
 """Network families of the papers, each with a dial for its width, and how their weights start.
 
-A family is a function that makes an untrained network of a given size factor.
+A :class:`Family` makes untrained networks of any size factor, starts them, and knows the papers'
+names of their layers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from torch import nn
-
+from frivolous.families.alexnet import ALEXNET
+from frivolous.families.family import Family
 from frivolous.families.initialisers import INITIALISERS, Initialiser, draw, fixed, initialise
-from frivolous.families.mlp import MLP, mlp, parameter_count
+from frivolous.families.mlp import MLP, MLP_FAMILY, mlp, parameter_count
+from frivolous.families.resnet import RESNET18, RESNET56
 
 __all__ = [
     "FAMILIES",
     "INITIALISERS",
     "MLP",
+    "Family",
     "Initialiser",
     "draw",
     "fixed",
@@ -24,6 +27,9 @@ __all__ = [
     "parameter_count",
 ]
 
-FAMILIES: Mapping[str, Callable[..., nn.Module]] = {
-    "mlp": mlp,
+FAMILIES: Mapping[str, Family] = {
+    "mlp": MLP_FAMILY,
+    "alexnet": ALEXNET,
+    "resnet56": RESNET56,
+    "resnet18": RESNET18,
 }

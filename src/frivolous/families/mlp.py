@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
-from frivolous.errors import BadArgument
+from frivolous.families.family import Family
+from frivolous.families.initialisers import fixed, initialise
+from frivolous.families.starting import schemes
+from frivolous.families.widths import scaled, whole, widths_of
 
 
 class MLP(nn.Module):
@@ -20,8 +23,8 @@ class MLP(nn.Module):
     Shapes: (N, inputs) to (N, outputs). Weights start as ``torch.nn.Linear`` leaves them;
     :func:`frivolous.families.initialise` draws them anew from a generator.
 
-    Raises :class:`BadArgument` for a size that is no whole number of at least 1, and where there
-    is no hidden layer.
+    Raises :class:`~frivolous.errors.BadArgument` for a size that is no whole number of at least 1,
+    and where there is no hidden layer.
 
     >>> import torch
     >>> network = MLP(3, [8, 4], 2)
@@ -33,9 +36,9 @@ class MLP(nn.Module):
 
     def __init__(self, inputs: int, hidden: Sequence[int], outputs: int, bias: bool = True) -> None:
         super().__init__()
-        self.inputs = _size("inputs", inputs)
-        self.hidden = _hidden("hidden", hidden)
-        self.outputs = _size("outputs", outputs)
+        self.inputs = whole("inputs", inputs)
+        self.hidden = widths_of("hidden", hidden)
+        self.outputs = whole("outputs", outputs)
         sizes = (self.inputs, *self.hidden, self.outputs)
         self.layers = nn.ModuleList(
             nn.Linear(read, written, bias=bias) for read, written in pairwise(sizes)
@@ -60,27 +63,31 @@ def mlp(inputs: int, size_factor: float, outputs: int = 2, base: Sequence[int] =
     ``base`` holds the widths at size factor 1: one layer of 128 in the papers, so that size
     factors 1/4 to 4 give 32 to 512 units (Casper et al. 2021, section 4).
 
-    Raises :class:`BadArgument` where a layer would be left without a unit.
+    Raises :class:`~frivolous.errors.BadArgument` where a layer would be left without a unit.
 
     >>> mlp(10, 1 / 4).hidden
     (32,)
     >>> parameter_count(mlp(10, 1 / 4))
     418
     """
-    widths = _hidden("base", base)
-    if not (math.isfinite(size_factor) and size_factor > 0):
-        raise BadArgument(
-            f"`size_factor` is a positive number; got {size_factor}. "
-            "For a network a quarter as wide pass 0.25."
-        )
-    scaled = tuple(int(width * size_factor) for width in widths)
-    for width, left in zip(widths, scaled, strict=True):
-        if left < 1:
-            raise BadArgument(
-                f"`size_factor` {size_factor} leaves a layer of {width} units without any; "
-                f"every layer keeps at least one. Pass {1 / width:g} or more, or a wider `base`."
-            )
-    return MLP(inputs, scaled, outputs)
+    return MLP(inputs, scaled(widths_of("base", base), size_factor), outputs)
+
+
+def build_mlp(
+    size_factor: float, *, inputs: int, classes: int = 2, base: Sequence[int] = (128,)
+) -> MLP:
+    """Return :func:`mlp` by the arguments that every family takes.
+
+    >>> build_mlp(1 / 4, inputs=10)
+    MLP(
+      inputs=10, hidden=(32,), outputs=2
+      (layers): ModuleList(
+        (0): Linear(in_features=10, out_features=32, bias=True)
+        (1): Linear(in_features=32, out_features=2, bias=True)
+      )
+    )
+    """
+    return mlp(inputs, size_factor, classes, base)
 
 
 def parameter_count(model: nn.Module) -> int:
@@ -92,19 +99,21 @@ def parameter_count(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def _size(name: str, value: int) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
-        raise BadArgument(
-            f"`{name}` is a whole number of at least 1; got {value!r}. "
-            "Pass how many there are, such as 2."
-        )
-    return int(value)
+def _as_published(model: nn.Module, generator: torch.Generator) -> None:
+    """Start as the original code does: a smaller scale below the scores, biases 0.
+
+    The text has a standard deviation of 0.01; the original code one of 1e-3 for the hidden layer
+    and 1e-2 for the scores, both times the factor of the experiment on initialisation.
+    """
+    layers = sum(isinstance(module, nn.Linear) for module in model.modules())
+    spec = [*[fixed(1e-3)] * (layers - 1), fixed(1e-2)]
+    initialise(model, spec, generator)
 
 
-def _hidden(name: str, widths: Sequence[int]) -> tuple[int, ...]:
-    if not hasattr(widths, "__len__") or len(widths) == 0:
-        raise BadArgument(
-            f"`{name}` lists the units of every hidden layer, at least one layer; "
-            f"got {widths!r}. For one layer of 128 units pass (128,)."
-        )
-    return tuple(_size(f"{name}[{i}]", width) for i, width in enumerate(widths))
+MLP_FAMILY = Family(
+    name="mlp",
+    build=build_mlp,
+    layers={"hidden": "layers.0"},
+    image=None,
+    schemes={**schemes("lecun-truncated"), "default": _as_published},
+)
