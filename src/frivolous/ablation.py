@@ -69,6 +69,7 @@ def ablation_curves(
     grain: str = "channel",
     replacement: str = "zero",
     means: Mapping[str, Tensor] | None = None,
+    silenced_as: Mapping[str, Tensor] | None = None,
     seed: int = 0,
     stack_bytes: int | None = None,
 ) -> dict[str, AblationCurve]:
@@ -78,7 +79,8 @@ def ablation_curves(
     ``"all"`` when that is every site of the network, else ``"a+b"``. One permutation per draw and
     site (:func:`permutation`); proportion p silences its first int(p * units), so the sets are
     nested, and the joint curve uses the same permutations. Proportion 0 changes no label by
-    definition. ``batches`` gives inputs without labels.
+    definition. ``batches`` gives inputs without labels. ``replacement``, ``means`` and
+    ``silenced_as`` are those of :func:`frivolous.unchanged.ablate`.
 
     Counts depend on how examples are batched only where two scores tie within rounding.
 
@@ -108,6 +110,7 @@ def ablation_curves(
         grain=grain,
         replacement=replacement,
         means=means,
+        silenced_as=silenced_as,
         stack_bytes=stack_bytes,
     )
     return {

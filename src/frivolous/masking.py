@@ -80,6 +80,32 @@ def check_replacement(replacement: str) -> None:
         )
 
 
+def check_silenced(
+    network: Network, replacement: str, silenced_as: Mapping[str, Tensor] | None
+) -> None:
+    """Refuse values of silenced units for unknown sites, of a wrong shape, or beside means."""
+    check_replacement(replacement)
+    if not silenced_as:
+        return
+    if replacement != "zero":
+        raise BadArgument(
+            f"`silenced_as` says what silenced units give, and so does replacement "
+            f"'{replacement}'. Pass one of them."
+        )
+    for name, value in silenced_as.items():
+        site, given = network.site(name), torch.as_tensor(value)
+        if tuple(given.shape) != (site.width,):
+            raise BadArgument(
+                f"`silenced_as['{name}']` has shape {tuple(given.shape)}; it must have "
+                f"{(site.width,)}, one number per unit. Leave the site out for zero."
+            )
+        if not bool(torch.isfinite(given).all()):
+            raise BadArgument(
+                f"`silenced_as['{name}']` holds NaN or infinite numbers; a silenced unit must give "
+                "a finite one. Look at the weights that they were computed from."
+            )
+
+
 def count_units(site: Site, grain: str) -> int:
     """How many units a site has at a grain: its channels, or every position of every channel."""
     check_grain(grain)
@@ -93,25 +119,33 @@ def masks_for(
     grain: str,
     replacement: str,
     means: Mapping[str, Tensor] | None,
+    silenced_as: Mapping[str, Tensor] | None = None,
 ) -> Masks:
     """Masks on the network's device for several choices of one site's units."""
     site = network.site(name)
     units = count_units(site, grain)
-    check_replacement(replacement)
+    check_silenced(network, replacement, silenced_as)
     silenced = torch.zeros(len(chosen), units, dtype=torch.bool)
     for row, indices in zip(silenced, chosen, strict=True):
         row[_checked(indices, name, units, grain)] = True
-    shape = site.shape
-    if grain == "channel":
-        axis = len(shape) - 1 if site.axis == -1 else site.axis - 1
-        shape = tuple(site.width if a == axis else 1 for a in range(len(shape)))
+    per_unit = _along_units(site)
     dtype = network.program.dtypes[network.places[name]]
-    silenced = silenced.reshape(len(chosen), 1, *shape)
+    silenced = silenced.reshape(len(chosen), 1, *(per_unit if grain == "channel" else site.shape))
     keep = (~silenced).to(dtype).to(network.device)
-    if replacement == "zero":
+    if replacement == "mean":
+        mean = _mean(means, site, grain)
+        fill = mean.reshape(per_unit if grain == "channel" else site.shape)
+    elif silenced_as and name in silenced_as:
+        fill = torch.as_tensor(silenced_as[name]).reshape(per_unit)
+    else:
         return Masks(keep, None)
-    mean = _mean(means, site, grain).to("cpu", dtype).reshape(shape)
-    return Masks(keep, (mean * silenced).to(network.device))
+    return Masks(keep, (fill.to("cpu", dtype) * silenced).to(network.device))
+
+
+def _along_units(site: Site) -> tuple[int, ...]:
+    """The shape in which one number per unit meets the site's value without its batch axis."""
+    axis = len(site.shape) - 1 if site.axis == -1 else site.axis - 1
+    return tuple(site.width if a == axis else 1 for a in range(len(site.shape)))
 
 
 def _checked(indices: Indices, name: str, units: int, grain: str) -> Tensor:

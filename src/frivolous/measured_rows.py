@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from frivolous.ablation import AblationCurve
-from frivolous.measures import Protocol, curve
+from frivolous.activity import Activity
+from frivolous.measures import Protocol, curve, similarity
 from frivolous.site_statistics import SiteStatistics
 
 COLUMNS = ("site", "depth", "grain", "width", "measure", "value", "low", "high", "examples")
@@ -22,6 +25,7 @@ CURVE_COLUMNS = (
     "high",
     "examples",
 )
+CORRELATION_COLUMNS = ("site", "low", "high", "pairs", "mean", "undefined", "copies")
 
 
 def curve_rows(found: AblationCurve, depth: int, protocol: Protocol) -> list[dict[str, Any]]:
@@ -94,3 +98,33 @@ def curve_frame(curves: list[AblationCurve]) -> pd.DataFrame:
                     )
                 )
     return pd.DataFrame(rows, columns=list(CURVE_COLUMNS))
+
+
+def correlation_frame(activity: Mapping[str, Activity], protocol: Protocol) -> pd.DataFrame:
+    """Return how the absolute correlations of every site's pairs of units are distributed.
+
+    Columns ``site, low, high, pairs, mean, undefined, copies``: ``pairs`` of units have an absolute
+    Pearson correlation r in [low, high), the last bin with 1; 200 bins of equal width span [0, 1].
+    The rest holds for the whole site and stands in each of its rows: the exact ``mean`` of the
+    pairs in the bins (NaN where there is none), and how many pairs are in no bin: ``undefined``
+    have a unit without variance, ``copies`` have an r of ``protocol.pairs_below`` or more.
+
+    Of the first sampling of positions, as the published violins are (Casper et al. 2021, figure 2c
+    and d): samplings differ far less than networks do.
+    """
+    frames = []
+    for name, found in activity.items():
+        spread = similarity.distribution(found.moments(0).covariance_UU, protocol.pairs_below)
+        frame = pd.DataFrame(
+            {
+                "site": name,
+                "low": spread.edges[:-1],
+                "high": spread.edges[1:],
+                "pairs": np.asarray(spread.pairs, dtype=np.int64),
+                "mean": spread.mean,
+                "undefined": spread.undefined,
+                "copies": spread.copies,
+            }
+        )
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)[list(CORRELATION_COLUMNS)]

@@ -2,108 +2,49 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from frivolous import ablation
 from frivolous.activity import Activity, collect
 from frivolous.batches import Batches, as_batches
 from frivolous.errors import BadArgument
-from frivolous.masking import check_choices
-from frivolous.measured_rows import COLUMNS, CURVE_COLUMNS, curve_frame, curve_rows, statistic_rows
+from frivolous.masking import check_choices, check_silenced
+from frivolous.measured_record import ALL, Measurement
+from frivolous.measured_rows import (
+    COLUMNS,
+    CORRELATION_COLUMNS,
+    CURVE_COLUMNS,
+    correlation_frame,
+    curve_frame,
+    curve_rows,
+    statistic_rows,
+)
 from frivolous.measures import AS_WRITTEN, Protocol
 from frivolous.network import Network, Site
 from frivolous.site_statistics import of_all_sites, of_site
 from frivolous.user_model import accuracy_of, read_model
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+__all__ = [
+    "ALL",
+    "COLUMNS",
+    "CORRELATION_COLUMNS",
+    "CURVE_COLUMNS",
+    "Measurement",
+    "measure",
+    "measure_network",
+]
 
-__all__ = ["ALL", "COLUMNS", "CURVE_COLUMNS", "Measurement", "measure", "measure_network"]
-
-ALL = "all"
 GROUPS = 8
 """Groups of examples left out in turn for the statistics' intervals (delete-a-group jackknife)."""
 
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What was measured on one network.
-
-    ``table``: one row per site and measure; columns ``site, depth, grain, width, measure, value,
-    low, high, examples``. Measures: ``prunable`` and ``redundant`` (units), ``area`` (0 to 1),
-    ``similarity`` (units), ``compressibility`` (share of the width), ``silent`` and ``constant``
-    (units). Site ``all`` is the whole network (or the chosen sites, where ``sites`` left some out;
-    ``facts["left_out"]`` names those): every site ablated together for prunable and area; sums of
-    units; means over sites, each equal in weight, of similarity and compressibility.
-    ``low`` and ``high`` bound the 95% interval over examples, NaN where there are too few to say.
-
-    ``curves``: the ablation curves, one row per site, draw and fraction; ``unchanged`` is the share
-    of unchanged labels with its 95% Wilson interval.
-    """
-
-    table: pd.DataFrame
-    curves: pd.DataFrame
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def value(self, measure: str, site: str = ALL) -> float:
-        """Return one value of the table."""
-        rows = self.table[(self.table.measure == measure) & (self.table.site == site)]
-        if len(rows) != 1:
-            known = ", ".join(self.table.site.unique())
-            raise BadArgument(
-                f"no value of measure '{measure}' at site '{site}'; sites: {known}; measures: "
-                f"{', '.join(self.table.measure.unique())}."
-            )
-        return float(rows.value.iloc[0])
-
-    def summary(self) -> str:
-        """Return the table for a terminal: one line per site, each value with its interval."""
-        from frivolous.terminal.network import measurement_text
-
-        return measurement_text(self.table, self.facts)
-
-    def plot(self, title: str = "") -> Figure:
-        """Draw the ablation curves and the counts of every site.
-
-        ``title``: what was measured, such as the network's name; default the counts of site "all".
-        Accuracy and number of examples stand beneath it.
-        """
-        from frivolous.figures import headline, measurement_figure
-
-        counts, how = headline(self.table, self.facts)
-        return measurement_figure(
-            self.table,
-            self.curves,
-            title=title or counts,
-            claim=f"{counts}. {how}" if title else how,
-            tolerance=self.facts.get("tolerance", AS_WRITTEN.tolerance),
-            draw=self.facts.get("draw", AS_WRITTEN.draw),
-        )
-
-    def save(self, folder: str | Path) -> Path:
-        """Write ``table.parquet``, ``curves.parquet`` and ``measurement.json`` into ``folder``."""
-        folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self.table.to_parquet(folder / "table.parquet", index=False)
-            self.curves.to_parquet(folder / "curves.parquet", index=False)
-            text = json.dumps(dict(self.facts), indent=2, sort_keys=True)
-            (folder / "measurement.json").write_text(text + "\n")
-        except OSError as error:
-            raise BadArgument(
-                f"`folder` {folder} cannot be written ({error.strerror}); name a folder that can."
-            ) from error
-        return folder
 
 
 def measure(
@@ -175,8 +116,10 @@ def measure_network(
     batches: Batches,
     *,
     sites: Sequence[str] | None = None,
+    ablated_sites: Sequence[str] | None = None,
     grain: str = "channel",
     replacement: str = "zero",
+    silenced_as: Mapping[str, Tensor] | None = None,
     protocol: Protocol = AS_WRITTEN,
     groups: int = GROUPS,
     seed: int = 0,
@@ -184,12 +127,18 @@ def measure_network(
 ) -> Measurement:
     """Measure a traced network: what :func:`measure` does after reading model and data.
 
-    ``groups`` of examples give the intervals of the statistics; 1 leaves them out.
+    ``ablated_sites`` are those of ``sites`` that get an ablation curve, by default all; the others
+    have statistics alone. ``silenced_as`` maps a site to the values (U,) that its silenced units
+    give instead of zero (:func:`frivolous.silenced_layer.as_silenced`). ``protocol.sites`` decides
+    what prunable and area of site "all" are (:class:`Measurement`). ``groups`` of examples give the
+    intervals of the statistics; 1 leaves them out.
     """
     tell = progress or (lambda line: None)
     check_choices(grain, replacement)
+    check_silenced(network, replacement, silenced_as)
     chosen = _chosen(network, sites)
     names = [site.name for site in chosen]
+    ablated = _ablated(names, ablated_sites)
     accuracy = accuracy_of(network, batches)
     by_position = replacement == "mean" and grain == "position"
     tell("activity")
@@ -208,24 +157,24 @@ def measure_network(
     curves = ablation.ablation_curves(
         network,
         batches,
-        sites=names,
-        together=len(chosen) > 1,
+        sites=ablated,
+        together=len(ablated) > 1 and "together" in protocol.sites,
         fractions=protocol.fractions,
         draws=protocol.draws,
         grain=grain,
         replacement=replacement,
         means=_means(activity, by_position) if replacement == "mean" else None,
+        silenced_as=silenced_as,
         seed=seed,
     )
-    # With one site, ablating every site together is ablating it.
-    together = next((name for name in curves if name not in names), names[0])
-    curves = {name: curves[name] for name in names} | {ALL: replace(curves[together], site=ALL)}
+    curves = _with_whole(curves, ablated, protocol)
     facts = {
         "examples": batches.examples,
         "seed": seed,
         "grain": grain,
         "replacement": replacement,
         "protocol": protocol.name,
+        "sites": protocol.sites,
         "draws": protocol.draws,
         "draw": protocol.draw,
         "tolerance": protocol.tolerance,
@@ -234,11 +183,44 @@ def measure_network(
         "skipped": [list(pair) for pair in network.skipped],
         **accuracy,
     }
-    table = _table(chosen, curves, activity, protocol)
-    return Measurement(table, curve_frame(list(curves.values())), facts)
+    table = _table(chosen, curves, activity, protocol, batches.examples)
+    correlations = correlation_frame(activity, protocol)
+    return Measurement(table, curve_frame(list(curves.values())), facts, correlations)
 
 
-def _means(activity: Mapping[str, Activity], by_position: bool) -> dict[str, torch.Tensor]:
+def _ablated(names: Sequence[str], chosen: Sequence[str] | None) -> list[str]:
+    """Return the sites that get an ablation curve, in order of depth."""
+    if chosen is None:
+        return list(names)
+    wanted = [chosen] if isinstance(chosen, str) else list(chosen)
+    unknown = [name for name in wanted if name not in names]
+    if unknown or not wanted:
+        raise BadArgument(
+            f"`ablated_sites` names {unknown[0] if unknown else 'no site'}; it names at least one "
+            f"of the sites measured: {', '.join(names)}. Add it to `sites`, or pass None for all."
+        )
+    return [name for name in names if name in wanted]
+
+
+def _with_whole(
+    curves: Mapping[str, ablation.AblationCurve], names: Sequence[str], protocol: Protocol
+) -> dict[str, ablation.AblationCurve]:
+    """Return the sites' own curves and that of site "all", where the protocol has one."""
+    single = {name: curves[name] for name in names}
+    first = single[names[0]]
+    if len(single) == 1:  # ablating every site together is ablating it; so is the mean
+        return single | {ALL: replace(first, site=ALL)}
+    if protocol.sites == "one site":
+        return single
+    if protocol.sites == "mean of single sites":
+        mean = np.mean([found.unchanged for found in single.values()], axis=0)
+        units = sum(found.units for found in single.values())
+        return single | {ALL: replace(first, site=ALL, units=units, unchanged=mean)}
+    together = next(name for name in curves if name not in single)
+    return single | {ALL: replace(curves[together], site=ALL)}
+
+
+def _means(activity: Mapping[str, Activity], by_position: bool) -> dict[str, Tensor]:
     """Return what an ablated unit gives instead: its mean, at each position or over all."""
     return {
         name: torch.as_tensor(found.position_mean if by_position else found.mean_U)
@@ -251,15 +233,17 @@ def _table(
     curves: Mapping[str, ablation.AblationCurve],
     activity: Mapping[str, Activity],
     protocol: Protocol,
+    examples: int,
 ) -> pd.DataFrame:
     """Return a row per site and measure, the whole network's last."""
     statistics = [of_site(activity[site.name], protocol) for site in sites]
-    examples = curves[ALL].examples
     rows: list[dict[str, Any]] = []
     for site, found in zip(sites, statistics, strict=True):
-        rows += curve_rows(curves[site.name], site.depth, protocol)
+        if site.name in curves:
+            rows += curve_rows(curves[site.name], site.depth, protocol)
         rows += statistic_rows(found, site.name, site.depth, site.width, examples)
-    rows += curve_rows(curves[ALL], -1, protocol)
+    if ALL in curves:
+        rows += curve_rows(curves[ALL], -1, protocol)
     width = sum(site.width for site in sites)
     rows += statistic_rows(of_all_sites(statistics), ALL, -1, width, examples)
     return pd.DataFrame(rows, columns=list(COLUMNS))

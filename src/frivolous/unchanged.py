@@ -55,17 +55,20 @@ def ablate(
     grain: str = "channel",
     replacement: str = "zero",
     means: Mapping[str, Tensor] | None = None,
+    silenced_as: Mapping[str, Tensor] | None = None,
 ) -> Tensor:
     """The network's output for a batch with exactly these units silenced.
 
     ``units`` maps a site to the indices of its units: channels, or at grain ``position`` places in
     the flattened value of one example (``Site.shape``). ``replacement`` is ``zero``, or ``mean``
-    with ``means``: site -> (U,) for channels, of ``Site.shape`` for positions.
+    with ``means``: site -> (U,) for channels, of ``Site.shape`` for positions. ``silenced_as``:
+    site -> (U,), what a silenced unit gives there, at every position, instead of zero; for a layer
+    that is silenced before its normalisation see :func:`frivolous.silenced_layer.as_silenced`.
     """
     if not units:
         return network(inputs)
     masks = {
-        name: masks_for(network, name, [chosen], grain, replacement, means)
+        name: masks_for(network, name, [chosen], grain, replacement, means, silenced_as)
         for name, chosen in units.items()
     }
     return network.run(inputs, {name: mask.edit(0, 1) for name, mask in masks.items()})
@@ -80,6 +83,7 @@ def unchanged_counts(
     grain: str = "channel",
     replacement: str = "zero",
     means: Mapping[str, Tensor] | None = None,
+    silenced_as: Mapping[str, Tensor] | None = None,
     stack_bytes: int | None = None,
 ) -> tuple[np.ndarray, int]:
     """How many examples keep their label under each plan, and how many there are.
@@ -100,7 +104,13 @@ def unchanged_counts(
     masks = {
         names: {
             name: masks_for(
-                network, name, [plans[n][name] for n in numbers], grain, replacement, means
+                network,
+                name,
+                [plans[n][name] for n in numbers],
+                grain,
+                replacement,
+                means,
+                silenced_as,
             )
             for name in names
         }

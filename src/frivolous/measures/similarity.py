@@ -5,6 +5,9 @@ Source: Casper et al. 2019 (preprint), "Repeated units"; ICLR submission 2020, s
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -88,3 +91,47 @@ def absolute_correlations(covariance_UU: ArrayLike, below: float | None = None) 
     pairs = np.abs(r_UU[np.triu_indices_from(r_UU, k=1)])
     keep = ~np.isnan(pairs) if below is None else pairs < below
     return np.asarray(pairs[keep])
+
+
+@dataclass(frozen=True, eq=False)
+class Distribution:
+    """How many pairs of units have an absolute correlation in each bin: ``[edges[i], edges[i+1])``.
+
+    The last bin holds 1 too. ``mean`` is that of the pairs in the bins, NaN of none. In no bin:
+    ``undefined`` pairs have a unit without variance, ``copies`` are as large as ``below`` or more.
+    """
+
+    edges: Numbers
+    pairs: NDArray[np.int64]
+    mean: float
+    undefined: int
+    copies: int
+
+
+def distribution(
+    covariance_UU: ArrayLike, below: float | None = None, bins: int = 200
+) -> Distribution:
+    """Count :func:`absolute_correlations` in ``bins`` equal bins of [0, 1].
+
+    >>> found = distribution([[4.0, -2.0, 0.0], [-2.0, 4.0, 0.0], [0.0, 0.0, 0.0]], bins=4)
+    >>> found.pairs.tolist(), found.mean, found.undefined, found.copies
+    ([0, 0, 1, 0], 0.5, 2, 0)
+    """
+    if bins < 1:
+        raise BadArgument(f"`bins` is 1 or more; got {bins}. Pass 200.")
+    r_UU = np.abs(correlations(covariance_UU))
+    width = len(r_UU)
+    pairs = np.zeros(bins, dtype=np.int64)
+    total, undefined, copies = 0.0, 0, 0
+    # Row by row, so that memory stays that of the matrix.
+    for unit in range(width - 1):
+        row = r_UU[unit, unit + 1 :]
+        known = row[~np.isnan(row)]
+        kept = known if below is None else known[known < below]
+        undefined += len(row) - len(known)
+        copies += len(known) - len(kept)
+        total += float(kept.sum())
+        pairs += np.bincount(np.minimum((kept * bins).astype(np.int64), bins - 1), minlength=bins)
+    counted = int(pairs.sum())
+    mean = total / counted if counted else math.nan
+    return Distribution(np.linspace(0, 1, bins + 1), pairs, mean, undefined, copies)

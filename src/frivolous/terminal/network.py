@@ -32,16 +32,18 @@ def measurement_text(
     for site, part in table.groupby("site", sort=False):
         by = {row["measure"]: row for _, row in part.iterrows()}
         units = f"{int(by['redundant']['width'])}"
-        if by["prunable"]["grain"] == "position":
+        if "prunable" in by and by["prunable"]["grain"] == "position":
             units += f"\n({int(by['prunable']['width'])} positions)"
-        rows.append((str(site), units, *(_interval(by[name]) for name in MEASURES)))
+        rows.append((str(site), units, *(_interval(by.get(name)) for name in MEASURES)))
     count = int(facts["examples"])
     above = [f"{count} example{'s' * (count != 1)}; in brackets 95% intervals over examples"]
     text = plain_table(_lines(above, width), ("site", "width", *MEASURES), rows, width=width)
     return f"{text}\n\n{_lines(_notes(table, facts), width)}"
 
 
-def _interval(row: pd.Series) -> str:
+def _interval(row: pd.Series | None) -> str:
+    if row is None:  # a site without an ablation curve
+        return "–"
     digits = 2 if row["measure"] in SHARES else 1
 
     def number(value: float) -> str:
@@ -67,9 +69,11 @@ def _notes(table: pd.DataFrame, facts: Mapping[str, Any]) -> list[str]:
     named = [site for site in table["site"].unique() if site != "all"]
     if len(named) > 1:
         whole = "all sites" if not facts.get("left_out") else f"the {len(named)} sites above"
-        notes.append(
-            f"all: {whole} ablated together; counts are sums, similarity and compressibility means"
-        )
+        ablated = {
+            "mean of single sites": f"the mean of {whole} ablated one at a time",
+            "one site": f"{whole}, ablated one at a time",
+        }.get(facts.get("sites", ""), f"{whole} ablated together")
+        notes.append(f"all: {ablated}; counts are sums, similarity and compressibility means")
     if facts.get("left_out"):
         notes.append(f"not measured: {', '.join(facts['left_out'])}")
     if table["low"].isna().any():

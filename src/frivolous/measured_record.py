@@ -1,0 +1,112 @@
+"""What a measurement leaves behind: its frames and facts, their look-up, text, figure and files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from frivolous.errors import BadArgument
+from frivolous.measured_rows import CORRELATION_COLUMNS
+from frivolous.measures import AS_WRITTEN
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What was measured on one network.
+
+    ``table``: one row per site and measure; columns ``site, depth, grain, width, measure, value,
+    low, high, examples``. Measures: ``prunable`` and ``redundant`` (units), ``area`` (0 to 1),
+    ``similarity`` (units), ``compressibility`` (share of the width), ``silent`` and ``constant``
+    (units). Site ``all`` is the whole network (or the chosen sites, where ``sites`` left some out;
+    ``facts["left_out"]`` names those): sums of units; means over sites, each equal in weight, of
+    similarity and compressibility; prunable and area as ``facts["sites"]`` says:
+
+    - "together and alone", "together": of the curve of every site ablated together;
+    - "mean of single sites": of the mean of the sites' own curves, order by order; no example ever
+      loses units of two sites at once. The area is the mean of the sites' areas;
+    - "one site": of that site's own curve. With several, each has its own rows and "all" has none.
+
+    In every case ``width`` of a prunable row counts the units of the sites in its curve and
+    ``value`` is the curve's crossing times that width, so ``value / width`` is the crossing as a
+    share of the units, which the papers plot times size factor / 4. The preprint's removability of
+    a network, per layer and then averaged, is the mean of the sites' areas.
+    ``low`` and ``high`` bound the 95% interval over examples, NaN where there are too few to say.
+
+    ``curves``: the ablation curves, one row per site, draw and fraction; ``unchanged`` is the share
+    of unchanged labels with its 95% Wilson interval (of a mean over sites: as wide as if the sites'
+    labels changed for the same examples, the widest that it can be).
+
+    ``correlations``: how the absolute correlations of pairs of units are distributed, one row per
+    site and bin (:func:`frivolous.measured_rows.correlation_rows`).
+    """
+
+    table: pd.DataFrame
+    curves: pd.DataFrame
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    correlations: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=list(CORRELATION_COLUMNS), dtype=float)
+    )
+
+    def value(self, measure: str, site: str = ALL) -> float:
+        """Return one value of the table."""
+        rows = self.table[(self.table.measure == measure) & (self.table.site == site)]
+        if len(rows) != 1:
+            known = ", ".join(self.table.site.unique())
+            raise BadArgument(
+                f"no value of measure '{measure}' at site '{site}'; sites: {known}; measures: "
+                f"{', '.join(self.table.measure.unique())}."
+            )
+        return float(rows.value.iloc[0])
+
+    def summary(self) -> str:
+        """Return the table for a terminal: one line per site, each value with its interval."""
+        from frivolous.terminal.network import measurement_text
+
+        return measurement_text(self.table, self.facts)
+
+    def plot(self, title: str = "") -> Figure:
+        """Draw the ablation curves and the counts of every site.
+
+        ``title``: what was measured, such as the network's name; default the counts of site "all".
+        Accuracy and number of examples stand beneath it.
+        """
+        from frivolous.figures import headline, measurement_figure
+
+        counts, how = headline(self.table, self.facts)
+        return measurement_figure(
+            self.table,
+            self.curves,
+            title=title or counts,
+            claim=f"{counts}. {how}" if title else how,
+            tolerance=self.facts.get("tolerance", AS_WRITTEN.tolerance),
+            draw=self.facts.get("draw", AS_WRITTEN.draw),
+        )
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the frames as Parquet and the facts as ``measurement.json`` into ``folder``.
+
+        The files are ``table.parquet``, ``curves.parquet`` and ``correlations.parquet``.
+        """
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self.table.to_parquet(folder / "table.parquet", index=False)
+            self.curves.to_parquet(folder / "curves.parquet", index=False)
+            self.correlations.to_parquet(folder / "correlations.parquet", index=False)
+            text = json.dumps(dict(self.facts), indent=2, sort_keys=True)
+            (folder / "measurement.json").write_text(text + "\n")
+        except OSError as error:
+            raise BadArgument(
+                f"`folder` {folder} cannot be written ({error.strerror}); name a folder that can."
+            ) from error
+        return folder
