@@ -4,10 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from frivolous.data.cifar10 import cifar10
 from frivolous.data.digits import digits
 from frivolous.data.examples import Examples, Splits
+from frivolous.data.labels import with_random_labels
+from frivolous.data.preparation import PREPARATIONS, Preparation
 from frivolous.data.teacher import teacher_data
 
-DATASETS: dict[str, Callable[..., Splits]] = {"teacher": teacher_data, "digits": digits}
+DATASETS: dict[str, Callable[..., Splits]] = {
+    "teacher": teacher_data,
+    "digits": digits,
+    "cifar10": cifar10,
+}
 
-__all__ = ["DATASETS", "Examples", "Splits", "digits", "teacher_data"]
+__all__ = [
+    "DATASETS",
+    "PREPARATIONS",
+    "Examples",
+    "Preparation",
+    "Splits",
+    "cifar10",
+    "digits",
+    "teacher_data",
+    "with_random_labels",
+]

@@ -12,7 +12,11 @@ from frivolous.errors import BadArgument
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs (N, ...) as floats and their labels (N,) as integers from 0 upwards."""
+    """Inputs (N, ...) and their labels (N,) as integers from 0 upwards.
+
+    Inputs are floats, or images (N, C, H, W) as bytes from 0 to 255 (``torch.uint8``) that a
+    preparation turns into floats batch by batch.
+    """
 
     inputs: torch.Tensor
     labels: torch.Tensor
@@ -28,6 +32,15 @@ class Examples:
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def take(
+        self, index: torch.Tensor, *, augment: bool = False, seed: int = 0, epoch: int = 0
+    ) -> torch.Tensor:
+        """Return the inputs at ``index``, as :meth:`frivolous.data.Stored.take` does.
+
+        What is in memory is given as it is, whatever ``augment``, ``seed`` and ``epoch`` say.
+        """
+        return self.inputs[index]
 
     def first(self, count: int) -> Examples:
         """Return the first ``count`` examples."""

@@ -1,0 +1,35 @@
+"""Random labels: what a network can only learn by heart (Casper et al. 2021, figures 1b and 4a)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from frivolous.data.examples import Splits
+from frivolous.seeds import generator
+
+
+def with_random_labels(splits: Splits, seed: int) -> Splits:
+    """Return the splits with training and validation labels drawn uniformly over the classes.
+
+    Drawn once for each example from ``seed``, whatever the network trained on them; the test keeps
+    its true labels. The original code draws unseeded, once, for all networks. ``facts`` says which
+    share of the training labels is true by chance.
+
+    >>> from frivolous.data import digits
+    >>> true = digits()
+    >>> random = with_random_labels(true, seed=0)
+    >>> torch.equal(random.test.labels, true.test.labels), random.facts["random_labels"]
+    (True, True)
+    """
+    drawn = generator("random labels", seed)
+
+    def labels(count: int) -> torch.Tensor:
+        return torch.randint(splits.classes, (count,), generator=drawn)
+
+    train = replace(splits.train, labels=labels(len(splits.train)))
+    validation = replace(splits.validation, labels=labels(len(splits.validation)))
+    kept = (train.labels == splits.train.labels.cpu()).double().mean()
+    facts = {**splits.facts, "random_labels": True, "true_by_chance": float(kept)}
+    return replace(splits, train=train, validation=validation, facts=facts)
