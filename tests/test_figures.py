@@ -19,6 +19,7 @@ from matplotlib.text import Text
 from frivolous import figures, published
 from frivolous.errors import BadArgument, UnknownName
 from frivolous.figures import Panel
+from frivolous.figures.legend import curve_styles
 from frivolous.figures.style import COLUMN, PAGE, curve_style
 
 ROOMS = ("figures", "report", "published")
@@ -582,3 +583,92 @@ def test_signed_correlations_are_refused() -> None:
         figures.correlation_figure({"1": np.array([-0.2, 0.3])})
     with pytest.raises(BadArgument, match="`pairs` is empty"):
         figures.correlation_figure({})
+
+
+def legend_texts(figure: Figure) -> list[list[str]]:
+    return [[text.get_text() for text in legend.get_texts()] for legend in figure.legends]
+
+
+def test_panels_of_other_networks_have_legends_of_their_own() -> None:
+    figure = figures.study_figure(study("fig1"), published=published.values("fig1"))
+    first, second, third, rest = legend_texts(figure)
+    assert first == ["ResNet18", "Inceptionv3", "Inceptionv3-layer"]
+    assert second == ["AlexNet (all regularizers)", "AlexNet-Random", "ResNet56", "ResNet56-Random"]
+    assert third == ["Glorot Norm", "He Norm", "Lecun Norm"]
+    assert rest == ["published"]
+    for panel, count in enumerate((3, 4, 3)):  # each begins again with the clearest styles
+        for rank in range(count):
+            line_of(figure, panel, rank)
+
+
+def test_neighbours_with_the_same_curves_share_a_legend() -> None:
+    figure = figures.study_figure(study("fig4"), gains_of("fig4"), published.values("fig4"))
+    assert [len(texts) for texts in legend_texts(figure)] == [4, 5, 3, 4, 3]
+    assert len({round(axes.get_position().x0, 3) for axes in figure.axes}) == 2
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    boxes = [legend.get_window_extent(renderer) for legend in figure.legends]
+    frames = [axes.get_tightbbox(renderer) for axes in figure.axes]
+    assert not any(box.overlaps(frame) for box in boxes for frame in frames)
+
+
+def test_curves_that_one_panel_shows_all_of_share_one_legend() -> None:
+    table = study("fig3").query("panel in ('a', 'b')")
+    table = table[~(table["panel"].eq("b") & table["curve"].eq("ResNet18"))]
+    texts = legend_texts(figures.study_figure(table))
+    assert texts[0] == ["ResNet18", "Inceptionv3", "Inceptionv3-layer"]
+    assert len(texts) == 2
+
+
+def test_a_curve_looks_the_same_in_every_panel() -> None:
+    styles = curve_styles([["a", "b"], ["c", "d"], ["d", "a"]])
+    assert styles["a"] == styles["c"] == curve_style(0)
+    assert styles["b"] == styles["d"] == curve_style(1)
+
+
+def test_a_curve_may_lack_sizes() -> None:
+    figure = figures.study_figure(study("fig3").query("panel == 'a'"))
+    _, y = line_of(figure, 0, 1)
+    assert np.isfinite(y).tolist() == [True, True, True, False, False]
+    assert "Left out" not in " ".join(words(figure))
+
+
+def test_parameters_are_counted_on_a_decimal_axis() -> None:
+    table = published.values("figE1").assign(replicate=0, site="all")
+    figure = figures.study_figure(table, columns=2)
+    figure.canvas.draw()
+    axes = figure.axes[1]
+    assert axes.get_yscale() == "log"
+    ticks = [label.get_text() for label in axes.get_yticklabels()]
+    assert ticks == ["100 K", "1 M", "10 M", "100 M"]
+    assert figure.axes[0].get_position().x0 == figure.axes[2].get_position().x0
+
+
+def test_training_accuracies_stand_beside_the_published_ones() -> None:
+    name = "acc_cifar_train"
+    told = published.values("extra", name).assign(panel="a")
+    table = told.assign(measure="train_accuracy", replicate=0, site="all")
+    axes = figures.study_figure(table, published=told).axes[0]
+    assert axes.get_title(loc="left") == "Training accuracy"
+    assert len([line for line in axes.lines if line.get_markersize() == 7.0]) == 4
+
+
+@pytest.mark.parametrize("measure", ["non_prunable", "non_redundant"])
+def test_units_that_are_not_frivolous_have_gains(measure: str) -> None:
+    table = study("figE3").query("panel == 'c' and measure == @measure")
+    figure = figures.study_figure(table, gains_of("figE3"), published.values("figE3"))
+    least, most = published.gains("figE3", "c", measure)[["gain_min", "gain_max"]].iloc[0]
+    assert f"published {least:.2f}, {most:.2f}" in words(figure)
+
+
+@pytest.mark.parametrize(
+    ("scale", "said"),
+    [
+        ("", None),
+        ("paper", "Measured at the paper's scale."),
+        ("cpu", "Measured at scale cpu, which is not the paper's size"),
+    ],
+)
+def test_the_caption_says_the_scale(scale: str, said: str | None) -> None:
+    text = " ".join(words(figures.study_figure(study(), scale=scale)))
+    assert said in text if said else "Measured" not in text

@@ -14,8 +14,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 @dataclass(frozen=True)
 class Scale:
-    """How a measure is drawn: panel title, axis label, "log2", "percent" or "unit" (0 to 1).
+    """How a measure is drawn: panel title, axis label, and the kind of its axis.
 
+    ``kind``: "log2"; "log10" (counts); "percent" (of values in [0, 1]); "unit" (0 to 1).
     ``capped``: a share of the 4x network, which the network's own size factor / 4 bounds.
     """
 
@@ -24,9 +25,21 @@ class Scale:
     kind: str
     capped: bool = False
 
+    @property
+    def logarithmic(self) -> bool:
+        """Whether the axis has no place for 0."""
+        return self.kind in ("log2", "log10")
+
+    @property
+    def factor(self) -> float:
+        """What values are multiplied with to be drawn."""
+        return 100.0 if self.kind == "percent" else 1.0
+
 
 MEASURES: dict[str, Scale] = {
     "accuracy": Scale("Test accuracy", "accuracy (%)", "percent"),
+    "train_accuracy": Scale("Training accuracy", "accuracy (%)", "percent"),
+    "unchanged_labels": Scale("Ablation curves", "unchanged labels (%)", "percent"),
     "prunable": Scale("Prunable units", "share of the 4× network", "log2", capped=True),
     "redundant": Scale("Redundant units", "share of the 4× network", "log2", capped=True),
     "non_prunable": Scale("Non-prunable units", "share of the 4× network", "log2", capped=True),
@@ -38,7 +51,8 @@ MEASURES: dict[str, Scale] = {
     "similar": Scale("Similar units", "similar units per unit", "log2"),
     "silent": Scale("Silent units", "share of the width", "unit"),
     "constant": Scale("Constant units", "share of the width", "unit"),
-    "num_parameters": Scale("Parameters", "number of parameters", "log2"),
+    "num_parameters": Scale("Parameters", "number of parameters", "log10"),
+    "mean_abs_r_conv2": Scale("Correlation in conv2", "mean |r| of two units", "unit"),
 }
 
 SIZES = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -72,6 +86,8 @@ def value_axis(axes: Axes, scale: Scale, seen: np.ndarray) -> None:
     axes.set_ylabel(scale.label)
     if scale.kind == "log2":
         _log2_axis(axes, seen[seen > 0])
+    elif scale.kind == "log10":
+        _log10_axis(axes, seen[seen > 0])
     elif scale.kind == "percent":
         low, high = (float(seen.min()), float(seen.max())) if len(seen) else (0.0, 100.0)
         pad = max(0.12 * (high - low), 0.5)
@@ -103,3 +119,30 @@ def _log2_axis(axes: Axes, positive: np.ndarray) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: as_fraction(value)))
     axes.yaxis.set_minor_locator(NullLocator())
     log2_ticks(axes)
+
+
+def _log10_axis(axes: Axes, positive: np.ndarray) -> None:
+    """Put a tick on powers of ten, with 2 and 5 times them where they span less than two."""
+    axes.set_yscale("log", base=10)
+    low, high = (float(positive.min()), float(positive.max())) if len(positive) else (1.0, 10.0)
+    low, high = low / 1.5, high * 1.5
+    axes.set_ylim(low, high)
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    steps = (1, 2, 5) if math.log10(high / low) < 2 else (1,)
+    ticks = [step * 10.0**power for power in powers for step in steps]
+    axes.yaxis.set_major_locator(FixedLocator([tick for tick in ticks if low <= tick <= high]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
+    axes.yaxis.set_minor_locator(NullLocator())
+
+
+def short_count(value: float) -> str:
+    """Return a large count in thousands or millions.
+
+    >>> short_count(500), short_count(20_000), short_count(1e8)
+    ('500', '20 K', '100 M')
+
+    """
+    for unit, letter in ((1e9, " G"), (1e6, " M"), (1e3, " K")):
+        if value >= unit:
+            return f"{value / unit:g}{letter}"
+    return f"{value:g}"

@@ -16,6 +16,7 @@ def study_caption(
     panels: Sequence[Panel],
     drawn: Sequence[Drawn],
     source: str,
+    scale: str = "",
 ) -> str:
     """Say what points, bars and grey marks are, over how many replicates, and what is missing."""
     counts = pd.concat([rows_of(means, panel)["n"] for panel in panels])
@@ -28,6 +29,7 @@ def study_caption(
         said = [f"Points: means over n = {n} trained networks; bars: ± SD (n − 1)."]
     if any(panel.published for panel in drawn):
         said.append(f"Grey marks: {source}, with SD where it is known.")
+    said += measured_at(scale)
     shown = pd.concat([rows_of(gains, panel) for panel in panels])
     if np.isfinite(shown["gain"].to_numpy(float)).any():
         interval = np.isfinite(shown["low"].to_numpy(float)).any()
@@ -44,6 +46,22 @@ def study_caption(
     if empty:
         said.append(f"Left out: {empty} point{'s' * (empty > 1)} without a finite value.")
     return " ".join([*said, *_versions(panels)])
+
+
+def measured_at(scale: str) -> list[str]:
+    """Return the sentence that says at which scale the study was run; none where it is unknown.
+
+    >>> measured_at("cpu")
+    ["Measured at scale cpu, which is not the paper's size: compare shapes, not values."]
+
+    """
+    if not scale:
+        return []
+    if scale == "paper":
+        return ["Measured at the paper's scale."]
+    return [
+        f"Measured at scale {scale}, which is not the paper's size: compare shapes, not values."
+    ]
 
 
 def _versions(panels: Sequence[Panel]) -> list[str]:

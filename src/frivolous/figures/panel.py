@@ -71,7 +71,7 @@ def draw_panel(
     size_factor, value, sd``.
     """
     drawn = Drawn()
-    factor = 100.0 if scale.kind == "percent" else 1.0
+    factor = scale.factor
     sizes = sorted({*means["size_factor"], *published["size_factor"]}) or list(SIZES)
     curves = [curve for curve in styles if curve in set(means["curve"])]
     shifts = _shifts(curves)
@@ -119,7 +119,7 @@ def _seen(means: pd.DataFrame, published: pd.DataFrame, scale: Scale, factor: fl
     for centre, sd in ((means["mean"], means["sd"]), (published["value"], published["sd"])):
         half = sd.fillna(0.0)
         low = centre - half
-        if scale.kind == "log2":  # a bar that reaches towards 0 leaves the axes, as in the paper
+        if scale.logarithmic:  # a bar that reaches towards 0 leaves the axes, as in the paper
             low = low.where(low > centre / 2, centre)
         ends += [low, centre + half]
     values = np.concatenate([end.to_numpy(float) for end in ends]) * factor
@@ -195,22 +195,23 @@ def _curve(
     x = part.index.to_numpy(float) * shift
     y = part["mean"].to_numpy(float) * factor
     sd = np.nan_to_num(part["sd"].to_numpy(float)) * factor
-    if scale.kind == "log2":
+    if scale.logarithmic:
         hidden = y <= 0
         drawn.below += int(hidden.sum())
-        axes.plot(
-            x[hidden],
-            np.zeros(hidden.sum()),
-            transform=axes.get_xaxis_transform(),
-            clip_on=False,
-            linestyle="none",
-            marker=style["marker"],
-            markersize=4.6,
-            markerfacecolor="white",
-            markeredgecolor=style["color"],
-            markeredgewidth=0.9,
-            zorder=7,
-        )
+        if hidden.any():
+            axes.plot(
+                x[hidden],
+                np.zeros(hidden.sum()),
+                transform=axes.get_xaxis_transform(),
+                clip_on=False,
+                linestyle="none",
+                marker=style["marker"],
+                markersize=4.6,
+                markerfacecolor="white",
+                markeredgecolor=style["color"],
+                markeredgewidth=0.9,
+                zorder=7,
+            )
         y = np.where(hidden, np.nan, y)
     axes.plot(
         x,

@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.legend import Legend
 
 from frivolous.errors import BadArgument, look_up
-from frivolous.figures import text as lettering
 from frivolous.figures.axes import MEASURES
 from frivolous.figures.caption import study_caption
-from frivolous.figures.legend import legends
+from frivolous.figures.layout import Grid, head_of, lay_out
+from frivolous.figures.legend import curve_styles, legends, panel_legends
 from frivolous.figures.panel import Panel, draw_panel, rows_of, write_gains
-from frivolous.figures.style import (
-    COLUMN,
-    INK,
-    PAGE,
-    QUIET,
-    SMALL,
-    curve_style,
-    house_style,
-    new_figure,
-)
+from frivolous.figures.style import COLUMN, PAGE, house_style, new_figure
 from frivolous.published import replicate_means
 
-_TITLE, _CLAIM = 9.5, 8.0  # points
-_LEFT, _RIGHT, _BETWEEN = 0.60, 0.10, 0.62  # inches
-_NAME = 0.45  # inches that a panel's name may take beside its title
-_ABOVE, _AXES, _BELOW = 0.27, 1.85, 0.48
 _GAINS = ("gain", "low", "high", "published_min", "published_max")
 _POINTS = ("size_factor", "x", "value", "sd")
 
@@ -45,7 +29,9 @@ def study_figure(
     title: str = "",
     claim: str = "",
     source: str = "Casper et al. 2021",
+    scale: str = "",
     width: float | None = None,
+    columns: int | None = None,
 ) -> Figure:
     """Draw a study as the papers do: counts against size factor on log axes, one axes per panel.
 
@@ -61,7 +47,12 @@ def study_figure(
         title: the question or the name, in bold.
         claim: one short sentence beneath.
         source: what the caption calls the published points.
+        scale: what the study was run at; the caption says "paper" or that it is not the paper's.
         width: inches; default one column for one panel and the page for more.
+        columns: of axes; default 3, but 2 for 2, 4 and 8 panels.
+
+    A panel's curves are those of its own rows. Where no panel shows them all, neighbours with the
+    same curves share a legend beneath them; otherwise there is one beneath the figure.
 
     Values at or below 0 on a log axis stand at the lower edge with an open marker, and the caption
     says how many; points without a finite value are left out and counted there; a line has a gap
@@ -86,10 +77,12 @@ def study_figure(
     chosen = _panels(means, panels)
     gains = _numbers("gains", gains, ("panel", "measure", "curve"), _GAINS)
     points = _numbers("published", published, ("panel", "measure", "curve", "split"), _POINTS)
-    points = points[points["split"].isin(["", "test"]) & points["x"].isna()]
-    styles = {curve: curve_style(rank) for rank, curve in enumerate(means["curve"].unique())}
+    points = points[points["x"].isna()]
+    trained = points["split"].eq("train") & points["measure"].eq("accuracy")
+    points = points.assign(measure=points["measure"].mask(trained, "train_accuracy"))
     with house_style():
-        return _draw(means, gains, points, chosen, styles, (title, claim, source), width)
+        words = (title, claim, source, scale)
+        return _draw(means, gains, points, chosen, words, (width, columns))
 
 
 def _draw(
@@ -97,72 +90,43 @@ def _draw(
     gains: pd.DataFrame,
     points: pd.DataFrame,
     panels: Sequence[Panel],
-    styles: dict[str, dict[str, Any]],
-    words: tuple[str, str, str],
-    width: float | None,
+    words: tuple[str, str, str, str],
+    size: tuple[float | None, int | None],
 ) -> Figure:
-    title, claim, source = words
-    columns = {1: 1, 2: 2, 4: 2}.get(len(panels), 3)
+    title, claim, source, scale = words
+    width, columns = size
+    columns = min(columns or {1: 1, 2: 2, 4: 2, 8: 2}.get(len(panels), 3), len(panels))
     rows = -(-len(panels) // columns)
     width = width or (COLUMN if columns == 1 else PAGE)
-    figure = new_figure(width, 4.0)
+    figure, grid = new_figure(width, 4.0), Grid(columns)
     axes = [figure.add_subplot(rows, columns, 1 + place) for place in range(len(panels))]
-    wide = (width - _LEFT - _RIGHT - (columns - 1) * _BETWEEN) / columns
+    sets = [list(rows_of(means, panel)["curve"].unique()) for panel in panels]
+    styles = curve_styles([list(means["curve"].unique())] if _alike(sets) else sets)
+    styles = {curve: styles[curve] for curve in styles if any(curve in names for names in sets)}
     drawn, lines_above = [], 1
     for panel, one in zip(panels, axes, strict=True):
-        drawn.append(
-            draw_panel(
-                one, rows_of(means, panel), rows_of(points, panel), MEASURES[panel.measure], styles
-            )
+        scaled = MEASURES[panel.measure]
+        drawn.append(draw_panel(one, rows_of(means, panel), rows_of(points, panel), scaled, styles))
+        title_of = scaled.title if panel.title is None else panel.title
+        lines_above = max(
+            lines_above,
+            head_of(figure, one, (panel.letter, title_of), grid.wide(width), panel.earlier),
         )
-        lines_above = max(lines_above, _head(figure, one, panel, wide))
-    keys = legends(figure, styles, drawn, width)
-    texts = [
-        (lettering.wrapped(figure, title, _TITLE, width - 0.2, "bold"), _TITLE, "bold"),
-        (lettering.wrapped(figure, claim, _CLAIM, width - 0.2), _CLAIM, "normal"),
-    ]
-    caption = study_caption(means, gains, panels, drawn, source)
-    lines = lettering.wrapped(figure, caption, SMALL, width - 0.2)
-    above = _ABOVE + 0.16 * (lines_above - 1)
-    _lay_out(figure, axes, (columns, wide, above), texts, (keys, lines))
+    shared, row_keys = panel_legends(figure, styles, sets, grid)
+    keys = legends(figure, shared, drawn, width)
+    caption = study_caption(means, gains, panels, drawn, source, scale)
+    lay_out(
+        *(figure, axes, grid.with_titles_of(lines_above)),
+        *((title, claim, caption), keys, row_keys),
+    )
     for panel, one, seen in zip(panels, axes, drawn, strict=True):
         write_gains(one, rows_of(gains, panel), seen)
     return figure
 
 
-def _lay_out(
-    figure: Figure,
-    axes: Sequence[Axes],
-    grid: tuple[int, float, float],
-    texts: Sequence[tuple[list[str], float, str]],
-    foot: tuple[Sequence[Legend], list[str]],
-) -> None:
-    """Stack title, claim, rows of axes, legends and caption; set the height to hold them."""
-    keys, lines = foot
-    columns, wide, above = grid
-    width = float(figure.get_size_inches()[0])
-    renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    tall = [legend.get_window_extent(renderer).height / figure.dpi + 0.05 for legend in keys]
-    head = sum(lettering.block_height(block, size) for block, size, _ in texts)
-    row_height = above + _AXES + _BELOW
-    body = -(-len(axes) // columns) * row_height
-    height = 0.08 + head + 0.04 + body + sum(tall) + 0.05
-    height += lettering.block_height(lines, SMALL) + 0.08
-    figure.set_size_inches(width, height)
-    top = height - 0.08
-    for block, size, weight in texts:
-        top = lettering.write_block(figure, block, size, 0.1, top, weight=weight)
-    top -= 0.04
-    for place, one in enumerate(axes):
-        row, column = divmod(place, columns)
-        bottom = top - (row + 1) * row_height + _BELOW
-        left = _LEFT + column * (wide + _BETWEEN)
-        one.set_position((left / width, bottom / height, wide / width, _AXES / height))
-    top -= body
-    for legend, one_tall in zip(keys, tall, strict=True):
-        legend.set_bbox_to_anchor((0.1 / width, top / height), transform=figure.transFigure)
-        top -= one_tall
-    lettering.write_block(figure, lines, SMALL, 0.1, top - 0.05, color=QUIET)
+def _alike(sets: Sequence[Sequence[str]]) -> bool:
+    """Say whether one panel shows all the curves there are."""
+    return any(set(names) >= {one for other in sets for one in other} for names in sets)
 
 
 def _panels(means: pd.DataFrame, panels: Sequence[Panel | tuple[str, str]] | None) -> list[Panel]:
@@ -198,27 +162,3 @@ def _numbers(
             f"{', '.join(map(str, frame.columns))}. Pass a frame with all of them, or None."
         )
     return frame.astype(dict.fromkeys(numbers, float))
-
-
-def _head(figure: Figure, axes: Axes, panel: Panel, inches: float) -> int:
-    """Write the panel's own name and title; return how many lines the title takes."""
-    title = MEASURES[panel.measure].title if panel.title is None else panel.title
-    name, letter = panel.letter, len(panel.letter) == 1
-    size, weight = (9.5, "bold") if letter else (SMALL, "normal" if panel.earlier else "bold")
-    if lettering.text_width(figure, name, size, weight) > _NAME:  # no room beside the title
-        name, title = "", f"{name}: {title}"
-    lines = lettering.wrapped(figure, title, 8.5, inches)
-    axes.set_title("\n".join(lines).replace("$", r"\$"), loc="left", pad=5)
-    axes.annotate(
-        name.replace("$", r"\$"),
-        (0, 1),
-        xycoords="axes fraction",
-        xytext=(-30 if letter else -5, 5),
-        textcoords="offset points",
-        fontsize=size,
-        fontweight=weight,
-        color=QUIET if panel.earlier else INK,
-        va="baseline",
-        ha="left" if letter else "right",
-    )
-    return max(1, len(lines))

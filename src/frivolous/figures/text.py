@@ -92,7 +92,8 @@ def place_note(
         low, high = axes.get_ylim()
         if axes.get_yscale() == "log":
             axes.set_ylim(low, high * 2**0.125)
-            log2_ticks(axes)
+            if axes.yaxis.get_transform().base == 2:  # type: ignore[attr-defined]
+                log2_ticks(axes)
         else:
             axes.set_ylim(low, high + 0.03 * (high - low))
         for corner in ("upper left", "upper right"):
