@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import torch
 from torch import Tensor
@@ -104,6 +104,50 @@ def as_batches(
     if examples == 0:
         raise BadArgument("`data` holds no example; give at least one batch with one example.")
     return Batches(source, examples, as_device(device), has_labels)
+
+
+class _Takeable(Protocol):
+    """Labelled examples that give the inputs at any places: in memory, or decoded as they come."""
+
+    @property
+    def labels(self) -> Tensor: ...
+    def __len__(self) -> int: ...
+    def take(self, index: Tensor) -> Tensor: ...
+
+
+def prepared(
+    examples: _Takeable,
+    prepare: Callable[[Tensor], Tensor],
+    *,
+    batch_size: int = BATCH_SIZE,
+    device: torch.device | str = "cpu",
+    limit: int | None = None,
+) -> Batches:
+    """Read labelled examples as :class:`Batches`, each batch prepared when it is read.
+
+    For images that are stored as bytes, (N, C, H, W), and become a network's float inputs by
+    ``prepare``, such as ``PREPARATIONS["alexnet"].test``: only one prepared batch is in memory.
+    ``prepare`` works on ``device`` and gives the same each time it is called; ``limit`` takes the
+    first so many examples. Raises :class:`BadArgument` for a ``limit`` or ``batch_size`` below 1.
+
+    >>> from frivolous.data import Examples
+    >>> images = Examples(torch.full((3, 1, 2, 2), 255, dtype=torch.uint8), torch.tensor([0, 1, 0]))
+    >>> batches = prepared(images, lambda batch: batch / 255, batch_size=2)
+    >>> batches.examples, [x.amax().item() for x in batches]
+    (3, [1.0, 1.0])
+    """
+    home = as_device(device)
+    for name, number in (("batch_size", batch_size), ("limit", 1 if limit is None else limit)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+            raise BadArgument(f"`{name}` is a whole number of at least 1; got {number!r}.")
+    count = len(examples) if limit is None else min(limit, len(examples))
+
+    def read() -> Iterator[Batch]:
+        for start in range(0, count, batch_size):
+            index = torch.arange(start, min(start + batch_size, count))
+            yield prepare(examples.take(index).to(home)), examples.labels[index]
+
+    return Batches(read, count, home, has_labels=True)
 
 
 def _source(data: Any, batch_size: int) -> Callable[[], Iterator[Batch]]:

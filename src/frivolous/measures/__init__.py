@@ -12,10 +12,16 @@ The conventions under which a number was computed are a record of :mod:`protocol
 from __future__ import annotations
 
 from frivolous.measures import curve, gain, kinds, protocol, redundancy, similarity
-from frivolous.measures.protocol import AS_PUBLISHED, AS_WRITTEN, Protocol
+from frivolous.measures.protocol import (
+    AS_PUBLISHED,
+    AS_PUBLISHED_IMAGENET,
+    AS_WRITTEN,
+    Protocol,
+)
 
 __all__ = [
     "AS_PUBLISHED",
+    "AS_PUBLISHED_IMAGENET",
     "AS_WRITTEN",
     "Protocol",
     "curve",
