@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from frivolous.errors import BadArgument
 from frivolous.families.family import Family
 from frivolous.families.pooling import max_pool_same
 from frivolous.families.response_norm import ResponseNorm
 from frivolous.families.starting import schemes
-from frivolous.families.widths import image_of, scaled, whole, widths_of
+from frivolous.families.widths import image_of, scaled, share, whole, widths_of
 
 BASE = (96, 256, 384, 192)
 IMAGE = (3, 32, 32)
@@ -40,7 +39,7 @@ class AlexNet(nn.Module):
         first, second, third, fourth = widths_of("widths", widths, layers=4)
         channels, height, width = image_of(image)
         pooled = -(-height // 4) * -(-width // 4)
-        self.dropout = _share(dropout)
+        self.dropout = share("dropout", dropout)
         self.conv1 = nn.Conv2d(channels, first, 5, padding=2)
         self.conv2 = nn.Conv2d(first, second, 5, padding=2)
         self.norm = ResponseNorm(radius=2, bias=1.0, alpha=2e-5, beta=0.75)
@@ -80,8 +79,8 @@ def alexnet(
     "Gaussian" initialisers are normals truncated at 2 standard deviations and re-scaled to
     their nominal variance. Both put dropout of 0.5 after the dense layers only.
 
-    Raises :class:`BadArgument` for an option out of its range and where a layer would be left
-    without a unit.
+    Raises :class:`~frivolous.errors.BadArgument` for an option out of its range and where a layer
+    would be left without a unit.
 
     >>> from frivolous.families.mlp import parameter_count
     >>> parameter_count(alexnet(1 / 4))
@@ -98,11 +97,3 @@ ALEXNET = Family(
     image=IMAGE,
     schemes=schemes("glorot-truncated", BIASES),
 )
-
-
-def _share(dropout: float) -> float:
-    if isinstance(dropout, bool) or not 0 <= dropout < 1:
-        raise BadArgument(
-            f"`dropout` is a share in [0, 1); got {dropout}. For 50 percent pass 0.5."
-        )
-    return float(dropout)

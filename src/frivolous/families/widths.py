@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 from frivolous.errors import BadArgument
 
@@ -45,28 +46,50 @@ def widths_of(name: str, widths: Sequence[int], layers: int | None = None) -> tu
     return tuple(whole(f"{name}[{i}]", width) for i, width in enumerate(widths))
 
 
-def scaled(widths: Sequence[int], size_factor: float) -> tuple[int, ...]:
+def positive(name: str, value: float) -> float:
+    """Return a finite number above 0, by which widths are multiplied.
+
+    >>> positive("size_factor", 1 / 4)
+    0.25
+    """
+    if not (_real(value) and math.isfinite(value) and value > 0):
+        raise BadArgument(
+            f"`{name}` is a positive number; got {value}. "
+            "For a network a quarter as wide pass 0.25."
+        )
+    return float(value)
+
+
+def scaled(widths: Sequence[int], size_factor: float, name: str = "size_factor") -> tuple[int, ...]:
     """Return ``int(n * size_factor)`` units for each of the widths at size factor 1.
 
     Raises :class:`BadArgument` for a factor that is no positive number and where a layer would be
-    left without a unit.
+    left without a unit; ``name`` is the argument that the message names.
 
     >>> scaled((96, 256), 1 / 4)
     (24, 64)
     """
-    if isinstance(size_factor, bool) or not (math.isfinite(size_factor) and size_factor > 0):
-        raise BadArgument(
-            f"`size_factor` is a positive number; got {size_factor}. "
-            "For a network a quarter as wide pass 0.25."
-        )
-    units = tuple(int(width * size_factor) for width in widths)
+    factor = positive(name, size_factor)
+    units = tuple(int(width * factor) for width in widths)
     for width, left in zip(widths, units, strict=True):
         if left < 1:
             raise BadArgument(
-                f"`size_factor` {size_factor} leaves a layer of {width} units without any; "
-                f"every layer keeps at least one. Pass {1 / width:g} or more, or a wider `base`."
+                f"`{name}` {size_factor} leaves a layer of {width} units without any; "
+                f"every layer keeps at least one. Pass {1 / width:g} or more"
+                f"{', or a wider `base`' if name == 'size_factor' else ''}."
             )
     return units
+
+
+def share(name: str, value: float) -> float:
+    """Return a share of at least 0 and below 1.
+
+    >>> share("dropout", 0.5)
+    0.5
+    """
+    if not (_real(value) and 0 <= value < 1):
+        raise BadArgument(f"`{name}` is a share in [0, 1); got {value}. For 50 percent pass 0.5.")
+    return float(value)
 
 
 def image_of(image: Sequence[int], smallest: int = 1) -> tuple[int, int, int]:
@@ -89,3 +112,7 @@ def image_of(image: Sequence[int], smallest: int = 1) -> tuple[int, int, int]:
             f"got {height} by {width}. Resize the images, or take a network for smaller ones."
         )
     return channels, height, width
+
+
+def _real(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool)
