@@ -7,14 +7,17 @@ from collections.abc import Callable
 from frivolous.data.cifar10 import cifar10
 from frivolous.data.digits import digits
 from frivolous.data.examples import Examples, Splits
+from frivolous.data.imagenet import imagenet
 from frivolous.data.labels import with_random_labels
 from frivolous.data.preparation import PREPARATIONS, Preparation
+from frivolous.data.stored import Stored
 from frivolous.data.teacher import teacher_data
 
 DATASETS: dict[str, Callable[..., Splits]] = {
     "teacher": teacher_data,
     "digits": digits,
     "cifar10": cifar10,
+    "imagenet": imagenet,
 }
 
 __all__ = [
@@ -23,8 +26,10 @@ __all__ = [
     "Examples",
     "Preparation",
     "Splits",
+    "Stored",
     "cifar10",
     "digits",
+    "imagenet",
     "teacher_data",
     "with_random_labels",
 ]

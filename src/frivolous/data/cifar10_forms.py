@@ -10,14 +10,30 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from frivolous.data.cifar10_official import (
+    BINARY,
+    CLASSES,
+    PYTHON,
+    Official,
+    read_archive,
+    read_unpacked,
+)
+from frivolous.data.download import Remote, fetch
 from frivolous.data.images import all_decoded
-from frivolous.data.parquet import encoded_images, split_files
+from frivolous.data.parquet import columns_of, encoded_images, split_files
 from frivolous.errors import BadArgument
 
-CLASSES = 10
 SIDE = 32
+COLUMN = "img"
 VARIABLE = "FRIVOLOUS_DATA"
 JPEG_START = b"\xff\xd8"
+
+ARCHIVE = Remote(
+    "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+    BINARY.archive,
+)
+"""What is fetched on request: 170,052,171 bytes."""
 
 Tensors = dict[str, Tensor]
 """``train_images`` and ``test_images`` (N, 3, 32, 32) as bytes, ``train_labels`` and
@@ -61,10 +77,14 @@ def find(folder: str | Path | None = None, *, download: bool = False) -> Form:
             found = form(where)
             if found is not None:
                 return found
+    if download:
+        archive = fetch(ARCHIVE, place)
+        return _archive_form(BINARY, archive)
     raise BadArgument(
         f"`folder` {place} holds no CIFAR-10: looked there and one level below for "
         "cifar-10-binary.tar.gz, cifar-10-python.tar.gz, their unpacked files, and "
-        "train-*.parquet with test-*.parquet. Name another folder or pass download=True."
+        "train-*.parquet with test-*.parquet (columns `img`, `label`). Name another "
+        "folder or pass download=True."
     )
 
 
@@ -74,16 +94,33 @@ def _places(folder: Path) -> Iterator[Path]:
         yield from sorted(entry for entry in folder.iterdir() if entry.is_dir())
 
 
+def official_form(official: Official, place: Path) -> Form | None:
+    """One of the two official archives, unpacked or packed, if ``place`` holds or is it."""
+    unpacked = [place / name for name in (*official.train, *official.test)]
+    if any(path.is_file() for path in unpacked):
+        files = tuple(path for path in unpacked if path.is_file())
+        return Form(official.name, files, lambda: read_unpacked(official, place))
+    for archive in (place, place / official.archive):
+        if archive.name == official.archive and archive.is_file():
+            return _archive_form(official, archive)
+    return None
+
+
+def _archive_form(official: Official, archive: Path) -> Form:
+    return Form(official.name, (archive,), lambda: read_archive(official, archive))
+
+
 def parquet_form(folder: Path) -> Form | None:
     """Parquet in Hugging Face's layout, as JPEG or PNG: row for row, files in order of name."""
     splits = {split: split_files(folder, split) for split in ("train", "test")}
-    if not all(splits.values()):
+    # ImageNet's files in this layout have the same names, and the column `image`.
+    if not all(splits.values()) or COLUMN not in columns_of(splits["train"][0]):
         return None
 
     def read() -> Tensors:
         tensors: Tensors = {"jpeg": torch.zeros(1, dtype=torch.bool)}
         for split, files in splits.items():
-            rows = encoded_images(files, CLASSES)
+            rows = encoded_images(files, COLUMN, CLASSES)
             images = all_decoded(rows.encoded, rows.name, (SIDE, SIDE))
             tensors |= {f"{split}_images": images, f"{split}_labels": torch.from_numpy(rows.labels)}
             if any(image.startswith(JPEG_START) for image in rows.encoded):
@@ -93,5 +130,9 @@ def parquet_form(folder: Path) -> Form | None:
     return Form("parquet", (*splits["train"], *splits["test"]), read)
 
 
-FORMS: tuple[Callable[[Path], Form | None], ...] = (parquet_form,)
-"""In order of preference."""
+FORMS: tuple[Callable[[Path], Form | None], ...] = (
+    lambda place: official_form(BINARY, place),
+    lambda place: official_form(PYTHON, place),
+    parquet_form,
+)
+"""In order of preference: bitmaps before what may be JPEG."""

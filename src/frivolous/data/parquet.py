@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,6 @@ from typing import Any
 import numpy as np
 
 from frivolous.errors import BadArgument
-
-IMAGE_COLUMNS = ("img", "image")
 
 
 @dataclass(frozen=True)
@@ -35,14 +34,54 @@ def split_files(folder: Path, split: str) -> tuple[Path, ...]:
     return tuple(sorted(folder.glob(f"{split}-*.parquet")))
 
 
-def encoded_images(files: Sequence[Path], classes: int) -> EncodedImages:
+def columns_of(file: Path) -> list[str]:
+    """Return the names of a file's columns.
+
+    Raises:
+        BadArgument: it cannot be read.
+    """
+    from pyarrow import parquet
+
+    with reading(file):
+        return list(parquet.read_schema(file).names)
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Turn what a damaged Parquet file raises into one clear error."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise BadArgument(
+            f"{file} cannot be read as Parquet ({str(error).splitlines()[0]}); it is damaged or "
+            "was downloaded in part. Get it again."
+        ) from error
+
+
+def check_columns(file: Path, column: str) -> None:
+    """Refuse a file without the images' ``column`` or without labels.
+
+    Raises:
+        BadArgument: a column is missing, or the file cannot be read.
+    """
+    names = columns_of(file)
+    if column not in names or "label" not in names:
+        raise BadArgument(
+            f"{file} has the columns {', '.join(names)}; images in the Hugging Face layout have "
+            f"`{column}` (bytes and path) and `label`. Pass the folder of such files."
+        )
+
+
+def encoded_images(files: Sequence[Path], column: str, classes: int) -> EncodedImages:
     """Read images, still encoded, and their labels.
 
     Raises:
         BadArgument: a file cannot be read, has not the columns, lacks an image, or holds a label
             outside 0 to ``classes`` - 1.
     """
-    tables = [_table(file) for file in files]
+    tables = [_table(file, column) for file in files]
     encoded = [image for images, _ in tables for image in images]
     labels = np.concatenate([label for _, label in tables])
     found = EncodedImages(encoded, labels, tuple(files), np.cumsum([len(x) for _, x in tables]))
@@ -55,24 +94,12 @@ def encoded_images(files: Sequence[Path], classes: int) -> EncodedImages:
     return found
 
 
-def _table(file: Path) -> tuple[list[bytes], np.ndarray]:
-    import pyarrow as pa
+def _table(file: Path, column: str) -> tuple[list[bytes], np.ndarray]:
     from pyarrow import parquet
 
-    try:
-        names = parquet.read_schema(file).names
-        column = next((name for name in IMAGE_COLUMNS if name in names), None)
-        if column is None or "label" not in names:
-            raise BadArgument(
-                f"{file} has the columns {', '.join(names)}; images in the Hugging Face layout "
-                "have `img` or `image` (bytes and path) and `label`. Pass the folder of such files."
-            )
-        table = parquet.read_table(file, columns=[column, "label"]).combine_chunks()
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadArgument(
-            f"{file} cannot be read as Parquet ({str(error).splitlines()[0]}); it is damaged or "
-            "was downloaded in part. Get it again."
-        ) from error
+    check_columns(file, column)
+    with reading(file):
+        table = parquet.read_table(file, columns=[column, "label"])
     images: list[Any] = [row["bytes"] if row else None for row in table[column].to_pylist()]
     labels = table["label"].to_pylist()
     for row, (image, label) in enumerate(zip(images, labels, strict=True)):

@@ -1,0 +1,73 @@
+"""ImageNet (Russakovsky et al. 2015), or any photographs laid out as it is: decoded on demand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from frivolous.data.examples import Examples, Splits
+from frivolous.data.imagenet_sources import Source, find
+from frivolous.data.stored import Stored
+from frivolous.errors import BadArgument
+from frivolous.seeds import generator
+
+
+def imagenet(
+    *,
+    folder: str | Path,
+    size: int = 224,
+    validation: float = 0.02,
+    seed: int = 0,
+    workers: int | None = None,
+) -> Splits:
+    """Return ImageNet in three splits of :class:`Stored` images (N, 3, size, size) as bytes.
+
+    The test is the official validation folder, whose labels are known; a share of the training
+    images, chosen by ``seed``, validates. Splits keep the order of the files: folders are read
+    class after class, so train with shuffling. Images are cut in the usual way: in training a box
+    of 8 to 100% of the area, else the middle.
+
+    Args:
+        folder: holds ``train/<class>/*.JPEG`` and ``val/<class>/*.JPEG``, or Hugging Face's
+            ``train-*.parquet`` and ``validation-*.parquet`` (columns ``image``, ``label``), which
+            are fast only in their own order.
+        size: height and width in pixels (ResNet 224, Inception 299).
+        validation: share of the training images, above 0 and below 1.
+        seed: of the choice of validation images.
+        workers: threads that decode; None takes one for each processor.
+
+    Raises:
+        BadArgument: the folder or a part of it is missing, a class has no images, or a split would
+            be empty. A damaged image is an error when it is read.
+    """
+    if not 0 < validation < 1:
+        raise BadArgument(
+            f"`validation` is a share of the training images in (0, 1); got {validation}. For 2 "
+            "percent pass 0.02."
+        )
+    found = find(Path(folder))
+    total = len(found.train.labels)
+    held = round(validation * total)
+    if not 0 < held < total:
+        raise BadArgument(
+            f"`validation` {validation} of {total} training images leaves a split empty; take "
+            "another share or more images."
+        )
+    order = torch.randperm(total, generator=generator("imagenet", seed))
+    chosen = order[held:].sort().values, order[:held].sort().values
+
+    def stored(source: Source, numbers: torch.Tensor) -> Examples:
+        part = Stored(source.encoded, numbers, source.labels[numbers], size, workers)
+        # It has the surface of examples; only its inputs are no tensor until they are indexed.
+        return cast(Examples, part)
+
+    parts = [stored(found.train, numbers) for numbers in chosen]
+    test = stored(found.test, torch.arange(len(found.test.labels)))
+    facts = {
+        "source": found.form,
+        "names": found.names,
+        "examples": {"train": len(parts[0]), "validation": held, "test": len(test)},
+    }
+    return Splits(parts[0], parts[1], test, classes=found.classes, facts=facts)
