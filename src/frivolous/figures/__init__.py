@@ -1,20 +1,24 @@
 """Figures of studies and of single networks, drawn from frames alone."""
 
+from frivolous.figures.ablation import ablation_figure
 from frivolous.figures.axes import MEASURES, Scale
 from frivolous.figures.correlation import correlation_figure
 from frivolous.figures.headline import headline
 from frivolous.figures.network import measurement_figure
 from frivolous.figures.output import save, to_png, to_svg
 from frivolous.figures.panel import Panel
+from frivolous.figures.past import past_figure
 from frivolous.figures.study import study_figure
 
 __all__ = [
     "MEASURES",
     "Panel",
     "Scale",
+    "ablation_figure",
     "correlation_figure",
     "headline",
     "measurement_figure",
+    "past_figure",
     "save",
     "study_figure",
     "to_png",
