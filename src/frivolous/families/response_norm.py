@@ -22,8 +22,8 @@ class ResponseNorm(nn.Module):
     ``alpha`` is per feature map, as TensorFlow has it (``tf.nn.lrn``); PyTorch's own takes it
     times the ``2 * radius + 1`` maps of a window.
 
-    In training mode it is :func:`response_norm`, several times faster and the same to rounding;
-    in evaluation mode it is PyTorch's own, which :func:`frivolous.trace` reads.
+    It is :func:`response_norm`, several times faster than PyTorch's own and the same to rounding;
+    in an exported graph it is PyTorch's own, which :func:`frivolous.trace` reads.
 
     >>> layer = ResponseNorm(radius=1, bias=1.0, alpha=1.0, beta=1.0)
     >>> layer(torch.ones(1, 3, 1, 1)).flatten().tolist()
@@ -41,7 +41,7 @@ class ResponseNorm(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the normalised feature maps."""
-        if self.training and not _exporting():
+        if not _exporting():
             return response_norm(maps, self.radius, self.bias, self.alpha, self.beta)
         window = 2 * self.radius + 1
         return F.local_response_norm(maps, window, self.alpha * window, self.beta, self.bias)

@@ -25,8 +25,8 @@ class Made(Protocol):
         """The frame of its measures."""
 
     @property
-    def curves(self) -> pd.DataFrame:
-        """The frame of its ablation curves."""
+    def frames(self) -> Mapping[str, pd.DataFrame]:
+        """Further frames by name."""
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -99,13 +99,12 @@ def _finish(group: Work, store: Store, listener: Listener) -> bool:
                     return False
                 continue
             listener.under_way(group.label)
-            # Written together at the end: only then is it known whose weights are kept.
-            for id, run, keep in list(group.make(claim.ids, store, listener.advance)):
+            for id, run, keep in group.make(claim.ids, store, listener.advance):
                 store.put(
                     group.spec(id),
                     run.measures,
                     run.facts,
-                    {"curves": run.curves},
+                    run.frames,
                     run.weights if keep else None,
                 )
     listener.finished(group.label)

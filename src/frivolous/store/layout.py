@@ -10,7 +10,7 @@ from frivolous.errors import BadArgument, StoreError
 from frivolous.store import disk
 
 FORMAT = 1
-_FOLDERS = ("runs", "incoming", "claims", "set-aside")
+_FOLDERS = ("runs", "incoming", "claims", "checkpoints", "set-aside")
 _FORMAT_FILE = "store.json"
 
 

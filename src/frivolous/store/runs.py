@@ -178,6 +178,11 @@ class Store:
             disk.sync(folder)
             return self._publish(folder, record)
 
+    def checkpoint(self, id: str) -> Path:
+        """The file from which the making of a run may go on; its folder is made if absent."""
+        layout.prepare(self.path)
+        return self.path / "checkpoints" / f"{checked_id(id)}.safetensors"
+
     def write_document(self, relative_path: str | Path, content: bytes | str) -> Path:
         """Write a figure or a report beside the runs, replacing the old one in one step.
 

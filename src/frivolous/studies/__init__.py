@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 
 from frivolous.errors import look_up
-from frivolous.studies.spec import SCALES, Study
+from frivolous.studies import cifar, earlier, imagenet
+from frivolous.studies.dense import SCALES
+from frivolous.studies.spec import Study
 from frivolous.studies.synthetic import FIG4D, FIG_E7, FIG_E8, FIG_E9
 
 
@@ -29,10 +31,34 @@ class _Studies(Mapping[str, Study]):
 
 STUDIES: Mapping[str, Study] = _Studies(
     {
+        "fig1a": imagenet.FIG1A,
+        "fig1b": cifar.FIG1B,
+        "fig1c": cifar.FIG1C,
+        "fig2a": cifar.FIG2A,
+        "fig2b": cifar.FIG2B,
+        "fig2c": cifar.FIG2C,
+        "fig2d": cifar.FIG2D,
+        "fig3a": imagenet.FIG3A,
+        "fig3b": imagenet.FIG3B,
+        "fig3c": imagenet.FIG3C,
+        "fig3d": imagenet.FIG3D,
+        "fig4a": cifar.FIG4A,
+        "fig4b": cifar.FIG4B,
+        "fig4c": cifar.FIG4C,
         "fig4d": FIG4D,
+        "figE1": imagenet.FIG_E1,
+        "figE2": imagenet.FIG_E2,
+        "figE3": cifar.FIG_E3,
+        "figE4": imagenet.FIG_E4,
+        "figE5": imagenet.FIG_E5,
+        "figE6": cifar.FIG_E6,
         "figE7": FIG_E7,
         "figE8": FIG_E8,
         "figE9": FIG_E9,
+        "figE10": imagenet.FIG_E10,
+        "figE11": cifar.FIG_E11,
+        "figE12": imagenet.FIG_E12,
+        **{study.name: study for study in earlier.ALL},
     }
 )
 

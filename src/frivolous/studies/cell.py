@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 
 from frivolous.store import run_id
-from frivolous.studies.run_spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,28 @@ class Candidate:
 
     def __str__(self) -> str:
         return f"learning rate {self.learning_rate:g}, initial factor {self.factor:g}"
+
+
+class Spec(Protocol):
+    """One network, trained once and measured once: what a run is made from."""
+
+    @property
+    def width(self) -> int:
+        """Hidden units in all."""
+
+    @property
+    def cost(self) -> float:
+        """Rough cost, in arbitrary units: for the time left, nothing else."""
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that training may change."""
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the spec as plain data, every default filled in: what is hashed and stored."""
+
+    def trial(self, candidate: Candidate, replicate: int) -> Spec:
+        """Return the spec with a candidate's settings, of one replicate."""
 
 
 @dataclass(frozen=True)
@@ -36,35 +58,27 @@ class Cell:
     candidates: tuple[Candidate, ...]
     replicates: int
     searched: int
-    prototype: RunSpec
+    prototype: Spec
 
-    def spec(self, candidate: Candidate, replicate: int) -> RunSpec:
+    def spec(self, candidate: Candidate, replicate: int) -> Spec:
         """Return the spec of one run."""
-        start, training = self.prototype.initialiser, self.prototype.training
-        sigmas = (1e-3 * candidate.factor, 1e-2 * candidate.factor)
-        return self.prototype.model_copy(
-            update={
-                "initialiser": start.model_copy(update={"sigmas": sigmas}),
-                "training": training.model_copy(update={"learning_rate": candidate.learning_rate}),
-                "replicate": replicate,
-            }
-        )
+        return self.prototype.trial(candidate, replicate)
 
     @cached_property
-    def search_ids(self) -> dict[str, RunSpec]:
+    def search_ids(self) -> dict[str, Spec]:
         """Runs that are compared, by id."""
         return self._ids(self.candidates, self.searched)
 
     @cached_property
-    def every_id(self) -> dict[str, RunSpec]:
+    def every_id(self) -> dict[str, Spec]:
         """Runs that may ever be asked for, by id: every candidate's, of all replicates."""
         return self._ids(self.candidates, self.replicates)
 
-    def chosen_ids(self, chosen: Candidate) -> dict[str, RunSpec]:
+    def chosen_ids(self, chosen: Candidate) -> dict[str, Spec]:
         """Runs of the chosen candidate, by id, in the order of replicates."""
         return self._ids((chosen,), self.replicates)
 
-    def _ids(self, candidates: Sequence[Candidate], replicates: int) -> dict[str, RunSpec]:
+    def _ids(self, candidates: Sequence[Candidate], replicates: int) -> dict[str, Spec]:
         specs = [self.spec(c, r) for c in candidates for r in range(replicates)]
         return {run_id(spec.resolved()): spec for spec in specs}
 
@@ -84,7 +98,7 @@ class Cell:
     @property
     def width(self) -> int:
         """Hidden units of a network."""
-        return int(self.prototype.family.base[0] * self.size_factor)
+        return self.prototype.width
 
     @property
     def label(self) -> str:
@@ -94,8 +108,4 @@ class Cell:
     @property
     def cost(self) -> float:
         """Rough cost of one network, in arbitrary units: for the time left, nothing else."""
-        family, training = self.prototype.family, self.prototype.training
-        inputs: float = family.inputs
-        if training.optimiser in ("momentum", "sgd"):
-            inputs = min(inputs, self.prototype.data.train)
-        return self.width * (inputs + 100) + 20_000
+        return self.prototype.cost

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frivolous.running import here
-from frivolous.store import Store
+from frivolous.store import Store, run_id
 from frivolous.studies.cell import Cell
 from frivolous.studies.choosing import accuracy_of, choose, runs_of
+from frivolous.studies.run_spec import RunSpec
 from frivolous.studies.result import StudyResult, read_result
 from frivolous.studies.spec import Study
 
@@ -44,6 +45,7 @@ class CellWork:
     cell: Cell
     device: str
     weights: str
+    folder: str | Path | None = None
 
     @property
     def label(self) -> str:
@@ -71,14 +73,33 @@ class CellWork:
         self, ids: Sequence[str], store: Store, progress: Callable[[float], None]
     ) -> Iterator[tuple[str, Finished, bool]]:
         """Train and measure the runs; weights are kept of the chosen ones (or all, or none)."""
-        from frivolous.studies.making import make
-
         specs = [self.cell.every_id[id] for id in ids]
-        made = make(specs, device=self.device, progress=progress)
+        made = self._made(specs, store, progress)
+        if len(self.cell.candidates) == 1:
+            # Nothing is chosen: every run is kept, and is stored as soon as it is made.
+            yield from (
+                (id, run, self.weights != "none") for id, run in zip(ids, made, strict=True)
+            )
+            return
         finished = dict(zip(ids, made, strict=True))
         kept = self._worth_keeping(finished, store)
         for id, run in finished.items():
             yield id, run, id in kept
+
+    def _made(
+        self, specs: Sequence[Any], store: Store, progress: Callable[[float], None]
+    ) -> Iterator[Finished]:
+        from frivolous.studies import image_making, making
+
+        if isinstance(specs[0], RunSpec):
+            return making.make(specs, device=self.device, progress=progress)
+        return image_making.make(
+            specs,
+            device=self.device,
+            progress=progress,
+            folder=self.folder,
+            checkpoint_of=lambda spec: store.checkpoint(run_id(spec.resolved())),
+        )
 
     def _worth_keeping(self, finished: Mapping[str, Finished], store: Store) -> set[str]:
         if self.weights != "chosen":
@@ -104,6 +125,7 @@ def run_study(
     seed: int = 0,
     device: str = "cpu",
     weights: str = "chosen",
+    folder: str | Path | None = None,
     listener: here.Listener | None = None,
 ) -> StudyResult:
     """Make every run of a study that the store lacks, and return the result."""
@@ -117,5 +139,5 @@ def run_study(
         # Read once with checksums: a run that went bad is set aside now and made again below.
         sound = store.complete(runs_of([cell], store), checksums=True)
         listener.already_done(cell.label, len(sound))
-    here.work([CellWork(cell, device, weights) for cell in cells], store, listener)
+    here.work([CellWork(cell, device, weights, folder) for cell in cells], store, listener)
     return read_result(study, store, scale, replicates, seed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,24 +17,28 @@ from frivolous.data import DATASETS, Splits
 from frivolous.families.initialisers import fixed, initialise, undrawn
 from frivolous.families.mlp import MLP, mlp
 from frivolous.measurement import COLUMNS, CURVE_COLUMNS, Measurement, measure_network
-from frivolous.measures import AS_PUBLISHED, AS_WRITTEN, Protocol
+from frivolous.measures import AS_PUBLISHED, AS_PUBLISHED_IMAGENET, AS_WRITTEN, Protocol
 from frivolous.network import Network, trace
 from frivolous.seeds import generator, seed_of
 from frivolous.site_statistics import ORDER
+from frivolous.studies.cell import Spec
 from frivolous.studies.run_spec import DataSpec, FamilySpec, MeasureSpec, RunSpec
 from frivolous.training.cohort import Trained, accuracy_on, train_cohort
 from frivolous.training.recipe import Recipe
 
-PROTOCOLS: dict[str, Protocol] = {p.name: p for p in (AS_WRITTEN, AS_PUBLISHED)}
+PROTOCOLS: dict[str, Protocol] = {
+    p.name: p for p in (AS_WRITTEN, AS_PUBLISHED, AS_PUBLISHED_IMAGENET)
+}
+DECIDED = frozenset(field.name for field in fields(Protocol))
 
 
 @dataclass(frozen=True)
 class Finished:
     """One run as the store takes it."""
 
-    spec: RunSpec
+    spec: Spec
     measures: pd.DataFrame
-    curves: pd.DataFrame
+    frames: Mapping[str, pd.DataFrame]
     facts: Mapping[str, Any]
     weights: Mapping[str, Tensor]
 
@@ -97,21 +101,21 @@ def _network(family: FamilySpec, device: str) -> Network:
     return trace(_model(family), torch.zeros(2, family.inputs)).to(device)
 
 
-def _protocol(spec: MeasureSpec) -> Protocol:
+def protocol_of(spec: MeasureSpec) -> Protocol:
     """Return the protocol that the spec spells out: its name alone does not decide a measure."""
-    decided = spec.model_dump(exclude={"protocol", "examples"})
+    decided = {name: value for name, value in spec.model_dump().items() if name in DECIDED}
     return replace(PROTOCOLS.get(spec.protocol, AS_WRITTEN), name=spec.protocol, **decided)
 
 
 def _measured(spec: RunSpec, result: Trained, splits: Splits, network: Network) -> Finished:
     test = splits.test.first(spec.measured.examples)
     if math.isnan(result.validation_accuracy):
-        found = _unmeasured(network, len(test))
+        found = unmeasured(network, len(test))
     else:
         found = measure_network(
             network.with_weights(result.state),
             as_batches((test.inputs, test.labels), batch_size=len(test), device=network.device),
-            protocol=_protocol(spec.measured),
+            protocol=protocol_of(spec.measured),
             groups=1,
             seed=seed_of("measures", spec.seed, spec.replicate),
         )
@@ -124,10 +128,10 @@ def _measured(spec: RunSpec, result: Trained, splits: Splits, network: Network) 
         "data": dict(splits.facts),
         "device": str(network.device),
     }
-    return Finished(spec, found.table, found.curves, facts, result.state)
+    return Finished(spec, found.table, {"curves": found.curves}, facts, result.state)
 
 
-def _unmeasured(network: Network, examples: int) -> Measurement:
+def unmeasured(network: Network, examples: int) -> Measurement:
     """Return NaN for every measure of a network whose scores were never finite numbers."""
     width = sum(site.width for site in network.sites)
     table = pd.DataFrame({"measure": ["prunable", "area", *ORDER]})

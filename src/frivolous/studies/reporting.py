@@ -11,7 +11,6 @@ from frivolous.measures import AS_WRITTEN
 from frivolous.measures.protocol import Protocol, differences
 from frivolous.report import Picture, StudyReport, render_page, study_sections
 from frivolous.studies.result import StudyResult
-from frivolous.studies.spec import SCALES
 
 
 def report_html(result: StudyResult) -> str:
@@ -65,7 +64,7 @@ def _alt(result: StudyResult) -> str:
 
 def _notes(result: StudyResult) -> list[str]:
     notes = []
-    shrinks = SCALES[result.scale].shrinks
+    shrinks = result.study.shrinks(result.scale)
     if shrinks:
         notes.append(f"Scale {result.scale}: {shrinks}.")
     older = {panel.version for panel in result.study.panels if panel.version}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,8 @@ from frivolous.measures import gain as gains_of
 from frivolous.store import Store
 from frivolous.studies.cell import Candidate, Cell
 from frivolous.studies.choosing import choose
-from frivolous.studies.spec import SCALES, Study
+from frivolous.studies.spec import Panel, Series, Study
+from frivolous.studies.values import LARGEST, NAMED_SO, VALUES, RunNumbers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,32 +47,10 @@ GAIN_COLUMNS = (
     "published_min",
     "published_max",
 )
-COUNTED = ("prunable", "redundant")
-
-Value = Callable[[Mapping[str, pd.Series], Mapping[str, Any], float], float]
-
-
-def _share(name: str) -> Value:
-    return lambda rows, facts, size: float(rows[name]["value"] / rows[name]["width"])
-
-
-def _known(value: float | None) -> float:
-    return math.nan if value is None else float(value)
-
-
-VALUES: dict[str, Value] = {
-    "accuracy": lambda rows, facts, size: _known(facts["test_accuracy"]),
-    "prunable": lambda rows, facts, size: _share("prunable")(rows, facts, size) * size,
-    # The mean over sites of each one's share: every layer counts the same, whatever its width.
-    "redundant": lambda rows, facts, size: float(rows["compressibility"]["value"]) * size,
-    "area": lambda rows, facts, size: float(rows["area"]["value"]),
-    "similarity": lambda rows, facts, size: float(rows["similarity"]["value"]),
-    "compressibility": lambda rows, facts, size: float(rows["compressibility"]["value"]),
-    "silent": _share("silent"),
-    "constant": _share("constant"),
-}
-"""A panel's value of one run, from its rows of site ``all`` and its facts; the size is the share
-of the largest network's units that the network has, so that counts are shares of that network."""
+COUNTED = ("prunable", "redundant", "non_prunable", "non_redundant")
+PAST_COLUMNS = (*TABLE_COLUMNS, "x")
+CURVE_COLUMNS = (*TABLE_COLUMNS[:-2], "draw", "fraction", "unchanged", "examples")
+PAIR_COLUMNS = (*TABLE_COLUMNS[:-2], "low", "high", "pairs")
 
 
 @dataclass(frozen=True)
@@ -101,8 +80,8 @@ class StudyResult:
 
     @property
     def replicates(self) -> int:
-        """Trained networks per point."""
-        return self.chosen[0].cell.replicates
+        """Trained networks per point: the most of any."""
+        return max((one.cell.replicates for one in self.chosen), default=0)
 
     @property
     def command(self) -> str:
@@ -111,33 +90,97 @@ class StudyResult:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """Every panel's values, one row per run."""
-        ids = [id for one in self.chosen for id in one.runs]
-        measures = self.store.measures(ids)
-        whole = measures[measures["site"] == "all"]
-        by_run = {
-            run: {row["measure"]: row for _, row in rows.iterrows()}
-            for run, rows in whole.groupby("run", sort=False)
-        }
-        facts = {id: self.store.record(id).facts for id in ids}
-        largest = max(self.study.size_factors)
+        """Every panel's values, one row per line and run."""
+        if self.study.kind == "parameters":
+            return _parameters(self.study)
+        numbers = self._numbers(self.store.measures(self.runs))
         rows = [
-            (
-                self.study.name,
-                panel.name,
-                one.cell.curve,
-                one.cell.size_factor,
-                replicate,
-                id,
-                "all",
-                panel.measure,
-                VALUES[panel.measure](by_run[id], facts[id], one.cell.size_factor / largest),
-            )
-            for panel in self.study.panels
-            for one in self.chosen
-            for replicate, id in enumerate(one.runs)
+            (*self._place(panel, line, one, replicate), self._value(panel, line, one, numbers[id]))
+            for panel, line, one, replicate, id in self._each()
         ]
         return pd.DataFrame(rows, columns=list(TABLE_COLUMNS))
+
+    @property
+    def runs(self) -> list[str]:
+        """The ids of all runs, each once."""
+        return list(dict.fromkeys(id for one in self.chosen for id in one.runs))
+
+    def _numbers(self, measures: pd.DataFrame) -> dict[str, RunNumbers]:
+        return {
+            str(run): RunNumbers.of(rows, self.store.record(str(run)).facts)
+            for run, rows in measures.groupby("run", sort=False)
+        }
+
+    def _each(self) -> Iterator[tuple[Panel, Series, Chosen, int, str]]:
+        """Give every panel's lines with the runs behind each, in order."""
+        for panel in self.study.panels:
+            for line in self.study.lines(panel):
+                for one in self.chosen:
+                    if one.cell.curve == line.curve:
+                        for replicate, id in enumerate(one.runs):
+                            yield panel, line, one, replicate, id
+
+    def _place(
+        self, panel: Panel, line: Series, one: Chosen, replicate: int
+    ) -> tuple[str, str, str, float, int, str, str, str]:
+        """Return a row's columns before its value."""
+        measure = NAMED_SO.get(panel.measure, panel.measure)
+        size, run = one.cell.size_factor, one.runs[replicate]
+        return (self.study.name, panel.name, line.name, size, replicate, run, line.site, measure)
+
+    def _value(self, panel: Panel, line: Series, one: Chosen, numbers: RunNumbers) -> float:
+        largest = max(LARGEST, *self.study.size_factors)
+        size = 1.0 if line.whole else one.cell.size_factor / largest
+        return VALUES[panel.measure](numbers, line.site, size)
+
+    @cached_property
+    def past(self) -> pd.DataFrame:
+        """Every panel's values at epochs before the end: the table with ``x`` from -8 to 0."""
+        parts = [self.table.assign(x=0)]
+        frames = {id: self.store.get(id).frame("snapshots") for id in self.runs}
+        for before in sorted({int(x) for frame in frames.values() for x in frame["before_end"]}):
+            rows = []
+            for panel, line, one, replicate, id in self._each():
+                frame = frames[id][frames[id]["before_end"] == before]
+                accuracy = frame["test_accuracy"].iloc[0] if len(frame) else math.nan
+                numbers = RunNumbers.of(frame, {"test_accuracy": accuracy})
+                value = self._value(panel, line, one, numbers) if len(frame) else math.nan
+                rows.append((*self._place(panel, line, one, replicate), value, -before))
+            parts.append(pd.DataFrame(rows, columns=list(PAST_COLUMNS)))
+        return pd.concat(parts, ignore_index=True).sort_values("x", kind="stable")
+
+    @cached_property
+    def curves(self) -> pd.DataFrame:
+        """The ablation curves behind every panel: one row per line, run, draw and fraction."""
+        return self._frames("curves", ["draw", "fraction", "unchanged", "examples"], CURVE_COLUMNS)
+
+    @cached_property
+    def correlations(self) -> pd.DataFrame:
+        """Histograms of absolute correlations of pairs of units: one row per line, run and bin."""
+        return self._frames("correlations", ["low", "high", "pairs"], PAIR_COLUMNS)
+
+    def _frames(self, name: str, kept: list[str], columns: tuple[str, ...]) -> pd.DataFrame:
+        frames = {id: self.store.get(id).frame(name) for id in self.runs}
+        parts = []
+        for panel, line, one, replicate, id in self._each():
+            here = frames[id][frames[id]["site"] == line.site][kept]
+            place = dict(zip(TABLE_COLUMNS, self._place(panel, line, one, replicate), strict=False))
+            del place["measure"]
+            parts.append(here.assign(**place)[list(columns)])
+        return pd.concat(parts, ignore_index=True)
+
+    @cached_property
+    def failed(self) -> pd.DataFrame:
+        """Networks whose training failed: columns curve, size_factor, replicate, run, step, loss."""
+        rows = []
+        for one in self.chosen:
+            for replicate, id in enumerate(one.runs):
+                failure = self.store.record(id).facts.get("failed")
+                if failure:
+                    place = (one.cell.curve, one.cell.size_factor, replicate, id)
+                    rows.append((*place, failure["step"], failure["loss"]))
+        names = ["curve", "size_factor", "replicate", "run", "step", "loss"]
+        return pd.DataFrame(rows, columns=names)
 
     @cached_property
     def gains(self) -> pd.DataFrame:
@@ -145,23 +188,23 @@ class StudyResult:
         rows = []
         printed = self.published.gains.set_index(["panel", "measure"])
         for panel in self.study.panels:
-            if panel.measure not in COUNTED:
+            if panel.measure not in COUNTED or self.study.kind != "sizes":
                 continue
-            skip = panel.measure == "redundant" and self.study.protocol.gain_skips_first
+            skip = panel.measure.endswith("redundant") and self.study.protocol.gain_skips_first
             limits = (np.nan, np.nan)
             if (panel.name, panel.measure) in printed.index:
                 row = printed.loc[(panel.name, panel.measure)]
                 limits = (float(row["gain_min"]), float(row["gain_max"]))
-            for curve in self.study.curves:
+            for line in self.study.lines(panel):
                 found = gains_of.gain(
-                    self._counts(panel.name, panel.measure, curve.name), skip_first=skip
+                    self._counts(panel.name, panel.measure, line.name), skip_first=skip
                 )
                 rows.append(
                     (
                         self.study.name,
                         panel.name,
                         panel.measure,
-                        curve.name,
+                        line.name,
                         found.value,
                         found.low,
                         found.high,
@@ -203,20 +246,9 @@ class StudyResult:
 
     def figure(self) -> Figure:
         """Draw the study as the paper does, published points in grey."""
-        from frivolous.figures import Panel, study_figure
+        from frivolous.studies.drawing import draw
 
-        shrunk = "" if self.scale == "paper" else f" (scale {self.scale}: not the paper's size)"
-        panels = [
-            Panel(panel.name, panel.measure, version=panel.version) for panel in self.study.panels
-        ]
-        return study_figure(
-            self.table,
-            self.gains,
-            self.published.values,
-            panels,
-            title=f"{self.study.name}: {self.study.title}{shrunk}",
-            claim=self.study.claim,
-        )
+        return draw(self)
 
     def choices(self) -> pd.DataFrame:
         """Return what each curve chose at each width: columns curve, size_factor, and settings."""
@@ -262,6 +294,20 @@ def read_result(
 def command(study: Study, scale: str, replicates: int | None, seed: int, store: Store) -> str:
     """Return the command line that makes a result; what is at its default is left out."""
     words = ["frivolous", "run", study.name, "--scale", scale, "--seed", str(seed)]
-    if replicates not in (None, SCALES[scale].replicates):
+    if replicates not in (None, study.replicates(scale)):
         words += ["--replicates", str(replicates)]
-    return shlex.join([*words, "--store", str(store.path)])
+    return shlex.join([*words, *study.part, "--store", str(store.path)])
+
+
+def _parameters(study: Study) -> pd.DataFrame:
+    """Return the number of parameters of every network, always of the papers' scale."""
+    cells = {(cell.curve, cell.size_factor): cell for cell in study.grid("paper")}
+    rows = [
+        (study.name, panel.name, line.name, size, 0, "", "all", panel.measure, float(count))
+        for panel in study.panels
+        for line in study.lines(panel)
+        for (curve, size), cell in cells.items()
+        if curve == line.curve
+        for count in [cell.prototype.parameters]
+    ]
+    return pd.DataFrame(rows, columns=list(TABLE_COLUMNS))

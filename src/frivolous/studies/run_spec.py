@@ -10,14 +10,19 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from frivolous.measures import Protocol
+from frivolous.studies.cell import Candidate
+
 VERSION = 1
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
+    """A frozen part of a spec that refuses unknown fields."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class FamilySpec(_Part):
+class FamilySpec(Part):
     """A dense network: its inputs, and hidden widths at size factor 1."""
 
     name: Literal["mlp"] = "mlp"
@@ -27,7 +32,7 @@ class FamilySpec(_Part):
     size_factor: float
 
 
-class DataSpec(_Part):
+class DataSpec(Part):
     """Teacher data: dimensions, examples per split, units of the teacher and seed."""
 
     name: Literal["teacher"] = "teacher"
@@ -39,7 +44,7 @@ class DataSpec(_Part):
     seed: int = 0
 
 
-class InitialiserSpec(_Part):
+class InitialiserSpec(Part):
     """Initial weights: distribution and one standard deviation per layer; one bias for all."""
 
     distribution: str = "truncated-raw"
@@ -47,7 +52,7 @@ class InitialiserSpec(_Part):
     bias: float = 0.0
 
 
-class TrainingSpec(_Part):
+class TrainingSpec(Part):
     """The fields of :class:`frivolous.training.recipe.Recipe`."""
 
     optimiser: str = "momentum"
@@ -59,7 +64,7 @@ class TrainingSpec(_Part):
     settings: tuple[tuple[str, float], ...] = ()
 
 
-class MeasureSpec(_Part):
+class MeasureSpec(Part):
     """How the trained network is measured: the protocol's name and all that it decides."""
 
     protocol: str = "as published"
@@ -75,7 +80,7 @@ class MeasureSpec(_Part):
     examples: int
 
 
-class RunSpec(_Part):
+class RunSpec(Part):
     """One network, trained once and measured once."""
 
     version: int = VERSION
@@ -90,3 +95,43 @@ class RunSpec(_Part):
     def resolved(self) -> dict[str, Any]:
         """Return the spec as plain data, every default filled in: what is hashed and stored."""
         return self.model_dump(mode="json")
+
+    def trial(self, candidate: Candidate, replicate: int) -> RunSpec:
+        """Return the spec with a candidate's rate and factor on the standard deviations."""
+        sigmas = (1e-3 * candidate.factor, 1e-2 * candidate.factor)
+        rate = {"learning_rate": candidate.learning_rate}
+        return self.model_copy(
+            update={
+                "initialiser": self.initialiser.model_copy(update={"sigmas": sigmas}),
+                "training": self.training.model_copy(update=rate),
+                "replicate": replicate,
+            }
+        )
+
+    @property
+    def width(self) -> int:
+        """Hidden units."""
+        return int(self.family.base[0] * self.family.size_factor)
+
+    @property
+    def parameters(self) -> int:
+        """Numbers that training may change: weights and biases of both layers."""
+        return self.width * (self.family.inputs + 1) + self.family.outputs * (self.width + 1)
+
+    @property
+    def cost(self) -> float:
+        """Rough cost, in arbitrary units."""
+        inputs: float = self.family.inputs
+        if self.training.optimiser in ("momentum", "sgd"):
+            inputs = min(inputs, self.data.train)
+        return self.width * (inputs + 100) + 20_000
+
+
+def measured_as(protocol: Protocol, test: int) -> MeasureSpec:
+    """Return all that a protocol decides of a dense network's measures, by name."""
+    decided = set(MeasureSpec.model_fields) - {"protocol", "examples"}
+    return MeasureSpec(
+        protocol=protocol.name,
+        examples=protocol.examples_used(test),
+        **{name: getattr(protocol, name) for name in decided},
+    )

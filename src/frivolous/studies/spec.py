@@ -6,28 +6,81 @@ chooses from, learning rates above all) and replicates of each.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from frivolous.errors import BadArgument, look_up
-from frivolous.measures import AS_PUBLISHED, Protocol
-from frivolous.studies.cell import Candidate, Cell
-from frivolous.studies.run_spec import (
-    DataSpec,
-    FamilySpec,
-    InitialiserSpec,
-    MeasureSpec,
-    RunSpec,
-    TrainingSpec,
-)
+from frivolous.measures import AS_PUBLISHED
+from frivolous.measures import Protocol as Conventions
+from frivolous.studies.cell import Cell
 
 if TYPE_CHECKING:
     from frivolous.running.here import Listener
     from frivolous.studies.result import StudyResult
 
 SIZE_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
+SCALE_NAMES = ("paper", "cpu")
+
+Kind = Literal["sizes", "ablation", "correlations", "past", "parameters"]
+"""What a study's figure sets on its axes: a measure against size factors; unchanged labels against
+units ablated; correlations of pairs of units; a measure against epochs before the end of training;
+the number of parameters, for which nothing is trained."""
+
+
+class ScaleOf(Protocol):
+    """How large a curve is run."""
+
+    @property
+    def replicates(self) -> int:
+        """Trained networks per point."""
+
+    @property
+    def shrinks(self) -> str:
+        """What is smaller than in the paper, empty at its own scale."""
+
+
+class Curve(Protocol):
+    """What networks have in common at every width: one line of a figure's legend."""
+
+    @property
+    def name(self) -> str:
+        """The legend's name."""
+
+    @property
+    def sizes(self) -> tuple[float, ...]:
+        """The size factors it was published at; empty for all of its study."""
+
+    def scale(self, name: str) -> ScaleOf:
+        """Return the curve's scale of that name."""
+
+    def cell(
+        self,
+        size_factor: float,
+        scale: str,
+        replicates: int | None,
+        seed: int,
+        protocol: Conventions,
+    ) -> Cell:
+        """Return the curve's networks at one size factor; ``replicates`` None: the scale's."""
+
+    def shortened(self, epochs: int) -> Curve:
+        """Return the same curve trained for fewer epochs."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a panel: whose networks, at which site.
+
+    ``site`` is "all" or a layer's name in the papers. ``whole``: the layer keeps its units at every
+    size factor, so that its counts are shares of its own units.
+    """
+
+    name: str
+    curve: str
+    site: str = "all"
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,71 +88,23 @@ class Panel:
     """One panel of the figure: the papers' name of it and the measure it shows.
 
     ``version`` names the paper when it is not the final one; of those panels no number is known.
+    ``series`` are its lines; empty for every curve of the study at all sites.
     """
 
     name: str
     measure: str
     version: str = ""
-
-
-@dataclass(frozen=True)
-class Curve:
-    """One curve: what its networks have in common at every width.
-
-    ``factors`` multiply the default standard deviations (0.001 first layer, 0.01 output layer);
-    where there are several, the curve chooses among them as it chooses the learning rate.
-    ``searched`` is the number of replicates that candidates are compared on (None: all).
-    """
-
-    name: str
-    inputs: int
-    factors: tuple[float, ...] = (1.0,)
-    optimiser: str = "momentum"
-    learning_rates: tuple[float, ...] = (1.0, 0.1, 0.01, 0.001, 0.0001)
-    decay: float = 0.95
-    searched: int | None = None
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How large a study is run: ``paper``, or ``cpu`` for a look in seconds.
-
-    ``wide`` replaces the 10,000 input dimensions; of learning rates and initial factors the first
-    ``most_rates`` and ``most_factors`` are tried.
-    """
-
-    name: str
-    base: int = 128
-    wide: int = 10_000
-    epochs: int = 50
-    replicates: int = 3
-    most_rates: int = 5
-    most_factors: int = 5
-    shrinks: str = ""
-
-
-SCALES: dict[str, Scale] = {
-    "paper": Scale("paper"),
-    "cpu": Scale(
-        "cpu",
-        base=32,
-        wide=1_500,
-        epochs=15,
-        replicates=2,
-        most_rates=3,
-        most_factors=2,
-        shrinks=(
-            "hidden units at 1x 32 for 128, 1,500 inputs for 10,000, 15 epochs for 50, by default "
-            "2 replicates for 3, at most 3 learning rates and 2 initialisations to choose from: "
-            "not the paper's experiment"
-        ),
-    ),
-}
+    series: tuple[Series, ...] = ()
+    title: str | None = None
 
 
 @dataclass(frozen=True)
 class Study:
-    """A figure's grid with its claim and protocol."""
+    """A figure's grid with its claim and protocol.
+
+    ``part``: the flags of the command line that made it a part of a larger study, for the record;
+    ``shortened``: what was left out of it, in words.
+    """
 
     name: str
     title: str
@@ -109,55 +114,91 @@ class Study:
     cost: Mapping[str, str]
     notes: tuple[tuple[str, str, str], ...] = ()
     size_factors: tuple[float, ...] = SIZE_FACTORS
-    protocol: Protocol = field(default=AS_PUBLISHED)
+    protocol: Conventions = field(default=AS_PUBLISHED)
+    kind: Kind = "sizes"
+    part: tuple[str, ...] = ()
+    shortened: str = ""
 
     def cells(
         self, scale: str = "paper", replicates: int | None = None, seed: int = 0
     ) -> tuple[Cell, ...]:
-        """Return the grid at a scale, wide networks last within each curve.
+        """Return the networks to train at a scale, wide ones last within each curve.
 
         Raises:
             UnknownName: of a scale. BadArgument: fewer than one replicate.
         """
-        size = look_up(SCALES, scale, "scale")
-        if replicates is None:
-            replicates = size.replicates
-        if replicates < 1:
+        found = self.grid(scale, replicates, seed)
+        return () if self.kind == "parameters" else found
+
+    def grid(
+        self, scale: str = "paper", replicates: int | None = None, seed: int = 0
+    ) -> tuple[Cell, ...]:
+        """Return every curve at every size factor, also where nothing is to be trained."""
+        look_up(dict.fromkeys(SCALE_NAMES), scale, "scale")
+        if replicates is not None and replicates < 1:
             raise BadArgument(f"`replicates` must be at least 1; got {replicates}.")
         return tuple(
-            self._cell(curve, factor, size, replicates, seed)
+            curve.cell(factor, scale, replicates, seed, self.protocol)
             for curve in self.curves
             for factor in self.size_factors
+            if not curve.sizes or factor in curve.sizes
         )
 
-    def _cell(
-        self, curve: Curve, size_factor: float, size: Scale, replicates: int, seed: int
-    ) -> Cell:
-        inputs = size.wide if curve.inputs > 1000 else curve.inputs
-        rates = curve.learning_rates[: size.most_rates]
-        factors = curve.factors[: size.most_factors]
-        protocol, data = self.protocol, DataSpec(inputs=inputs, seed=seed)
-        prototype = RunSpec(
-            family=FamilySpec(inputs=inputs, base=(size.base,), size_factor=size_factor),
-            data=data,
-            initialiser=InitialiserSpec(sigmas=(1e-3, 1e-2)),
-            training=TrainingSpec(
-                optimiser=curve.optimiser,
-                learning_rate=rates[0],
-                decay=curve.decay,
-                epochs=size.epochs,
-            ),
-            measured=_measured(protocol, data.test),
-            replicate=0,
-            seed=seed,
-        )
-        return Cell(
-            curve.name,
-            size_factor,
-            tuple(Candidate(rate, factor) for factor in factors for rate in rates),
-            replicates,
-            min(curve.searched or replicates, replicates),
-            prototype,
+    def lines(self, panel: Panel) -> tuple[Series, ...]:
+        """Return a panel's lines, of the networks that the study has."""
+        there = {curve.name for curve in self.curves}
+        every = panel.series or tuple(Series(curve.name, curve.name) for curve in self.curves)
+        return tuple(one for one in every if one.curve in there)
+
+    def replicates(self, scale: str) -> int:
+        """Return the replicates of a scale: the most that any curve has."""
+        return max((curve.scale(scale).replicates for curve in self.curves), default=0)
+
+    def shrinks(self, scale: str) -> str:
+        """Return what is smaller than in the paper, one text for each kind of network."""
+        words = [self.shortened, *(curve.scale(scale).shrinks for curve in self.curves)]
+        return "; ".join(dict.fromkeys(word for word in words if word))
+
+    def only(
+        self,
+        *,
+        curves: Sequence[str] = (),
+        sizes: Sequence[float] = (),
+        epochs: int | None = None,
+    ) -> Study:
+        """Return a part of the study: some curves, some size factors, fewer epochs.
+
+        Raises:
+            UnknownName: of a curve. BadArgument: a size factor that the study lacks, or no epoch.
+        """
+        named = {curve.name: curve for curve in self.curves}
+        chosen = tuple(look_up(named, name, f"curve of {self.name}") for name in curves)
+        missing = sorted(set(sizes) - set(self.size_factors))
+        if missing:
+            raise BadArgument(
+                f"`sizes` has {missing[0]:g}; the size factors of {self.name} are "
+                f"{', '.join(f'{size:g}' for size in self.size_factors)}. Take some of these."
+            )
+        if epochs is not None and epochs < 1:
+            raise BadArgument(f"`epochs` must be at least 1; got {epochs}.")
+        kept = chosen or self.curves
+        if epochs is not None:
+            kept = tuple(curve.shortened(epochs) for curve in kept)
+        flags: list[str] = []
+        words = []
+        for flag, given in (("--curves", tuple(curves)), ("--sizes", tuple(sizes))):
+            if given:
+                flags += [flag, *(one if isinstance(one, str) else f"{one:g}" for one in given)]
+                words.append(f"only {flag[2:]} {', '.join(map(str, given))}")
+        if epochs is not None:
+            flags += ["--epochs", str(epochs)]
+            words.append(f"at most {epochs} epochs")
+        return replace(
+            self,
+            curves=kept,
+            size_factors=tuple(s for s in self.size_factors if s in sizes) or self.size_factors,
+            part=(*self.part, *flags),
+            shortened="; ".join(filter(None, (self.shortened, *words))),
         )
 
     def run(
@@ -169,6 +210,7 @@ class Study:
         seed: int = 0,
         device: str = "cpu",
         weights: str = "chosen",
+        folder: str | Path | None = None,
         listener: Listener | None = None,
     ) -> StudyResult:
         """Train and measure what ``store`` lacks of the study, and return its result.
@@ -178,15 +220,17 @@ class Study:
 
         Args:
             store: folder of runs; made if absent.
-            scale: ``paper``, or ``cpu`` for a small version in seconds.
+            scale: ``paper``, or ``cpu`` for a small version.
             replicates: trained networks per point; default the scale's.
             seed: of data, initial weights, ablation orders.
             device: ``cpu`` or ``cuda``.
             weights: whose weights to keep: of the ``chosen`` networks, of ``all`` or ``none``.
+            folder: where CIFAR-10 or ImageNet lies, for studies that need them.
             listener: told of progress; see ``running.here``.
 
         Raises:
-            FrivolousError: an unknown scale, a store that cannot be read or written.
+            FrivolousError: an unknown scale, a store that cannot be read or written, data that are
+                not there.
         """
         from frivolous.studies.execution import run_study
 
@@ -198,6 +242,7 @@ class Study:
             seed=seed,
             device=device,
             weights=weights,
+            folder=folder,
             listener=listener,
         )
 
@@ -213,13 +258,3 @@ class Study:
         from frivolous.studies.result import read_result
 
         return read_result(self, store, scale, replicates, seed)
-
-
-def _measured(protocol: Protocol, test: int) -> MeasureSpec:
-    """Return all that a protocol decides of a dense network's measures, by name."""
-    decided = set(MeasureSpec.model_fields) - {"protocol", "examples"}
-    return MeasureSpec(
-        protocol=protocol.name,
-        examples=protocol.examples_used(test),
-        **{name: getattr(protocol, name) for name in decided},
-    )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from frivolous.studies.spec import SCALES
 from frivolous.terminal.tables import as_fraction, mean_sd, plain_table
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ def study_text(result: StudyResult) -> str:
     words = {"accuracy": "test accuracy"}
     head = ("curve", "size factor", *(words.get(name, name) for name in names if name in first))
     text = plain_table(title, head, rows)
-    shrinks = SCALES[result.scale].shrinks
+    shrinks = result.study.shrinks(result.scale)
     return f"{text}\n\nscale {result.scale}: {shrinks}" if shrinks else text
 
 

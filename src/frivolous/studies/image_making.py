@@ -1,0 +1,212 @@
+"""From the specs of image networks to finished runs: data, weights, training, measurement."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from frivolous.batches import Batches, prepared
+from frivolous.data import DATASETS, Splits
+from frivolous.data.labels import with_random_labels
+from frivolous.data.preparation import PREPARATIONS
+from frivolous.errors import look_up
+from frivolous.families import FAMILIES, Family
+from frivolous.families.initialisers import undrawn
+from frivolous.measurement import Measurement, measure_network
+from frivolous.network import Network, trace
+from frivolous.seeds import generator, seed_of
+from frivolous.silenced_layer import as_silenced
+from frivolous.studies.image_spec import ImageDataSpec, ImageFamilySpec, ImageSpec
+from frivolous.studies.making import Finished, protocol_of, unmeasured
+from frivolous.training.checkpoint import forget
+from frivolous.training.loop import Result, train_network
+from frivolous.training.loop_recipe import LoopRecipe
+
+BATCH = 256
+"""Images of one batch of a measurement."""
+
+ON_DISK = ("cifar10", "imagenet")
+"""Sources that are told where their data lies."""
+
+CheckpointOf = Callable[[ImageSpec], Path]
+
+
+def make(
+    specs: Sequence[ImageSpec],
+    *,
+    device: torch.device | str = "cpu",
+    progress: Callable[[float], None] | None = None,
+    folder: str | Path | None = None,
+    checkpoint_of: CheckpointOf | None = None,
+) -> Iterator[Finished]:
+    """Train the networks of ``specs`` one after another and measure each on the test examples.
+
+    ``folder`` is where data lies that do not come with the package. ``checkpoint_of`` names the
+    file that the training of a spec goes on from; it is removed when the caller has taken the run.
+    """
+    for spec in specs:
+        checkpoint = checkpoint_of(spec) if checkpoint_of is not None else None
+        yield _made(spec, str(device), progress, folder, checkpoint)
+        if checkpoint is not None:
+            forget(checkpoint)
+
+
+def splits_of(spec: ImageDataSpec, seed: int, folder: str | Path | None = None) -> Splits:
+    """Return the data of a spec; of sources on disk the last one is kept in memory."""
+    splits = _splits(spec.model_copy(update={"random_labels": False}), folder)
+    return with_random_labels(splits, seed) if spec.random_labels else splits
+
+
+@lru_cache(maxsize=2)
+def _splits(spec: ImageDataSpec, folder: str | Path | None) -> Splits:
+    options: dict[str, Any] = dict(spec.options)
+    if spec.name in ON_DISK:
+        options["folder"] = folder
+    return look_up(DATASETS, spec.name, "data set")(**options)
+
+
+def model_of(spec: ImageSpec) -> nn.Module:
+    """Return the untrained network of a spec, its weights drawn from the spec's seeds.
+
+    Curves that differ in nothing but data or training start from the same weights.
+    """
+    family = family_of(spec)
+    model = _model(spec.family)
+    drawn = generator("image network", spec.family.model_dump(), spec.seed, spec.replicate)
+    family.start(model, spec.start, drawn)
+    return model
+
+
+def family_of(spec: ImageSpec) -> Family:
+    """Return the family that a spec names."""
+    return look_up(FAMILIES, spec.family.name, "family")
+
+
+def _model(spec: ImageFamilySpec) -> nn.Module:
+    family = look_up(FAMILIES, spec.name, "family")
+    return undrawn(lambda: family.build(spec.size_factor, **dict(spec.options)))
+
+
+@lru_cache(maxsize=2)
+def network_of(spec: ImageFamilySpec, device: str) -> Network:
+    """Return the graph of a family's networks, read once for every curve of that width."""
+    family = look_up(FAMILIES, spec.name, "family")
+    shape = dict(spec.options).get("image", family.image)
+    assert isinstance(shape, tuple)
+    model = _model(spec)
+    family.start(model, "default", generator("traced"))
+    return trace(model, torch.zeros(2, *(int(size) for size in shape))).to(device)
+
+
+def _made(
+    spec: ImageSpec,
+    device: str,
+    progress: Callable[[float], None] | None,
+    folder: str | Path | None,
+    checkpoint: Path | None,
+) -> Finished:
+    splits = splits_of(spec.data, spec.seed, folder)
+    result = train_network(
+        model_of(spec),
+        LoopRecipe(**spec.training.model_dump()),
+        splits,
+        seed=seed_of("image training", spec.seed, spec.replicate),
+        device=device,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    network = network_of(spec.family, device)
+    facts = _facts(spec, result, splits, device)
+    history = pd.DataFrame([vars(record) for record in result.history], dtype=float)
+    if result.failed is not None:
+        empty = unmeasured(network, spec.measured.examples)
+        facts["test_accuracy"] = math.nan
+        frames = {"curves": empty.curves, "history": history}
+        return Finished(spec, empty.table, frames, facts, result.state)
+    test = prepared(
+        splits.test,
+        PREPARATIONS[spec.training.preparation].test,
+        batch_size=BATCH,
+        device=device,
+        limit=spec.measured.examples,
+    )
+    measuring = _Measuring(spec, family_of(spec).layers, network, test)
+    found = measuring.measure(result.state)
+    facts["test_accuracy"] = found.facts["accuracy"]
+    frames = {
+        "curves": measuring.named(found.curves),
+        "correlations": measuring.named(found.correlations),
+        "history": history,
+    }
+    if result.snapshots:
+        frames["snapshots"] = measuring.snapshots(result.snapshots)
+    return Finished(spec, measuring.table(found), frames, facts, result.state)
+
+
+def _facts(spec: ImageSpec, result: Result, splits: Splits, device: str) -> dict[str, Any]:
+    failed = result.failed
+    return {
+        "validation_accuracy": result.validation_accuracy,
+        "train_accuracy": result.train_accuracy,
+        "best_epoch": result.best_epoch,
+        "epochs": result.epochs,
+        "diverged": failed is not None,
+        "failed": None if failed is None else {"step": failed.step, "loss": failed.loss},
+        "data": {**splits.facts, "source": spec.data.name},
+        "device": device,
+    }
+
+
+@dataclass(frozen=True)
+class _Measuring:
+    """One family's network on its test examples, its sites under the papers' names of layers."""
+
+    spec: ImageSpec
+    layers: Mapping[str, str]
+    network: Network
+    test: Batches
+
+    def measure(self, state: Mapping[str, Tensor]) -> Measurement:
+        """Measure the network with these weights by the spec's protocol."""
+        network, measured = self.network.with_weights(dict(state)), self.spec.measured
+        early = [self.layers[name] for name in measured.before_normalisation]
+        return measure_network(
+            network,
+            self.test,
+            sites=[self.layers[name] for name in measured.layers],
+            ablated_sites=[self.layers[name] for name in measured.ablated] or None,
+            silenced_as={name: as_silenced(network, name, self.test.first(1)) for name in early},
+            protocol=protocol_of(measured),
+            groups=1,
+            seed=seed_of("measures", self.spec.seed, self.spec.replicate),
+        )
+
+    def named(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return a frame with the papers' names of layers in place of the sites'."""
+        names = {site: layer for layer, site in self.layers.items()}
+        return frame.assign(site=frame["site"].map(lambda site: names.get(site, site)))
+
+    def table(self, found: Measurement) -> pd.DataFrame:
+        """Return the measures, with the mean absolute correlation of every layer besides."""
+        table = self.named(found.table)
+        means = self.named(found.correlations).groupby("site", sort=False)["mean"].first()
+        like = table[table["measure"] == "similarity"].set_index("site").loc[means.index]
+        rows = like.assign(measure="mean_abs_r", value=means, low=math.nan, high=math.nan)
+        return pd.concat([table, rows.reset_index()[list(table.columns)]], ignore_index=True)
+
+    def snapshots(self, states: Mapping[int, Mapping[str, Tensor]]) -> pd.DataFrame:
+        """Return the measures of earlier states: ``before_end`` epochs, ``test_accuracy``."""
+        parts = []
+        for before in sorted(states):
+            found = self.measure(states[before])
+            accuracy = found.facts["accuracy"]
+            parts.append(self.table(found).assign(before_end=before, test_accuracy=accuracy))
+        return pd.concat(parts, ignore_index=True)
