@@ -8,9 +8,8 @@ from contextlib import AbstractContextManager
 import torch
 from torch import Tensor
 
-from frivolous.data.examples import Examples
 from frivolous.data.preparation import PREPARATIONS
-from frivolous.training.feed import laid_out, sent
+from frivolous.training.feed import Source, laid_out, one_after_another, sent
 
 BATCH = 512
 """Examples that are evaluated at once."""
@@ -27,7 +26,7 @@ def narrowed(device: torch.device, precision: str) -> AbstractContextManager[obj
 @torch.no_grad()
 def accuracy(
     forward: Forward,
-    examples: Examples,
+    examples: Source,
     device: torch.device,
     *,
     preparation: str,
@@ -41,11 +40,10 @@ def accuracy(
     prepare = PREPARATIONS[preparation].test
     right = torch.zeros((), dtype=torch.long, device=device)
     finite = torch.ones((), dtype=torch.bool, device=device)
-    for start in range(0, len(examples), BATCH):
-        part = slice(start, start + BATCH)
-        inputs = laid_out(prepare(sent(examples.inputs[part], device)))
+    for images, labels in one_after_another(examples, BATCH):
+        inputs = laid_out(prepare(sent(images, device)))
         with narrowed(device, precision):
             scores = forward(inputs)
-        right += (scores.argmax(1) == sent(examples.labels[part], device)).sum()
+        right += (scores.argmax(1) == sent(labels, device)).sum()
         finite &= scores.isfinite().all()
     return float(right) / len(examples) if bool(finite) else float("nan")

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 
 import torch
 from torch import Tensor
 
 from frivolous.data.examples import Examples
 from frivolous.data.preparation import PREPARATIONS
+from frivolous.data.stored import Stored
 from frivolous.errors import BadArgument
 from frivolous.seeds import generator
 from frivolous.training.loop_recipe import LoopRecipe
+
+Source = Examples | Stored
+Part = tuple[int, int, int]
+"""A pass over the training examples, and the first and the last (not read) position in it."""
 
 MEMORY_SHARE = 0.5
 """Examples stay on an accelerator when they fill at most this share of its free memory."""
 
 
-def placed(examples: Examples, device: torch.device) -> Examples:
+def placed(examples: Source, device: torch.device) -> Source:
     """Return the examples on the device where its memory has room, else where they are."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
@@ -25,6 +32,19 @@ def placed(examples: Examples, device: torch.device) -> Examples:
         if inputs.numel() * inputs.element_size() > MEMORY_SHARE * free:
             return examples
     return examples.to(device)
+
+
+def one_after_another(examples: Source, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give the examples once, in their order, as (inputs, labels) of at most ``size``.
+
+    Files are decoded ahead, as for a test.
+    """
+    parts = [slice(start, start + size) for start in range(0, len(examples), size)]
+    if isinstance(examples, Stored):
+        yield from examples.batches(parts)
+    else:
+        for part in parts:
+            yield examples.inputs[part], examples.labels[part]
 
 
 def sent(value: Tensor, device: torch.device) -> Tensor:
@@ -48,11 +68,12 @@ class Feed:
 
     Update b reads the examples at the positions b * batch_size and on of the training examples
     repeated without end; ``shuffle`` gives pass p over them an order of its own, drawn from
-    (seed, "order", p). What a preparation draws comes from (seed, "augment", b).
+    (seed, "order", p). What a preparation draws comes from (seed, "augment", b), the random crops
+    of images that are decoded from files from the seed, the pass and the image.
     """
 
     def __init__(
-        self, examples: Examples, recipe: LoopRecipe, seed: int, device: torch.device
+        self, examples: Source, recipe: LoopRecipe, seed: int, device: torch.device
     ) -> None:
         if recipe.batch_size > len(examples):
             raise BadArgument(
@@ -61,34 +82,46 @@ class Feed:
             )
         self.examples = placed(examples, device)
         self.recipe, self.seed, self.device = recipe, seed, device
-        self.prepare = PREPARATIONS[recipe.preparation].train
+        self.preparation = PREPARATIONS[recipe.preparation]
         self.orders: dict[int, Tensor] = {}
 
     def batches(self, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Give the prepared inputs and the labels of the updates from ``start`` to ``stop``."""
-        for update in range(start, stop):
-            parts = [self._read(*part) for part in self._parts(update)]
-            inputs = _joined([inputs for inputs, _ in parts])
-            labels = _joined([labels for _, labels in parts])
-            drawn = generator(self.seed, "augment", update)
-            yield (
-                laid_out(self.prepare(sent(inputs, self.device), drawn)),
-                sent(labels, self.device),
-            )
+        plans = [self._parts(update) for update in range(start, stop)]
+        pieces = self._pieces([part for plan in plans for part in plan])
+        for update, plan in enumerate(plans, start):
+            found = [next(pieces) for _ in plan]
+            inputs = sent(_joined([inputs for inputs, _ in found]), self.device)
+            labels = sent(_joined([labels for _, labels in found]), self.device)
+            yield laid_out(self._prepared(inputs, update)), labels
 
-    def _parts(self, update: int) -> list[tuple[int, int, int]]:
-        """Return (pass, first, stop) of the one or two runs of examples an update reads."""
+    def _prepared(self, inputs: Tensor, update: int) -> Tensor:
+        drawn = generator(self.seed, "augment", update)
+        return self.preparation.train(inputs, drawn)
+
+    def _parts(self, update: int) -> list[Part]:
+        """Return the parts of one or two passes that an update reads."""
         total, size = len(self.examples), self.recipe.batch_size
         turn, first = divmod(update * size, total)
         if first + size <= total:
             return [(turn, first, first + size)]
         return [(turn, first, total), (turn + 1, 0, first + size - total)]
 
-    def _read(self, turn: int, first: int, stop: int) -> tuple[Tensor, Tensor]:
-        if not self.recipe.shuffle:
-            return self.examples.inputs[first:stop], self.examples.labels[first:stop]
-        index = self._order(turn)[first:stop]
-        return self.examples.inputs[index], self.examples.labels[index]
+    def _pieces(self, parts: list[Part]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give the inputs and labels of each part; files are decoded ahead within a pass."""
+        if isinstance(self.examples, Stored):
+            for turn, together in groupby(parts, key=itemgetter(0)):
+                indices = [self._index(*part) for part in together]
+                yield from self.examples.batches(
+                    indices, augment=self.preparation.augmented, seed=self.seed, epoch=turn
+                )
+            return
+        for part in parts:
+            index = self._index(*part)
+            yield self.examples.inputs[index], self.examples.labels[index]
+
+    def _index(self, turn: int, first: int, stop: int) -> Tensor | slice:
+        return self._order(turn)[first:stop] if self.recipe.shuffle else slice(first, stop)
 
     def _order(self, turn: int) -> Tensor:
         if turn not in self.orders:

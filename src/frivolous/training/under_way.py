@@ -12,10 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from frivolous.data.examples import Examples
 from frivolous.training.controlled import reseed
 from frivolous.training.evaluation import Forward, accuracy, narrowed
-from frivolous.training.feed import Feed
+from frivolous.training.feed import Feed, Source
 from frivolous.training.schedules import rate_at
 from frivolous.training.update_rules import LOOP_OPTIMISERS, make_updates
 
@@ -55,9 +54,7 @@ class Failure:
 class UnderWay:
     """The moving parts of one network's training."""
 
-    def __init__(
-        self, model: nn.Module, feed: Feed, validation: Examples, *, compiled: bool
-    ) -> None:
+    def __init__(self, model: nn.Module, feed: Feed, validation: Source, *, compiled: bool) -> None:
         recipe = feed.recipe
         self.model, self.feed, self.validation, self.recipe = model, feed, validation, recipe
         self.forward: Forward = torch.compile(model) if compiled else model
@@ -193,7 +190,7 @@ class UnderWay:
             return (record.train_accuracy or 0.0) > (best.train_accuracy or 0.0)
         return record.validation_accuracy > best.validation_accuracy
 
-    def _accuracy(self, state: State, examples: Examples) -> float:
+    def _accuracy(self, state: State, examples: Source) -> float:
         forward = self.forward
         if state is not self.live:
             forward = _computed_with(self.model, state)
@@ -241,17 +238,17 @@ class UnderWay:
         if self.average is not None:
             self.average = self._taken(parts["average"])
         self.best = self._taken(parts.get("best", {}))
+        kept = [int(kind.split()[1]) for kind in parts if kind.startswith("snapshot")]
         self.snapshots = {
-            int(kind.split()[1]): self._taken(state)
-            for kind, state in parts.items()
-            if kind.startswith("snapshot")
+            before: self._taken(parts[f"snapshot {before}"])
+            for before in sorted(kept, reverse=True)
         }
         self.update, self.best_epoch = facts["update"], facts["best_epoch"]
         self.loss_sum, self.last_loss = facts["loss_sum"], facts["last_loss"]
         self.history = [EpochRecord(**record) for record in facts["history"]]
 
     def _taken(self, state: State) -> State:
-        return {name: _like(self.live[name], value) for name, value in state.items()}
+        return {n: _like(value, state[n]) for n, value in self.live.items() if n in state}
 
 
 class _Clock:
