@@ -101,9 +101,7 @@ def test_resizing_is_the_legacy_rule_and_not_the_one_of_pixel_centres() -> None:
 
 def test_draws_cover_their_ranges_evenly() -> None:
     preparation = PREPARATIONS["alexnet-augmented"]
-    draws = preparation.draw(
-        pictures(20_000, side=32)[:1].expand(20_000, 3, 32, 32), 0, generator(0)
-    )
+    draws = preparation.draw(pictures(1).expand(20_000, 3, 32, 32), 0, generator(0))
     for corner in draws.corner:
         counts = corner.bincount()
         assert len(counts) == 5  # 28 of 32 pixels start at 0 to 4

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from frivolous.data import DATASETS, Examples, Splits, digits, teacher_data
+from frivolous.data import Examples, Splits, digits, teacher_data
 from frivolous.errors import BadArgument, FrivolousError
 
 
@@ -54,11 +56,32 @@ def test_digits_are_dealt_once_and_flat_or_as_images():
         digits(test=1700, validation=97)
 
 
-def test_every_dataset_gives_splits_of_classes_from_zero():
-    for make in DATASETS.values():
-        splits = make()
-        assert isinstance(splits, Splits)
-        assert set(splits.test.labels.tolist()) <= set(range(splits.classes))
+def test_digits_are_enlarged_to_bytes_on_request():
+    plain, large = digits(), digits(size=32, channels=3)
+    assert large.train.inputs.shape == (1000, 3, 32, 32)
+    assert large.train.inputs.dtype == torch.uint8
+    assert torch.equal(large.train.labels, plain.train.labels)
+    assert torch.equal(large.test.inputs[:, 0], large.test.inputs[:, 2])
+    same = digits(size=8).train.inputs
+    assert torch.equal(same, (plain.train.inputs * 255).round().to(torch.uint8))
+    # Pixel centres: scikit-image's and Pillow's rule for enlarging.
+    picture = Image.fromarray(plain.train.inputs[0, 0].numpy())
+    expected = np.asarray(picture.resize((32, 32), Image.Resampling.BILINEAR)) * 255
+    assert abs(large.train.inputs[0, 0].numpy() - expected).max() <= 0.5001
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"channels": 3}, "`channels` 3 goes with `size`; pass size=8"),
+        ({"size": 32, "flat": True}, "`flat` gives the 64 pixels as floats, `size` 32 gives"),
+        ({"size": 0}, "`size` 0 and `channels` 1 must be at least 1"),
+        ({"size": 9, "channels": 0}, "`size` 9 and `channels` 0 must be at least 1"),
+    ],
+)
+def test_digits_in_no_form_are_refused(options, message):
+    with pytest.raises(BadArgument, match=message):
+        digits(**options)
 
 
 def test_examples_and_splits_refuse_what_does_not_fit():
