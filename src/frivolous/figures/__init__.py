@@ -3,6 +3,7 @@
 from frivolous.figures.ablation import ablation_figure
 from frivolous.figures.axes import MEASURES, Scale
 from frivolous.figures.correlation import correlation_figure
+from frivolous.figures.correlation_grid import correlation_grid
 from frivolous.figures.headline import headline
 from frivolous.figures.network import measurement_figure
 from frivolous.figures.output import save, to_png, to_svg
@@ -16,6 +17,7 @@ __all__ = [
     "Scale",
     "ablation_figure",
     "correlation_figure",
+    "correlation_grid",
     "headline",
     "measurement_figure",
     "past_figure",

@@ -10,10 +10,8 @@ from matplotlib.figure import Figure
 
 from frivolous.errors import BadArgument
 from frivolous.figures import text as lettering
-from frivolous.figures.style import COLUMN, PAGE, PUBLISHED, QUIET, SMALL, house_style, new_figure
-
-_MOST = 20_000  # a violin is drawn from at most so many evenly spaced order statistics
-_FILL, _EDGE, _MEAN = "#c9d3ea", "#12306b", "#c8452b"
+from frivolous.figures.style import COLUMN, PAGE, QUIET, SMALL, house_style, new_figure
+from frivolous.figures.violin import draw_violins, violin_of
 
 
 def correlation_figure(
@@ -72,18 +70,14 @@ def _draw(
     width = width or (COLUMN if len(pairs) <= 5 else PAGE)
     figure = new_figure(width, 3.0)
     axes = figure.add_subplot()
-    for place, (name, values) in enumerate(finite.items()):
-        _violin(axes, place, values)
-        if name in published:
-            axes.plot(place + 0.36, published[name], "D", ms=4, mfc=PUBLISHED, mec="white", mew=0.4)
-    labels = [
-        f"{name}\n{f'mean {values.mean():.3f}' if len(values) else 'no pairs'}\nn = {len(values):,}"
-        for name, values in finite.items()
-    ]
-    axes.set_xticks(range(len(labels)), [label.replace("$", r"\$") for label in labels])
-    axes.tick_params(axis="x", length=0, labelsize=SMALL)
-    axes.set_xlim(-0.6, len(labels) - 0.4)
-    axes.set_ylim(0, 1)
+    draw_violins(
+        axes,
+        [
+            violin_of(name, values, published.get(name, float("nan")))
+            for name, values in finite.items()
+        ],
+    )
+    axes.tick_params(axis="x", labelsize=SMALL)
     axes.set_ylabel("absolute correlation |r| of two units")
     _frame(figure, axes, words, _caption(pairs, finite, published), width)
     return figure
@@ -105,22 +99,6 @@ def _frame(figure: Figure, axes: Axes, words: tuple[str, str], caption: str, wid
     bottom = foot + 0.63
     axes.set_position((0.5 / width, bottom / height, (width - 0.62) / width, 2.0 / height))
     lettering.write_block(figure, lines, SMALL, 0.1, foot + 0.08, color=QUIET)
-
-
-def _violin(axes: Axes, place: int, values: np.ndarray) -> None:
-    if not len(values):
-        return
-    ordered = np.sort(values)
-    if len(ordered) > _MOST:
-        ordered = ordered[np.linspace(0, len(ordered) - 1, _MOST).round().astype(int)]
-    if len(ordered) > 2 and ordered[-1] - ordered[0] > 1e-9:
-        parts = axes.violinplot(ordered, [place], widths=0.8, showextrema=False, points=200)
-        for body in parts["bodies"]:  # type: ignore[attr-defined]
-            body.set(facecolor=_FILL, edgecolor=_EDGE, linewidth=0.7, alpha=1.0)
-    else:  # too few or all alike: no density to estimate
-        axes.plot(np.full(len(ordered), place), ordered, "o", ms=3, color=_EDGE)
-    mean = float(values.mean())
-    axes.plot([place - 0.2, place + 0.2], [mean, mean], color=_MEAN, linewidth=1.6, zorder=4)
 
 
 def _caption(
