@@ -125,12 +125,12 @@ def forget(checkpoint: Path) -> None:
 
 def _check_identity(path: Path, found: Facts, expected: Facts) -> None:
     wanted = json.loads(json.dumps(expected))
-    for name in wanted:
-        if found.get(name) != wanted[name]:
+    for name in wanted | found:
+        if found.get(name) != wanted.get(name):
+            what = _difference(found.get(name), wanted.get(name))
             raise BadArgument(
-                f"`checkpoint` {path} belongs to another training: its {name} differs "
-                f"({_difference(found.get(name), wanted[name])}). Name another file, or remove it "
-                "to start anew."
+                f"`checkpoint` {path} belongs to another training: its {name} differs ({what}). "
+                "Name another file, or remove it to start anew."
             )
 
 

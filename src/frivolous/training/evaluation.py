@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 import torch
-from torch import Tensor
 
 from frivolous.data.preparation import PREPARATIONS
+from frivolous.training.crew import Crew, Forward
 from frivolous.training.feed import Source, laid_out, one_after_another, sent
 
 BATCH = 512
 """Examples that are evaluated at once."""
-
-Forward = Callable[[Tensor], Tensor]
 
 
 def narrowed(device: torch.device, precision: str) -> AbstractContextManager[object]:
@@ -28,22 +25,23 @@ def accuracy(
     forward: Forward,
     examples: Source,
     device: torch.device,
+    crew: Crew,
     *,
     preparation: str,
     precision: str,
 ) -> float:
-    """Return the share of right labels, NaN where a score is not finite.
+    """Return the share of right labels, NaN where a score is not finite; the crew shares the work.
 
     The images are prepared as for a test: no draw, central crops. ``forward`` is a network in
     evaluation mode on ``device``.
     """
     prepare = PREPARATIONS[preparation].test
-    right = torch.zeros((), dtype=torch.long, device=device)
-    finite = torch.ones((), dtype=torch.bool, device=device)
-    for images, labels in one_after_another(examples, BATCH):
+    found = torch.zeros(2, dtype=torch.long, device=device)
+    for images, labels in one_after_another(examples, BATCH, crew.rank, crew.size):
         inputs = laid_out(prepare(sent(images, device)))
         with narrowed(device, precision):
             scores = forward(inputs)
-        right += (scores.argmax(1) == sent(labels, device)).sum()
-        finite &= scores.isfinite().all()
-    return float(right) / len(examples) if bool(finite) else float("nan")
+        found[0] += (scores.argmax(1) == sent(labels, device)).sum()
+        found[1] += ~scores.isfinite().all()
+    right, infinite = crew.total(found).tolist()
+    return float("nan") if infinite else right / len(examples)

@@ -14,6 +14,7 @@ from frivolous.data.preparation import PREPARATIONS
 from frivolous.data.stored import Stored
 from frivolous.errors import BadArgument
 from frivolous.seeds import generator
+from frivolous.training.crew import Alone, Crew, mark
 from frivolous.training.loop_recipe import LoopRecipe
 
 Source = Examples | Stored
@@ -34,12 +35,16 @@ def placed(examples: Source, device: torch.device) -> Source:
     return examples.to(device)
 
 
-def one_after_another(examples: Source, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give the examples once, in their order, as (inputs, labels) of at most ``size``.
+def one_after_another(
+    examples: Source, size: int, first: int = 0, step: int = 1
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give the examples once, in their order, as batches (inputs, labels) of at most ``size``.
 
-    Files are decoded ahead, as for a test.
+    Of the batches, those numbered ``first``, ``first + step`` and so on. Files are decoded ahead,
+    as for a test.
     """
-    parts = [slice(start, start + size) for start in range(0, len(examples), size)]
+    starts = range(first * size, len(examples), step * size)
+    parts = [slice(start, start + size) for start in starts]
     if isinstance(examples, Stored):
         yield from examples.batches(parts)
     else:
@@ -69,16 +74,28 @@ class Feed:
     Update b reads the examples at the positions b * batch_size and on of the training examples
     repeated without end; ``shuffle`` gives pass p over them an order of its own, drawn from
     (seed, "order", p). What a preparation draws comes from (seed, "augment", b), the random crops
-    of images that are decoded from files from the seed, the pass and the image.
+    of images that are decoded from files from the seed, the pass and the image. Of several
+    processes each reads its share of every batch, and draws for itself.
     """
 
     def __init__(
-        self, examples: Source, recipe: LoopRecipe, seed: int, device: torch.device
+        self,
+        examples: Source,
+        recipe: LoopRecipe,
+        seed: int,
+        device: torch.device,
+        crew: Crew | None = None,
     ) -> None:
         if recipe.batch_size > len(examples):
             raise BadArgument(
                 f"`batch_size` {recipe.batch_size} is larger than the training data "
                 f"({len(examples)} examples); take at most that."
+            )
+        self.crew = crew or Alone()
+        if recipe.batch_size % self.crew.size:
+            raise BadArgument(
+                f"`batch_size` {recipe.batch_size} cannot be shared by {self.crew.size} processes "
+                "equally; take a multiple of their number."
             )
         self.examples = placed(examples, device)
         self.recipe, self.seed, self.device = recipe, seed, device
@@ -96,13 +113,13 @@ class Feed:
             yield laid_out(self._prepared(inputs, update)), labels
 
     def _prepared(self, inputs: Tensor, update: int) -> Tensor:
-        drawn = generator(self.seed, "augment", update)
+        drawn = generator(self.seed, "augment", update, *mark(self.crew))
         return self.preparation.train(inputs, drawn)
 
     def _parts(self, update: int) -> list[Part]:
-        """Return the parts of one or two passes that an update reads."""
-        total, size = len(self.examples), self.recipe.batch_size
-        turn, first = divmod(update * size, total)
+        """Return the parts of one or two passes that an update reads in this process."""
+        total, size = len(self.examples), self.recipe.batch_size // self.crew.size
+        turn, first = divmod(update * self.recipe.batch_size + self.crew.rank * size, total)
         if first + size <= total:
             return [(turn, first, first + size)]
         return [(turn, first, total), (turn + 1, 0, first + size - total)]

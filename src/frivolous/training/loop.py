@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,11 +19,16 @@ from frivolous.training.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from frivolous.training.clock import Clock
 from frivolous.training.controlled import controlled
+from frivolous.training.crew import Alone, Crew
 from frivolous.training.evaluation import accuracy
+from frivolous.training.fabric import FabricCrew
 from frivolous.training.feed import Feed, placed
+from frivolous.training.history import EpochRecord, Failure
+from frivolous.training.keeping import captured, restore
 from frivolous.training.loop_recipe import LoopRecipe
-from frivolous.training.under_way import EpochRecord, Failure, UnderWay
+from frivolous.training.under_way import UnderWay
 
 __all__ = ["EpochRecord", "Failure", "Result", "train_network"]
 
@@ -64,6 +70,7 @@ def train_network(
     every: float = 60.0,
     progress: Callable[[float], None] | None = None,
     compile: bool = False,
+    fabric: Any = None,
 ) -> Result:
     """Train a network in place; leave it on the device, in evaluation mode, in the selected state.
 
@@ -84,47 +91,66 @@ def train_network(
         progress: called now and then with the share of the training done since the last call; the
             shares add up to 1.
         compile: compute by ``torch.compile``: other kernels, so the same function to rounding only.
+        fabric: a launched ``Fabric`` (see :func:`~frivolous.training.fabric.make_fabric`): every
+            process calls this function with the same arguments, works on the device that Fabric
+            gives it in place of ``device``, and returns the same result. Gradients are averaged, so
+            that it is the training of one process to rounding, save for what each process has of
+            its own: augmentation, dropout, and the statistics of batch normalisation (the running
+            ones are the first process's). ``checkpoint`` is a file that all of them can see.
 
     Raises:
-        BadArgument: a batch larger than the data, a weight decay that fits no parameter, a device
-            that is not there, or a checkpoint of another training.
+        BadArgument: a batch larger than the data or not to be shared equally, a weight decay that
+            fits no parameter, a device that is not there, or a checkpoint of another training.
         FrivolousError: the checkpoint cannot be written.
     """
-    place = as_device(device)
+    crew: Crew = Alone() if fabric is None else FabricCrew(fabric)
+    place = as_device(device if fabric is None else fabric.device)
     if every < 0:
         raise BadArgument(f"`every` is seconds, at least 0; got {every}.")
-    feed = Feed(splits.train, recipe, seed, place)
-    identity = _identity(model, recipe, splits, seed) if checkpoint is not None else {}
+    feed = Feed(splits.train, recipe, seed, place, crew)
+    path = None if checkpoint is None else Path(checkpoint)
+    identity = _identity(model, recipe, splits, seed, crew) if path else {}
     model.to(place)
     _lay_out(model, torch.channels_last)
     with controlled(place):
-        run = UnderWay(model, feed, placed(splits.validation, place), compiled=compile)
-        if checkpoint is None:
-            run.go(progress, None, every)
-        else:
-            path = Path(checkpoint)
-            found = read_checkpoint(path, identity)
-            if found is not None:
-                run.restore(*found)
+        validation = placed(splits.validation, place)
+        run = UnderWay(model, feed, validation, crew=crew, compiled=compile)
+        if path is not None:
+            _go_on(run, path, identity)
 
-            def save() -> None:
-                tensors, facts = run.captured()
+        def save() -> None:
+            if path is not None and crew.rank == 0:
+                tensors, facts = captured(run)
                 write_checkpoint(path, tensors, {**facts, "identity": identity})
 
-            run.go(progress, save, every)
-        result = _result(model, run, feed)
+        run.go(Clock(crew, progress, save if path else None, every))
+        result = _result(model, run)
     _lay_out(model, torch.contiguous_format)
     return result
 
 
-def _identity(model: nn.Module, recipe: LoopRecipe, splits: Splits, seed: int) -> dict[str, object]:
+def _identity(
+    model: nn.Module, recipe: LoopRecipe, splits: Splits, seed: int, crew: Crew
+) -> dict[str, object]:
     """Return what must agree for a checkpoint to belong to a training."""
-    return {
+    alone = {
         "recipe": recipe.as_json(),
         "seed": seed,
         "data": data_fingerprint(splits),
         "untrained network": checksum(model.state_dict()),
     }
+    return alone if crew.size == 1 else {**alone, "number of processes": crew.size}
+
+
+def _go_on(run: UnderWay, path: Path, identity: Mapping[str, object]) -> None:
+    """Take up what the checkpoint holds; the first process looks at it before the others."""
+    if run.crew.rank > 0:
+        run.crew.wait()
+    found = read_checkpoint(path, identity)
+    if run.crew.rank == 0:
+        run.crew.wait()
+    if found is not None:
+        restore(run, *found)
 
 
 def _lay_out(model: nn.Module, layout: torch.memory_format) -> None:
@@ -134,7 +160,7 @@ def _lay_out(model: nn.Module, layout: torch.memory_format) -> None:
             module.weight.data = module.weight.data.contiguous(memory_format=layout)
 
 
-def _result(model: nn.Module, run: UnderWay, feed: Feed) -> Result:
+def _result(model: nn.Module, run: UnderWay) -> Result:
     model.load_state_dict(run.best)
     model.eval()
     best = run.history[run.best_epoch]
@@ -142,8 +168,9 @@ def _result(model: nn.Module, run: UnderWay, feed: Feed) -> Result:
     if trained_on is None:
         trained_on = accuracy(
             model,
-            feed.examples.first(MOST_TRAINING_LOOKED_AT),
-            feed.device,
+            run.feed.examples.first(MOST_TRAINING_LOOKED_AT),
+            run.feed.device,
+            run.crew,
             preparation=run.recipe.preparation,
             precision=run.recipe.precision,
         )

@@ -1,0 +1,42 @@
+"""What a training does now and then, by the clock: tell how far it is, and save."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+from frivolous.training.crew import Crew
+
+BEAT = 1.0
+"""Seconds between calls of ``progress`` within an epoch."""
+
+
+class Clock:
+    """Calls ``progress`` and ``save`` when it is time, the latter in step with the crew."""
+
+    def __init__(
+        self,
+        crew: Crew,
+        progress: Callable[[float], None] | None,
+        save: Callable[[], None] | None,
+        every: float,
+    ) -> None:
+        self.crew, self.save, self.every = crew, save, every
+        self.progress = progress if crew.rank == 0 else None
+        self.told, self.told_at, self.saved_at = 0.0, -math.inf, time.monotonic()
+
+    def beat(self, done: float) -> None:
+        """Between two updates: tell of progress and save, where it is time."""
+        now = time.monotonic()
+        if self.save is not None and self.crew.agreed(now - self.saved_at >= self.every):
+            self.save()
+            self.saved_at = time.monotonic()
+        if self.progress is not None and now - self.told_at >= BEAT:
+            self.progress(done - self.told)
+            self.told, self.told_at = done, now
+
+    def end(self) -> None:
+        """Tell of what is left: a training that ends early is done all the same."""
+        if self.progress is not None and self.told < 1:
+            self.progress(1 - self.told)
