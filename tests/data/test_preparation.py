@@ -167,6 +167,21 @@ def test_fixed_scales() -> None:
         )
 
 
+def test_colours_change_before_any_scaling() -> None:
+    colours = {"augmented": True, "brightness": 63.0, "contrast": (0.2, 1.8)}
+    images = pictures(20, 8)
+    for scaling, divisor, less in (("unit", 255, 0), ("symmetric", 127.5, 1)):
+        preparation = Preparation(scaling, **colours)  # type: ignore[arg-type]
+        out = preparation.train(images, generator(2))
+        draws = preparation.draw(images, 0, generator(2))
+        pixels = images.double()
+        mean = pixels.mean((2, 3), keepdim=True)
+        contrast, brightness = (x.view(-1, 1, 1, 1) for x in (draws.contrast, draws.brightness))
+        changed = (pixels - mean) * contrast + mean + brightness
+        changed = torch.where(draws.flip.view(-1, 1, 1, 1), changed.flip(3), changed)
+        torch.testing.assert_close(out.double(), changed / divisor - less, atol=1e-4, rtol=0)
+
+
 def test_flips_mirror_half_of_the_images_left_and_right() -> None:
     images = pictures(200, 8)
     out = PREPARATIONS["inception-augmented"].train(images, generator(1))
