@@ -25,11 +25,11 @@ def with_random_labels(splits: Splits, seed: int) -> Splits:
     """
     drawn = generator("random labels", seed)
 
-    def labels(count: int) -> torch.Tensor:
-        return torch.randint(splits.classes, (count,), generator=drawn)
+    def like(labels: torch.Tensor) -> torch.Tensor:
+        return torch.randint(splits.classes, labels.shape, generator=drawn).to(labels.device)
 
-    train = replace(splits.train, labels=labels(len(splits.train)))
-    validation = replace(splits.validation, labels=labels(len(splits.validation)))
-    kept = (train.labels == splits.train.labels.cpu()).double().mean()
+    train = replace(splits.train, labels=like(splits.train.labels))
+    validation = replace(splits.validation, labels=like(splits.validation.labels))
+    kept = (train.labels == splits.train.labels).double().mean()
     facts = {**splits.facts, "random_labels": True, "true_by_chance": float(kept)}
     return replace(splits, train=train, validation=validation, facts=facts)
