@@ -2,6 +2,7 @@
 
 from frivolous.figures.ablation import ablation_figure
 from frivolous.figures.axes import MEASURES, Scale
+from frivolous.figures.beside import beside_figure
 from frivolous.figures.correlation import correlation_figure
 from frivolous.figures.correlation_grid import correlation_grid
 from frivolous.figures.headline import headline
@@ -16,6 +17,7 @@ __all__ = [
     "Panel",
     "Scale",
     "ablation_figure",
+    "beside_figure",
     "correlation_figure",
     "correlation_grid",
     "headline",

@@ -8,7 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from frivolous.errors import BadArgument
-from frivolous.figures.along import Along, along_figure, along_means, checked
+from frivolous.figures.along import Along, along_figure, along_means
+from frivolous.figures.frames import checked, told_curves
 from frivolous.figures.panel import Panel
 
 MEASURE = "unchanged_labels"
@@ -92,10 +93,3 @@ def ablation_means(curves: pd.DataFrame) -> pd.DataFrame:
                 "Divide percent by 100 and counts by their total."
             )
     return along_means(frame.rename(columns={"fraction": "x"}).assign(measure=MEASURE))
-
-
-def told_curves(published: pd.DataFrame | None) -> pd.DataFrame:
-    """Return the published points that have an ``x``, as means without SD."""
-    words = ("panel", "measure", "curve")
-    frame = checked("published", published, words, ("size_factor", "x", "value", "sd"))
-    return frame[frame["x"].notna()].rename(columns={"value": "mean"})

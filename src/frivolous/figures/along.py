@@ -16,7 +16,6 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
-from frivolous.errors import BadArgument
 from frivolous.figures.axes import MEASURES, Scale, as_fraction, value_axis
 from frivolous.figures.caption import measured_at
 from frivolous.figures.layout import Grid, head_of, lay_out
@@ -219,23 +218,3 @@ def _caption(
     if below:
         said.append(f"Left out: {below} mean{'s' * (below > 1)} at or below 0 on a log axis.")
     return said
-
-
-def checked(
-    name: str, frame: pd.DataFrame | None, words: Sequence[str], numbers: Sequence[str]
-) -> pd.DataFrame:
-    """Return the frame with float columns, an empty one for None; check the columns.
-
-    Raises:
-        BadArgument: a column is missing.
-
-    """
-    if frame is None:
-        return pd.DataFrame(columns=[*words, *numbers]).astype(dict.fromkeys(numbers, float))
-    missing = [column for column in (*words, *numbers) if column not in frame.columns]
-    if missing:
-        raise BadArgument(
-            f"`{name}` lacks the columns {', '.join(missing)}; it has "
-            f"{', '.join(map(str, frame.columns))}. Pass a frame with all of them."
-        )
-    return frame.astype(dict.fromkeys(numbers, float))

@@ -7,9 +7,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from frivolous.errors import BadArgument
-from frivolous.figures.along import checked
 from frivolous.figures.axes import as_fraction
 from frivolous.figures.caption import measured_at
+from frivolous.figures.frames import checked
 from frivolous.figures.layout import Grid, head_of, lay_out
 from frivolous.figures.panel import Panel
 from frivolous.figures.style import COLUMN, PAGE, SMALL, house_style, new_figure

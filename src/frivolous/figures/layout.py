@@ -22,9 +22,9 @@ class Grid:
     """Rows of axes of equal size, in inches; ``above`` holds titles, ``below`` ticks and label."""
 
     columns: int
-    left: float = 0.60
+    left: float = 0.66
     right: float = 0.10
-    between: float = 0.62
+    between: float = 0.66
     above: float = 0.27
     tall: float = 1.85
     below: float = 0.48

@@ -64,19 +64,21 @@ def draw_panel(
     published: pd.DataFrame,
     scale: Scale,
     styles: Mapping[str, Mapping[str, Any]],
+    beside: pd.DataFrame | None = None,
 ) -> Drawn:
     """Draw the means of one panel and measure, and the published points of its curves.
 
     ``means``: rows of :func:`frivolous.published.replicate_means`; ``published``: columns ``curve,
-    size_factor, value, sd``.
+    size_factor, value, sd``. ``beside``: means that are not drawn, though the axes hold them.
     """
     drawn = Drawn()
     factor = scale.factor
-    sizes = sorted({*means["size_factor"], *published["size_factor"]}) or list(SIZES)
+    held = means if beside is None else pd.concat([means, beside])
+    sizes = sorted({*held["size_factor"], *published["size_factor"]}) or list(SIZES)
     curves = [curve for curve in styles if curve in set(means["curve"])]
     shifts = _shifts(curves)
     size_axis(axes, sizes)
-    value_axis(axes, scale, _seen(means, published, scale, factor))
+    value_axis(axes, scale, _seen(held, published, scale, factor))
     _bounds(axes, means, published, scale, drawn)
     for curve in curves:
         told = published[published["curve"].eq(curve)]

@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from frivolous.errors import BadArgument, look_up
-from frivolous.figures.ablation import told_curves
-from frivolous.figures.along import Along, along_figure, along_means, checked
+from frivolous.figures.along import Along, along_figure, along_means
 from frivolous.figures.axes import MEASURES
+from frivolous.figures.frames import checked, told_curves
 from frivolous.figures.panel import Panel
 
 EPOCHS = Along("epochs before the end")

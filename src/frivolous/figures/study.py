@@ -10,14 +10,14 @@ from matplotlib.figure import Figure
 from frivolous.errors import BadArgument, look_up
 from frivolous.figures.axes import MEASURES
 from frivolous.figures.caption import study_caption
+from frivolous.figures.frames import checked, told_points
 from frivolous.figures.layout import Grid, head_of, lay_out
 from frivolous.figures.legend import curve_styles, legends, panel_legends
 from frivolous.figures.panel import Panel, draw_panel, rows_of, write_gains
 from frivolous.figures.style import COLUMN, PAGE, house_style, new_figure
 from frivolous.published import replicate_means
 
-_GAINS = ("gain", "low", "high", "published_min", "published_max")
-_POINTS = ("size_factor", "x", "value", "sd")
+GAINS = ("gain", "low", "high", "published_min", "published_max")
 
 
 def study_figure(
@@ -75,11 +75,8 @@ def study_figure(
     if not len(means):
         raise BadArgument("`table` has no rows; a figure needs at least one run. Run the study.")
     chosen = _panels(means, panels)
-    gains = _numbers("gains", gains, ("panel", "measure", "curve"), _GAINS)
-    points = _numbers("published", published, ("panel", "measure", "curve", "split"), _POINTS)
-    points = points[points["x"].isna()]
-    trained = points["split"].eq("train") & points["measure"].eq("accuracy")
-    points = points.assign(measure=points["measure"].mask(trained, "train_accuracy"))
+    gains = checked("gains", gains, ("panel", "measure", "curve"), GAINS)
+    points = told_points(published)
     with house_style():
         words = (title, claim, source, scale)
         return _draw(means, gains, points, chosen, words, (width, columns))
@@ -148,17 +145,3 @@ def _panels(means: pd.DataFrame, panels: Sequence[Panel | tuple[str, str]] | Non
     if not asked:
         raise BadArgument("`panels` is empty; a figure has at least one. Leave it out for all.")
     return asked
-
-
-def _numbers(
-    name: str, frame: pd.DataFrame | None, words: Sequence[str], numbers: Sequence[str]
-) -> pd.DataFrame:
-    """Return the frame with float columns, an empty one for None; check the columns."""
-    frame = pd.DataFrame(columns=[*words, *numbers]) if frame is None else frame
-    missing = [column for column in (*words, *numbers) if column not in frame.columns]
-    if missing:
-        raise BadArgument(
-            f"`{name}` lacks the columns {', '.join(missing)}; it has "
-            f"{', '.join(map(str, frame.columns))}. Pass a frame with all of them, or None."
-        )
-    return frame.astype(dict.fromkeys(numbers, float))
