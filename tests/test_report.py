@@ -333,3 +333,91 @@ def test_numbers_have_the_digits_their_spread_bears(mean: float, sd: float, text
 
 def test_an_interval_without_a_value_is_a_dash() -> None:
     assert with_interval(float("nan"), 1.0, 2.0) == "–"
+
+
+def test_failed_runs_are_named_with_their_step() -> None:
+    failures = pd.DataFrame(
+        {"run": ["ab12"], "step": [37], "replicate": [1], "size_factor": [0.25], "curve": ["1e4"]}
+    )
+    (section,) = [
+        one
+        for one in report.study_sections(replace(study(), failures=failures))
+        if one.title == "Failed runs"
+    ]
+    said, table = section.blocks
+    assert isinstance(said, Paragraph)
+    assert said.text == "1 run gave no number and is left out of every mean above."
+    assert isinstance(table, Table)
+    assert list(table.header) == ["curve", "size factor", "replicate", "step", "run"]
+    assert table.rows == [("1e4", "1/4", "1", "37", "ab12")]
+    none = report.study_sections(replace(study(), failures=failures.iloc[:0]))
+    assert [one.blocks[0] for one in none if one.title == "Failed runs"] == [
+        Paragraph("No run failed.")
+    ]
+    with pytest.raises(BadArgument, match="`failures` lacks the columns step"):
+        replace(study(), failures=failures.drop(columns="step"))
+
+
+def test_the_papers_figure_beside_ours_has_a_section() -> None:
+    sections = report.study_sections(replace(study(), beside=[picture()]))
+    titles = [section.title for section in sections]
+    assert titles[:3] == ["Answer", "Figures", "Beside the paper's figure"]
+
+
+def test_panels_of_other_networks_have_tables_of_their_own() -> None:
+    points = published.values("fig1").assign(replicate=0, site="all")
+    means = published.replicate_means(points)
+    tables = report.study_sections(
+        replace(study(), means=means, gains=study().gains.iloc[:0], comparison=bare(means))
+    )
+    (results,) = [section for section in tables if section.title == "Results"]
+    assert [len(table.rows) for table in results.blocks if isinstance(table, Table)] == [13, 20, 15]
+    caption = next(table.caption for table in results.blocks if isinstance(table, Table))
+    assert caption == "Mean ± SD (n − 1) over n trained networks. Accuracy in percent."
+
+
+def bare(means: pd.DataFrame) -> pd.DataFrame:
+    gains = frames()[1].iloc[:0]
+    return published.compare(means, gains, published.read("fig1"))
+
+
+def many() -> list[report.StudyReport]:
+    failures = pd.DataFrame({"curve": ["1"], "size_factor": [1.0], "replicate": [0], "step": [3]})
+    return [
+        replace(study(), title="First & <best>", beside=[picture()]),
+        replace(study(replicates=1), title="Second", failures=failures, runs=("only-here",)),
+    ]
+
+
+def test_all_studies_stand_on_one_page_that_loads_nothing(tmp_path: Path) -> None:
+    path = report.write_all(tmp_path, many(), "All studies", "One claim.")
+    text = path.read_text(encoding="utf-8")
+    assert text == report.render_all(many(), "All studies", "One claim.")
+    page = Page(text)
+    assert page.open == []
+    assert not page.all("script")
+    headings = [h["id"] for h in page.all("h2")]
+    assert headings == ["overview", "first-best", "second"]
+    assert [a["href"] for a in page.all("a")] == [f"#{name}" for name in headings]
+    assert len(page.all("svg")) == 3 + 2
+    names = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(names) == len(set(names))
+    assert "only-here" not in text
+    assert len(text) < 1_000_000
+
+
+def test_the_overview_counts_what_agrees_and_what_failed() -> None:
+    (table,) = [
+        block for block in report.all._sections(many())[0].blocks if isinstance(block, Table)
+    ]
+    assert table.rows == [
+        ("First & <best>", "3", "10 of 10", "75 of 75", "–"),
+        ("Second", "1", "–", "–", "1"),
+    ]
+
+
+def test_a_page_of_no_study_or_of_one_twice_is_refused() -> None:
+    with pytest.raises(BadArgument, match="`reports` is empty"):
+        report.render_all([], "T")
+    with pytest.raises(BadArgument, match="`reports` has 'Second' 2 times"):
+        report.render_all([many()[1]] * 2, "T")

@@ -1,5 +1,6 @@
 """Reports as one self-contained HTML page: of a study, or of any sections."""
 
+from frivolous.report.all import render_all, write_all
 from frivolous.report.blocks import (
     Block,
     Code,
@@ -23,8 +24,10 @@ __all__ = [
     "Section",
     "StudyReport",
     "Table",
+    "render_all",
     "render_page",
     "study_sections",
+    "write_all",
     "write_report",
     "write_study_report",
 ]

@@ -12,7 +12,14 @@ import pandas as pd
 from frivolous.errors import BadArgument
 from frivolous.report.blocks import Block, Code, Details, Facts, Paragraph, Picture, Section, Table
 from frivolous.report.page import write_report
-from frivolous.report.tables import answers, compare_table, gains_table, means_table, plain_table
+from frivolous.report.tables import (
+    answers,
+    compare_table,
+    failures_table,
+    gains_table,
+    means_tables,
+    plain_table,
+)
 
 
 @dataclass(frozen=True)
@@ -23,6 +30,9 @@ class StudyReport:
     ``means``: :func:`frivolous.published.replicate_means` of the study's table. ``gains``:
     ``StudyResult.gains``. ``comparison``: :func:`frivolous.published.compare`. ``protocol``:
     triples (field, value, reason). ``choices``: chosen learning rates and the like, any frame.
+    ``beside``: pictures of the paper's figure and ours side by side. ``failures``: runs that gave
+    no number, one row each with ``curve, size_factor, replicate, step`` (the update at which the
+    loss was not finite) and whatever else identifies them; None: it is not known that none failed.
     ``machine``, ``versions``: names and values. ``seeds``, ``commit``, ``store``, ``command``: as
     they are to be printed; an empty one is left out. ``runs``: run ids, folded away. ``notes``:
     what a reader must know to judge (scale, deviations). ``cost``: what it took.
@@ -48,6 +58,8 @@ class StudyReport:
     runs: Sequence[str] = ()
     command: str = ""
     source: str = "Casper et al. 2021"
+    beside: Sequence[Picture] = ()
+    failures: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         """Refuse frames without the columns that the tables read."""
@@ -56,6 +68,8 @@ class StudyReport:
             "gains": ("panel", "measure", "curve", "gain", "low", "high"),
             "comparison": ("kind", "panel", "measure", "curve", "published", "within", "rule"),
         }
+        if self.failures is not None:
+            needed["failures"] = ("curve", "size_factor", "replicate", "step")
         for name, columns in needed.items():
             missing = [one for one in columns if one not in getattr(self, name).columns]
             if missing:
@@ -72,11 +86,13 @@ def study_sections(report: StudyReport) -> list[Section]:
     sections = [
         Section("Answer", told),
         Section("Figures", list(report.figures)),
-        Section("Results", [means_table(report.means)] if len(report.means) else []),
+        Section("Beside the paper's figure", list(report.beside)),
+        Section("Results", list(means_tables(report.means))),
         Section("Gains", gains_table(report.comparison, report.gains, report.source)),
         Section("Beside the published points", compare_table(report.comparison, report.source)),
-        Section("Protocol", _protocol(report)),
-        Section("Run it again", _again(report)),
+        Section("Failed runs", failures_table(report.failures)),
+        Section("Protocol", protocol_blocks(report)),
+        Section("Run it again", again_blocks(report)),
     ]
     return [section for section in sections if section.blocks]
 
@@ -92,7 +108,8 @@ def write_study_report(path: str | os.PathLike[str], report: StudyReport) -> Pat
     return write_report(path, report.title, report.claim, study_sections(report), footer)
 
 
-def _protocol(report: StudyReport) -> list[Block]:
+def protocol_blocks(report: StudyReport) -> list[Block]:
+    """Return the protocol and what was chosen."""
     blocks: list[Block] = []
     if report.protocol:
         rows = [tuple(map(str, row)) for row in report.protocol]
@@ -104,7 +121,8 @@ def _protocol(report: StudyReport) -> list[Block]:
     return blocks
 
 
-def _again(report: StudyReport) -> list[Block]:
+def again_blocks(report: StudyReport) -> list[Block]:
+    """Return how to do it again, on what it was done, and the ids of its runs."""
     blocks: list[Block] = []
     if report.command:
         blocks += [Paragraph("The same study again, from the same specification:")]

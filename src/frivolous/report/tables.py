@@ -11,11 +11,16 @@ from frivolous.report.numbers import NONE, plain, size, with_interval, with_spre
 
 NAMES: dict[str, str] = {
     "accuracy": "test accuracy (%)",
+    "train_accuracy": "training accuracy (%)",
     "prunable": "prunable",
     "redundant": "redundant",
     "non_prunable": "non-prunable",
     "non_redundant": "non-redundant",
+    "num_parameters": "parameters",
+    "mean_abs_r_conv2": "mean |r| in conv2",
+    "unchanged_labels": "unchanged labels",
 }
+PERCENT = ("accuracy", "train_accuracy")
 
 
 def answers(comparison: pd.DataFrame) -> list[str]:
@@ -64,6 +69,14 @@ def _overlap(rows: pd.DataFrame, noun: str) -> str:
     return f"{int(judged['within'].astype(bool).sum())} of {len(judged)} {noun}{rest}"
 
 
+def means_tables(means: pd.DataFrame) -> list[Table]:
+    """Return a table per group of panels that show the same curves; see :func:`means_table`."""
+    groups: dict[frozenset[str], list[int]] = {}
+    for _, part in means.groupby(["panel", "measure"], sort=False):
+        groups.setdefault(frozenset(part["curve"]), []).extend(part.index)
+    return [means_table(means.loc[rows]) for rows in groups.values()]
+
+
 def means_table(means: pd.DataFrame) -> Table:
     """Return a row per curve and size factor, a column per panel and measure: mean ± SD."""
     pairs = list(dict.fromkeys(zip(means["panel"], means["measure"], strict=True)))
@@ -84,20 +97,31 @@ def means_table(means: pd.DataFrame) -> Table:
         ns = sorted({int(row.n) for row in found if row is not None})
         texts = [_mean(row) for row in found]
         rows.append((str(curve), size(factor), "/".join(map(str, ns)), *texts))
-    caption = (
-        "Mean ± SD (n − 1) over n trained networks. Accuracy in percent; prunable and redundant "
-        "units as shares of the 4× network."
-    )
+    measures = {measure for _, measure in pairs}
+    caption = _caption(means, measures)
+    return Table(("curve", "size factor", "n", *heads), rows, caption, heads=2)
+
+
+def _caption(means: pd.DataFrame, measures: set[str]) -> str:
+    caption = "Mean ± SD (n − 1) over n trained networks."
+    units = ["accuracy in percent"] if measures & set(PERCENT) else []
+    counts = [name for name in NAMES if name in measures and name.endswith(("able", "redundant"))]
+    if counts:
+        said = " and ".join(NAMES[name] for name in counts)
+        units.append(f"{said} units as shares of the 4× network")
+    if units:
+        text = "; ".join(units)
+        caption += f" {text[0].upper()}{text[1:]}."
     dropped = int(means["dropped"].sum())
     if dropped:
         caption += f" {dropped} values were not finite and are left out."
-    return Table(("curve", "size factor", "n", *heads), rows, caption, heads=2)
+    return caption
 
 
 def _mean(row: object) -> str:
     if row is None:
         return NONE
-    factor = 100.0 if row.measure == "accuracy" else 1.0  # type: ignore[attr-defined]
+    factor = 100.0 if row.measure in PERCENT else 1.0  # type: ignore[attr-defined]
     return with_spread(row.mean * factor, row.sd * factor)  # type: ignore[attr-defined]
 
 
@@ -135,7 +159,7 @@ def compare_table(comparison: pd.DataFrame, source: str) -> list[Block]:
     rows = []
     letters, legend = _rules(points)
     for row in points.itertuples():
-        factor = 100.0 if row.measure == "accuracy" else 1.0
+        factor = 100.0 if row.measure in PERCENT else 1.0
         rows.append(
             (
                 *(NAMES.get(row.measure, row.measure), str(row.curve), size(row.size_factor)),
@@ -168,6 +192,23 @@ def _rules(rows: pd.DataFrame) -> tuple[dict[str, str], str]:
     letters = {rule: chr(ord("A") + place) for place, rule in enumerate(rules)}
     said = "; ".join(f"{letter}: {rule}" for rule, letter in letters.items())
     return letters, f"Overlap: whether the two intervals meet, by the rule {said}."
+
+
+def failures_table(failures: pd.DataFrame | None) -> list[Block]:
+    """Return a row per run that gave no number; a sentence where none failed, nothing for None."""
+    if failures is None:
+        return []
+    if not len(failures):
+        return [Paragraph("No run failed.")]
+    count = len(failures)
+    said = f"{count} run{'s' * (count > 1)} gave no number and {'are' if count > 1 else 'is'} "
+    first = ["curve", "size_factor", "replicate", "step"]
+    rest = [name for name in failures.columns if name not in first]
+    caption = "Step: the update at which the loss was no longer finite."
+    return [
+        Paragraph(f"{said}left out of every mean above."),
+        plain_table(failures[first + rest], caption),
+    ]
 
 
 def plain_table(frame: pd.DataFrame, caption: str) -> Table:
