@@ -38,7 +38,7 @@ def accuracy(
     prepare = PREPARATIONS[preparation].test
     found = torch.zeros(2, dtype=torch.long, device=device)
     for images, labels in one_after_another(examples, BATCH, crew.rank, crew.size):
-        inputs = laid_out(prepare(sent(images, device)))
+        inputs = laid_out(prepare(sent(images, device)), precision)
         with narrowed(device, precision):
             scores = forward(inputs)
         found[0] += (scores.argmax(1) == sent(labels, device)).sum()

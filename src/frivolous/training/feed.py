@@ -61,11 +61,23 @@ def sent(value: Tensor, device: torch.device) -> Tensor:
     return value.to(device, non_blocking=True)
 
 
-def laid_out(inputs: Tensor) -> Tensor:
-    """Return inputs with the channels of a pixel side by side: convolutions are faster so."""
-    if inputs.dim() == 4:
-        return inputs.contiguous(memory_format=torch.channels_last)
-    return inputs
+def layout_for(device: torch.device, precision: str) -> torch.memory_format:
+    """Return the layout in memory with which convolutions are fast: of images and of weights.
+
+    On a CPU the channels of a pixel lie side by side (1.2 to 1.3 times as fast); so they do for the
+    narrow products of an accelerator, whose 32-bit kernels, and repeatable pooling, are made for
+    the other one.
+    """
+    narrow = precision == "bfloat16"
+    side_by_side = device.type == "cpu" or narrow
+    return torch.channels_last if side_by_side else torch.contiguous_format
+
+
+def laid_out(inputs: Tensor, precision: str) -> Tensor:
+    """Return inputs in the layout for their device; what is no image stays as it is."""
+    if inputs.dim() != 4:
+        return inputs
+    return inputs.contiguous(memory_format=layout_for(inputs.device, precision))
 
 
 class Feed:
@@ -110,7 +122,7 @@ class Feed:
             found = [next(pieces) for _ in plan]
             inputs = sent(_joined([inputs for inputs, _ in found]), self.device)
             labels = sent(_joined([labels for _, labels in found]), self.device)
-            yield laid_out(self._prepared(inputs, update)), labels
+            yield laid_out(self._prepared(inputs, update), self.recipe.precision), labels
 
     def _prepared(self, inputs: Tensor, update: int) -> Tensor:
         drawn = generator(self.seed, "augment", update, *mark(self.crew))

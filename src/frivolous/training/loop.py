@@ -24,7 +24,7 @@ from frivolous.training.controlled import controlled
 from frivolous.training.crew import Alone, Crew
 from frivolous.training.evaluation import accuracy
 from frivolous.training.fabric import FabricCrew
-from frivolous.training.feed import Feed, placed
+from frivolous.training.feed import Feed, layout_for, placed
 from frivolous.training.history import EpochRecord, Failure
 from frivolous.training.keeping import captured, restore
 from frivolous.training.loop_recipe import LoopRecipe
@@ -90,7 +90,8 @@ def train_network(
         every: seconds between two writings of the checkpoint.
         progress: called now and then with the share of the training done since the last call; the
             shares add up to 1.
-        compile: compute by ``torch.compile``: other kernels, so the same function to rounding only.
+        compile: compute by ``torch.compile``: other kernels, so the same function to rounding only,
+            and other draws of dropout. Compiling takes about a minute at first.
         fabric: a launched ``Fabric`` (see :func:`~frivolous.training.fabric.make_fabric`): every
             process calls this function with the same arguments, works on the device that Fabric
             gives it in place of ``device``, and returns the same result. Gradients are averaged, so
@@ -111,7 +112,7 @@ def train_network(
     path = None if checkpoint is None else Path(checkpoint)
     identity = _identity(model, recipe, splits, seed, crew) if path else {}
     model.to(place)
-    _lay_out(model, torch.channels_last)
+    _lay_out(model, layout_for(place, recipe.precision))
     with controlled(place):
         validation = placed(splits.validation, place)
         run = UnderWay(model, feed, validation, crew=crew, compiled=compile)
