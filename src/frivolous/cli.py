@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
@@ -17,15 +18,40 @@ StudyScale = Literal["paper", "cpu"]
 Store = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 
 
+@dataclass(frozen=True)
+class Which:
+    """A study, at which scale and in which store.
+
+    Args:
+        study: name of a study, as `frivolous list` shows them; `all` for every one.
+        scale: `paper`: the paper's own size; `cpu`: a small version, in seconds or minutes.
+        store: folder that holds the runs.
+        replicates: networks per point; default the scale's.
+        seed: of data, initial weights and ablation orders.
+        curves: only these curves of the study.
+        sizes: only these size factors, such as 1/4 1/2.
+        epochs: at most so many epochs of training.
+    """
+
+    study: Name
+    scale: StudyScale = "paper"
+    store: Store = Path("runs")
+    replicates: int | None = None
+    seed: int = 0
+    curves: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()
+    epochs: int | None = None
+
+
+Chosen = Annotated[Which, tyro.conf.arg(name="")]
+
+
 def run(
-    study: Name,
+    which: Chosen,
     /,
-    scale: StudyScale = "paper",
-    store: Store = Path("runs"),
-    replicates: int | None = None,
-    seed: int = 0,
     device: str = "cpu",
     weights: Literal["chosen", "all", "none"] = "chosen",
+    data_dir: Store | None = None,
 ) -> None:
     """Train and measure a study, print its table and gains, write its figure and report.
 
@@ -33,61 +59,36 @@ def run(
     store at once.
 
     Args:
-        study: name of a study, as `frivolous list` shows them.
-        scale: `paper`: the paper's own size; `cpu`: a small version, in seconds.
-        store: folder that holds the runs.
-        replicates: networks per point; default 3 at paper scale, 2 at cpu scale.
-        seed: of data, initial weights and ablation orders.
+        which: the study.
         device: cpu or cuda.
         weights: whose weights to keep: of the chosen networks, all, or none.
+        data_dir: where CIFAR-10 or ImageNet lies; default the environment's FRIVOLOUS_DATA.
     """
-    from frivolous.commands.study import run_study
+    from frivolous.commands.study import run_studies
 
-    run_study(study, scale, store, replicates, seed, device, weights)
+    run_studies(which, device, weights, data_dir)
 
 
-def report(
-    study: Name,
-    /,
-    scale: StudyScale = "paper",
-    store: Store = Path("runs"),
-    replicates: int | None = None,
-    seed: int = 0,
-) -> None:
+def report(which: Chosen, /) -> None:
     """Write the figure and the report of a finished study again; train nothing.
 
     Args:
-        study: name of a study.
-        scale: scale it was run at.
-        store: folder that holds the runs.
-        replicates: networks per point it was run with.
-        seed: seed it was run with.
+        which: the study, as it was run.
     """
-    from frivolous.commands.study import write_report
+    from frivolous.commands.study import write_reports
 
-    write_report(study, scale, store, replicates, seed)
+    write_reports(which)
 
 
-def status(
-    study: Name,
-    /,
-    scale: StudyScale = "paper",
-    store: Store = Path("runs"),
-    replicates: int | None = None,
-    seed: int = 0,
-) -> None:
+def status(which: Chosen, /) -> None:
     """Say how many networks of a study are done, under way and to do.
 
     Args:
-        study: name of a study.
-        scale: scale it is run at.
-        store: folder that holds the runs.
-        replicates: networks per point.
-        seed: seed it is run with.
+        which: the study, as it is run.
     """
     from frivolous.commands.study import print_status
 
-    print_status(study, scale, store, replicates, seed)
+    print_status(which)
 
 
 def list_() -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
+from frivolous.errors import BadArgument, FrivolousError
 from frivolous.store import Store
-from frivolous.studies import STUDIES
+from frivolous.studies import STUDIES, Study
 from frivolous.studies.choosing import runs_of
 from frivolous.studies.execution import run_study as execute
 from frivolous.studies.result import StudyResult, read_result
@@ -19,71 +24,149 @@ def tell_note(line: str) -> None:
     print(f"note: {line}", file=sys.stderr)
 
 
-def run_study(
-    name: str,
-    scale: str,
-    store_path: Path,
-    replicates: int | None,
-    seed: int,
-    device: str,
-    weights: str,
-) -> None:
-    """Run a study with a progress bar, then print and write its result."""
-    study = STUDIES[name]
-    store = Store(store_path, note=tell_note)
-    with Watcher(study.cells(scale, replicates, seed)) as watcher:
-        result = execute(
-            study,
-            store,
-            scale=scale,
-            replicates=replicates,
-            seed=seed,
-            device=device,
-            weights=weights,
-            listener=watcher,
+ALL = "all"
+
+
+class Asked(Protocol):
+    """What the command line asks for: which study, how large, in which store."""
+
+    study: str
+    scale: str
+    store: Path
+    replicates: int | None
+    seed: int
+    curves: tuple[str, ...]
+    sizes: tuple[str, ...]
+    epochs: int | None
+
+
+def asked_studies(which: Asked) -> list[Study]:
+    """Return the studies asked for, each cut to the curves, sizes and epochs that are wanted."""
+    parts = bool(which.curves or which.sizes or which.epochs)
+    if which.study == ALL and which.curves:
+        raise BadArgument("`curves` goes with one study, not with all; name the study.")
+    names = list(STUDIES) if which.study == ALL else [which.study]
+    studies = [STUDIES[name] for name in names]
+    if not parts:
+        return studies
+    sizes = [size_factor(text) for text in which.sizes]
+    return [study.only(curves=which.curves, sizes=sizes, epochs=which.epochs) for study in studies]
+
+
+def size_factor(text: str) -> float:
+    """Return a size factor written as 1/4 or 0.25."""
+    try:
+        return float(Fraction(text))
+    except (ValueError, ZeroDivisionError):
+        raise BadArgument(
+            f"`sizes` are size factors such as 1/4 or 2; got {text!r}. Write a number."
+        ) from None
+
+
+def run_studies(which: Asked, device: str, weights: str, folder: Path | None) -> None:
+    """Run studies with a progress bar; print and write each one's result as it is finished."""
+    store = Store(which.store, note=tell_note)
+    results, faults = [], []
+    studies = asked_studies(which)
+    for study in studies:
+        try:
+            with Watcher(study.cells(which.scale, which.replicates, which.seed)) as watcher:
+                result = execute(
+                    study,
+                    store,
+                    scale=which.scale,
+                    replicates=which.replicates,
+                    seed=which.seed,
+                    device=device,
+                    weights=weights,
+                    folder=folder,
+                    listener=watcher,
+                )
+                watcher.end()
+        except FrivolousError as error:
+            if len(studies) == 1:
+                raise
+            # One study without its data does not keep the others from being made.
+            faults.append(study.name)
+            tell_note(f"{study.name}: {error}")
+            continue
+        results.append(result)
+        print(study_text(result))
+        print()
+        for line in gain_lines(result):
+            print(line)
+        write_documents(result)
+    _write_all(which, store, results)
+    if faults:
+        raise FrivolousError(
+            f"{len(faults)} of {len(studies)} studies were not made: {', '.join(faults)}; the "
+            "notes above say why"
         )
-        watcher.end()
-    print(study_text(result))
-    print()
-    print("\n".join(gain_lines(result)))
-    write_documents(result)
 
 
-def write_report(
-    name: str, scale: str, store_path: Path, replicates: int | None, seed: int
-) -> None:
-    """Write figure and report of a finished study."""
-    store = Store(store_path, note=tell_note)
-    write_documents(read_result(STUDIES[name], store, scale, replicates, seed))
+def write_reports(which: Asked) -> None:
+    """Write figures and reports of finished studies."""
+    store = Store(which.store, note=tell_note)
+    results = [
+        read_result(study, store, which.scale, which.replicates, which.seed)
+        for study in asked_studies(which)
+    ]
+    for result in results:
+        write_documents(result)
+    _write_all(which, store, results)
+
+
+def _write_all(which: Asked, store: Store, results: Sequence[StudyResult]) -> None:
+    """Write the one page of all studies, where all were asked for."""
+    if which.study != ALL or not results:
+        return
+    from frivolous.studies.reporting import all_html
+
+    scale = "" if which.scale == "paper" else f"-{which.scale}"
+    print(store.write_document(f"studies/all{scale}.html", all_html(results)))
 
 
 def write_documents(result: StudyResult) -> None:
-    """Write the figure as PNG and SVG and the report; print their paths."""
+    """Write the figures as PNG and SVG and the report; print their paths."""
     from frivolous.figures import to_png, to_svg
     from frivolous.studies.reporting import report_html
 
-    folder = f"studies/{result.study.name}"
-    if result.scale != "paper":
-        folder += f"-{result.scale}"
-    if result.seed:
-        folder += f"-seed{result.seed}"
+    folder, name = folder_of(result), result.study.name
     figure = result.figure()
     documents: dict[str, bytes | str] = {
-        f"{result.study.name}.png": to_png(figure),
-        f"{result.study.name}.svg": to_svg(figure),
-        "report.html": report_html(result),
+        f"{name}.png": to_png(figure),
+        f"{name}.svg": to_svg(figure),
     }
+    beside = result.figure_beside()
+    if beside is not None:
+        documents |= {f"{name}-beside.png": to_png(beside)}
+    documents["report.html"] = report_html(result)
     for file, content in documents.items():
         print(result.store.write_document(f"{folder}/{file}", content))
 
 
-def print_status(
-    name: str, scale: str, store_path: Path, replicates: int | None, seed: int
-) -> None:
-    """Print how far a study is."""
-    store = Store(store_path)
-    cells = STUDIES[name].cells(scale, replicates, seed)
-    total = sum(cell.networks for cell in cells)
+def folder_of(result: StudyResult) -> str:
+    """Return the folder of a result's documents in its store."""
+    words = [result.study.name]
+    if result.scale != "paper":
+        words.append(result.scale)
+    if result.seed:
+        words.append(f"seed{result.seed}")
+    if result.study.part:
+        words.append(re.sub(r"[^A-Za-z0-9.]+", "-", " ".join(result.study.part)).strip("-"))
+    return "studies/" + "-".join(words)
+
+
+def print_status(which: Asked) -> None:
+    """Print how far studies are."""
+    for study in asked_studies(which):
+        _print_status(study, which)
+
+
+def _print_status(study: Study, which: Asked) -> None:
+    store = Store(which.store)
+    cells = study.cells(which.scale, which.replicates, which.seed)
+    total = study.networks(which.scale, which.replicates)
     # Asked of sound cells only: reading a choice would set a corrupt run aside.
     sound = [cell for cell in cells if store.status(cell.search_ids).corrupt == 0]
     ids = [id for cell in cells for id in cell.search_ids] + runs_of(sound, store)
@@ -92,8 +175,8 @@ def print_status(
     to_do = total - known.done - known.under_way
     corrupt = f", {known.corrupt} of them corrupt: run makes them again" if known.corrupt else ""
     print(
-        f"{name}, scale {scale}, seed {seed}, store {store_path}: {known.done} of {total} networks "
-        f"done, {known.under_way} under way, {to_do} to do{corrupt}"
+        f"{study.name}, scale {which.scale}, seed {which.seed}, store {which.store}: {known.done} "
+        f"of {total} networks done, {known.under_way} under way, {to_do} to do{corrupt}"
     )
 
 
@@ -102,5 +185,5 @@ def print_studies() -> None:
     for name, study in STUDIES.items():
         print(f"{name}: {study.title}")
         print(f"  claim: {study.claim}")
-        for scale, cost in study.cost.items():
-            print(f"  {scale}: {cost}")
+        for scale in study.cost:
+            print(f"  {scale}: {study.cost_of(scale)}")

@@ -59,8 +59,10 @@ RANDOM_NOTES = (
 RESNET56_NOTES = (
     (
         "ResNet-56",
-        "rate 0.1 x batch / 128, a tenth after epochs 91 and 136 of 50,000 images; 182 passes; "
-        "decay 0.0002 on everything trained; the last state counts",
+        (
+            "rate 0.1 x batch / 128, a tenth after epochs 91 and 136 of 50,000 images; 182 passes; "
+            "decay 0.0002 on everything trained; the last state counts"
+        ),
         "the original code; the text says a rate of 1",
     ),
     (
@@ -77,9 +79,9 @@ REGULARISERS = (nets.PLAIN, nets.REGULARISED, nets.AUGMENTED, nets.DROPOUT, nets
 BATCHES = (*nets.ALEXNET_K, *nets.RESNET56_K)
 
 
-def cost(networks: int, paper: str) -> dict[str, str]:
-    """Return the words on what a study costs; ``networks`` are those at scale cpu."""
-    return {"paper": paper, "cpu": f"{networks} small networks"}
+MINUTES = "minutes on two cores"
+DAYS: dict[str, str] = {"paper": "days on one GPU", "cpu": MINUTES}
+HOURS: dict[str, str] = {"paper": "hours on one GPU", "cpu": "a minute on two cores"}
 
 
 FIG1B = Study(
@@ -88,7 +90,7 @@ FIG1B = Study(
     claim="Accuracy does not fall with width, though the networks can fit random labels.",
     curves=LABELLED,
     panels=(Panel("b", "accuracy"), Panel("train", "train_accuracy")),
-    cost=cost(20, "60 networks; days on one GPU"),
+    cost=DAYS,
     notes=(*ALEXNET_NOTES, *RANDOM_NOTES, *RESNET56_NOTES),
 )
 
@@ -98,7 +100,7 @@ FIG1C = Study(
     claim="Accuracy does not fall with width, whatever the initialisation.",
     curves=INITIALISED,
     panels=(Panel("c", "accuracy"),),
-    cost=cost(15, "45 networks; a day on one GPU"),
+    cost=DAYS,
     notes=ALEXNET_NOTES,
 )
 
@@ -118,7 +120,7 @@ def _fig2(panel: str, curve: nets.ImageCurve, start: str, kind: str, claim: str)
         claim=claim,
         curves=(titled,),
         panels=(Panel(panel, measure, series=(Series(titled.name, titled.name, site),)),),
-        cost=cost(5 if kind == "ablation" else 3, "5 networks; hours on one GPU"),
+        cost=HOURS,
         notes=ALEXNET_NOTES,
         size_factors=(0.25, 0.5, 1.0, 2.0, 4.0) if kind == "ablation" else (0.25, 1.0, 4.0),
         kind="ablation" if kind == "ablation" else "correlations",
@@ -160,7 +162,7 @@ FIG4A = Study(
     claim="Frivolous units outpace the network even where it memorises random labels.",
     curves=LABELLED,
     panels=(Panel("a", "prunable"), Panel("a", "redundant")),
-    cost=FIG1B.cost,
+    cost=DAYS,
     notes=FIG1B.notes,
 )
 
@@ -170,7 +172,7 @@ FIG4B = Study(
     claim="Regularisers change how many units are frivolous, not that they outpace the network.",
     curves=REGULARISERS,
     panels=(Panel("b", "prunable"), Panel("b", "redundant")),
-    cost=cost(25, "75 networks; days on one GPU"),
+    cost=DAYS,
     notes=ALEXNET_NOTES,
 )
 
@@ -180,7 +182,7 @@ FIG4C = Study(
     claim="Prunable and redundant units more than double with width for every initialisation.",
     curves=INITIALISED,
     panels=(Panel("c", "prunable"), Panel("c", "redundant")),
-    cost=FIG1C.cost,
+    cost=DAYS,
     notes=ALEXNET_NOTES,
 )
 
@@ -199,7 +201,7 @@ FIG_E3 = Study(
     claim="Non-frivolous units grow more slowly than frivolous ones.",
     curves=(*LABELLED, *REGULARISERS, *INITIALISED, *FIG4D.curves),
     panels=(*_of(FIG4A, "a"), *_of(FIG4B, "b"), *_of(FIG4C, "c"), *_of(FIG4D, "d")),
-    cost=cost(180, "the networks of fig4a to fig4d"),
+    cost=DAYS,
     notes=(*ALEXNET_NOTES, *RANDOM_NOTES, *RESNET56_NOTES, *DENSE_NOTES),
 )
 
@@ -209,7 +211,7 @@ FIG_E6 = Study(
     claim="Uniform initialisers give the trends of Gaussian ones.",
     curves=UNIFORM,
     panels=(Panel("a", "accuracy"), Panel("b", "prunable"), Panel("c", "redundant")),
-    cost=cost(15, "45 networks; a day on one GPU"),
+    cost=DAYS,
     notes=ALEXNET_NOTES,
 )
 
@@ -219,7 +221,7 @@ FIG_E11 = Study(
     claim="Accuracy and frivolous units do not depend on the factor of learning rate and batch.",
     curves=BATCHES,
     panels=(Panel("a", "accuracy"), Panel("b", "prunable"), Panel("c", "redundant")),
-    cost=cost(29, "87 networks; days on one GPU"),
+    cost=DAYS,
     notes=(
         *ALEXNET_NOTES,
         *RESNET56_NOTES,

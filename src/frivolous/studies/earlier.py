@@ -76,7 +76,6 @@ def _ablation(name: str, version: str, like: Study, *curves: nets.ImageCurve) ->
             Panel(letter, "unchanged_labels", version, (Series(curve.name, curve.name),))
             for letter, curve in zip("abc", curves, strict=False)
         ),
-        cost=cifar.cost(5 * len(curves), f"{5 * len(curves)} networks"),
         kind=kind,
     )
 
@@ -85,7 +84,7 @@ GLOROT, HE = (
     nets.GLOROT.named("Glorot init AlexNet"),
     nets.HE.named("He init AlexNet"),
 )
-LAYERED = replace(cifar.FIG4A, curves=(nets.RESNET56,), cost=cifar.cost(5, "15 networks"))
+LAYERED = replace(cifar.FIG4A, curves=(nets.RESNET56,))
 ACCURACY_CURVES = (*imagenet.ALL_NETWORKS, *cifar.LABELLED, *cifar.INITIALISED)
 
 
@@ -112,7 +111,6 @@ ALL = (
             Panel(letter, "mean_abs_r_conv2", PREPRINT, (Series(curve.name, curve.name, "conv2"),))
             for letter, curve in (("a", GLOROT), ("b", HE))
         ),
-        cost=cifar.cost(6, "6 networks"),
     ),
     *_both(
         "4",
@@ -162,7 +160,6 @@ ALL = (
             _accuracy_panel("b", cifar.LABELLED),
             _accuracy_panel("c", cifar.INITIALISED),
         ),
-        cost=cifar.cost(48, "the networks of fig1a to fig1c"),
         notes=(*imagenet.NOTES, *cifar.FIG1B.notes),
     ),
     _ablation("iclr-fig2", SUBMISSION, cifar.FIG2A, nets.RESNET18, GLOROT, HE),
@@ -172,17 +169,18 @@ ALL = (
         title="Correlations in every layer of AlexNet",
         claim="Regularised networks have less correlated units.",
         curves=CORRELATED,
-        panels=tuple(
+        panels=(
             Panel(
-                f"{layer}, {curve.name}",
+                "B2",
                 "mean_abs_r",
                 SUBMISSION,
-                (Series(curve.name, curve.name, layer),),
-            )
-            for layer in nets.ALEXNET_LAYERS
-            for curve in CORRELATED
+                tuple(
+                    Series(curve.name, curve.name, layer)
+                    for layer in nets.ALEXNET_LAYERS
+                    for curve in CORRELATED
+                ),
+            ),
         ),
-        cost=cifar.cost(9, "9 networks"),
         notes=(*cifar.ALEXNET_NOTES, *cifar.RANDOM_NOTES),
     ),
 )

@@ -33,7 +33,8 @@ class ImageScale:
     """How large a curve is run.
 
     ``family`` are options that replace the curve's own, ``training`` fields that replace those of
-    its recipe, ``batch_divisor`` makes batches smaller.
+    its recipe. Batches are divided by ``batch_divisor`` and hold ``least_batch`` at least;
+    ``rate`` multiplies the learning rate.
     """
 
     source: Source
@@ -41,6 +42,8 @@ class ImageScale:
     family: Options = ()
     training: Options = ()
     batch_divisor: float = 1.0
+    least_batch: int = 1
+    rate: float = 1.0
     shrinks: str = ""
 
 
@@ -50,8 +53,8 @@ class ImageCurve:
 
     ``recipe`` gives the training at the papers' scale for a size factor. ``scales`` by name.
     ``start`` is a scheme of the family. ``sizes`` are those published, empty for all.
-    ``layers`` are measured; ``ablated`` and ``before_normalisation`` as in :class:`ImageMeasureSpec`.
-    ``idle_updates`` of every epoch are left out.
+    ``layers`` are measured; ``ablated`` and ``before_normalisation`` as
+    :class:`ImageMeasureSpec` has them. ``idle_updates`` of every epoch are left out.
     """
 
     name: str
@@ -80,6 +83,10 @@ class ImageCurve:
     def named(self, name: str) -> ImageCurve:
         """Return the same networks under another name of a legend."""
         return replace(self, name=name)
+
+    def with_options(self, options: Options) -> ImageCurve:
+        """Return the same networks with further options of their family."""
+        return replace(self, options=(*self.options, *options))
 
     def cell(
         self, size_factor: float, scale: str, replicates: int | None, seed: int, protocol: Protocol
@@ -124,8 +131,10 @@ class ImageCurve:
     def _training(self, size: ImageScale, size_factor: float) -> ImageTrainingSpec:
         """Return the recipe at a scale: batches divided, fields replaced, epochs cut."""
         whole = self.recipe(size_factor)
-        batch = max(1, int(whole.batch_size / size.batch_divisor))
-        fields = whole.model_dump() | dict(size.training) | {"batch_size": batch}
+        batch = max(size.least_batch, int(whole.batch_size / size.batch_divisor))
+        rate = whole.learning_rate * size.rate
+        changed = {"batch_size": batch, "learning_rate": rate} | dict(size.training)
+        fields = whole.model_dump() | changed
         if self.epochs is not None:
             fields["epochs"] = min(self.epochs, int(str(fields["epochs"])))
         fields["updates_per_epoch"] = max(1, size.source.train // batch - self.idle_updates)

@@ -64,8 +64,9 @@ class ImageTrainingSpec(Part):
 class ImageMeasureSpec(MeasureSpec):
     """How it is measured: what the protocol decides, at which of the family's layers.
 
-    ``ablated``: those of them that are ablated, empty for all. ``before_normalisation``: layers whose units are silenced before batch normalisation and
-    activation, so that a silenced unit gives what these make of zero.
+    ``ablated``: those of the layers that are ablated, empty for all. ``before_normalisation``:
+    layers whose units are silenced before batch normalisation and activation, so that a silenced
+    unit gives what these make of zero.
     """
 
     sites: str = "together"

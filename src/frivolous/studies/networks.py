@@ -57,17 +57,24 @@ ALEXNET_SCALES = {
     "cpu": ImageScale(
         digits(16),
         replicates=1,
-        family=(("base", (12, 32, 48, 24)), ("image", (3, 16, 16))),
-        training=(("epochs", 12), ("learning_rate", 0.05), ("decay", 0.9)),
+        family=(("base", (16, 32, 48, 32)), ("image", (3, 16, 16))),
+        training=(("epochs", 12),),
         batch_divisor=4,
         shrinks=_words(
-            "AlexNet with 12, 32, 48 and 24 units at 1x for 96, 256, 384 and 192",
+            "AlexNet with 16, 32, 48 and 32 units at 1x for 96, 256, 384 and 192",
             16,
-            "12 epochs at a learning rate of 0.05",
+            "12 epochs",
             "batches of 32 for 128",
         ),
     ),
 }
+
+
+ALEXNET_LONG = replace(
+    ALEXNET_SCALES["cpu"],
+    training=(("epochs", 40),),
+    shrinks=ALEXNET_SCALES["cpu"].shrinks.replace("12 epochs", "40 epochs where labels are random"),
+)
 
 
 def alexnet_recipe(
@@ -106,11 +113,7 @@ def alexnet(
     recipe = alexnet_recipe(
         k=k, augmented=augmented, weight_decay=weight_decay, random_labels=random_labels
     )
-    scales = ALEXNET_SCALES
-    if k != 1:
-        small = scales["cpu"]
-        training = tuple((dict(small.training) | {"learning_rate": 0.05 * k}).items())
-        scales = scales | {"cpu": replace(small, training=training)}
+    scales = ALEXNET_SCALES | ({"cpu": ALEXNET_LONG} if random_labels else {})
     return ImageCurve(
         name,
         "alexnet",
@@ -157,16 +160,17 @@ PASS = 50_000 / 47_500  # epochs are counted in 50,000 images, a pass has 47,500
 RESNET56_SCALES = {
     "paper": ImageScale(CIFAR),
     "cpu": ImageScale(
-        digits(16),
+        digits(8),
         replicates=1,
-        family=(("base", (4, 4, 8, 16)), ("image", (3, 16, 16))),
+        family=(("base", (4, 4, 8, 16)), ("image", (3, 8, 8)), ("norm_decay", 0.9)),
         training=(("epochs", 6), ("boundaries", (4.0, 5.0))),
         batch_divisor=4,
+        rate=1 / 4,
         shrinks=_words(
             "ResNet-56 with 4, 4, 8 and 16 units at 1x for 16, 16, 32 and 64",
-            16,
+            8,
             "6 epochs",
-            "batches of 32 for 128",
+            "batches of 32 for 128 and learning rates as much smaller",
         ),
     ),
 }
@@ -222,19 +226,21 @@ RESNET18_SCALES = {
     "cpu": ImageScale(
         digits(32),
         replicates=1,
-        family=(("base", (8, 8, 16, 32, 64)), ("classes", 10), ("image", (3, 32, 32))),
-        training=(
-            ("epochs", 12),
-            ("boundaries", (7.0, 9.0, 11.0)),
-            ("warmup", 1.0),
-            ("learning_rate", 0.1),
+        family=(
+            ("base", (8, 8, 16, 32, 64)),
+            ("classes", 10),
+            ("image", (3, 32, 32)),
+            ("norm_decay", 0.9),
         ),
+        training=(("epochs", 10), ("boundaries", (4.0, 6.0, 8.0)), ("warmup", 1.0)),
         batch_divisor=64,
+        least_batch=16,
+        rate=1 / 40,
         shrinks=_words(
             "ResNet-18 with 8, 8, 16, 32 and 64 units at 1x for 64, 64, 128, 256 and 512",
             32,
-            "12 epochs at a learning rate of 0.1",
-            "batches a 64th of the paper's",
+            "10 epochs",
+            "batches a 64th of the paper's (16 at least) at a 40th of the learning rate",
         ),
     ),
 }
@@ -298,7 +304,12 @@ INCEPTION_SCALES = {
     "cpu": ImageScale(
         digits(75),
         replicates=1,
-        family=(("base", 0.125), ("classes", 10), ("image", (3, 75, 75))),
+        family=(
+            ("base", 0.125),
+            ("classes", 10),
+            ("image", (3, 75, 75)),
+            ("norm_decay", 0.9),
+        ),
         training=(("epochs", 5), ("learning_rate", 0.005), ("average", 0.95)),
         batch_divisor=16,
         shrinks=_words(
@@ -324,7 +335,7 @@ def inception(name: str, varied: str, sizes: tuple[float, ...]) -> ImageCurve:
         shuffle=True,
         preparation="inception-augmented",
         weight_decay=4e-5,
-        decayed=("*conv*.weight", "*fc*"),
+        decayed=("*conv*.weight", "dense.*"),
         select="last",
         average=0.9999,
     )

@@ -48,7 +48,7 @@ def study_report(result: StudyResult) -> StudyReport:
         seeds=f"{result.seed}, replicates 0 to {result.replicates - 1}",
         commit=str(provenance.get("commit") or "not in a git checkout"),
         store=str(result.store.path),
-        cost=study.cost[result.scale],
+        cost=study.cost_of(result.scale),
         runs=ids,
         command=result.command,
     )

@@ -50,7 +50,7 @@ GAIN_COLUMNS = (
 COUNTED = ("prunable", "redundant", "non_prunable", "non_redundant")
 PAST_COLUMNS = (*TABLE_COLUMNS, "x")
 CURVE_COLUMNS = (*TABLE_COLUMNS[:-2], "draw", "fraction", "unchanged", "examples")
-PAIR_COLUMNS = (*TABLE_COLUMNS[:-2], "low", "high", "pairs")
+PAIR_COLUMNS = (*TABLE_COLUMNS[:-2], "low", "high", "pairs", "mean")
 
 
 @dataclass(frozen=True)
@@ -154,10 +154,20 @@ class StudyResult:
         """The ablation curves behind every panel: one row per line, run, draw and fraction."""
         return self._frames("curves", ["draw", "fraction", "unchanged", "examples"], CURVE_COLUMNS)
 
+    @property
+    def best_curves(self) -> pd.DataFrame:
+        """The ablation curves as the papers plot them: at every fraction the best of the draws."""
+        keys = ["panel", "curve", "size_factor", "replicate", "fraction"]
+        best = self.curves.groupby(keys, sort=False)["unchanged"].max()
+        return best.rename("value").reset_index()
+
     @cached_property
     def correlations(self) -> pd.DataFrame:
-        """Histograms of absolute correlations of pairs of units: one row per line, run and bin."""
-        return self._frames("correlations", ["low", "high", "pairs"], PAIR_COLUMNS)
+        """Histograms of absolute correlations of pairs of units: one row per line, run and bin.
+
+        ``mean`` is that of all pairs, the same in every row of a run.
+        """
+        return self._frames("correlations", ["low", "high", "pairs", "mean"], PAIR_COLUMNS)
 
     def _frames(self, name: str, kept: list[str], columns: tuple[str, ...]) -> pd.DataFrame:
         frames = {id: self.store.get(id).frame(name) for id in self.runs}
@@ -171,7 +181,7 @@ class StudyResult:
 
     @cached_property
     def failed(self) -> pd.DataFrame:
-        """Networks whose training failed: columns curve, size_factor, replicate, run, step, loss."""
+        """Networks whose training failed, with the update and the loss where it did."""
         rows = []
         for one in self.chosen:
             for replicate, id in enumerate(one.runs):
@@ -249,6 +259,12 @@ class StudyResult:
         from frivolous.studies.drawing import draw
 
         return draw(self)
+
+    def figure_beside(self) -> Figure | None:
+        """Draw the paper's figure from its numbers beside ours; None where none are known."""
+        from frivolous.studies.drawing import draw_beside
+
+        return draw_beside(self)
 
     def choices(self) -> pd.DataFrame:
         """Return what each curve chose at each width: columns curve, size_factor, and settings."""

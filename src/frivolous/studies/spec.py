@@ -102,8 +102,8 @@ class Panel:
 class Study:
     """A figure's grid with its claim and protocol.
 
-    ``part``: the flags of the command line that made it a part of a larger study, for the record;
-    ``shortened``: what was left out of it, in words.
+    ``cost``: how long it takes, in words by scale. ``part``: the flags of the command line that
+    made it a part of a larger study, for the record; ``shortened``: what was left out, in words.
     """
 
     name: str
@@ -158,6 +158,17 @@ class Study:
         """Return what is smaller than in the paper, one text for each kind of network."""
         words = [self.shortened, *(curve.scale(scale).shrinks for curve in self.curves)]
         return "; ".join(dict.fromkeys(word for word in words if word))
+
+    def networks(self, scale: str, replicates: int | None = None) -> int:
+        """Return how many networks are trained; those that two curves share count once."""
+        cells = self.cells(scale, replicates)
+        searched = {id for cell in cells for id in cell.search_ids}
+        return len(searched) + sum(cell.replicates - cell.searched for cell in cells)
+
+    def cost_of(self, scale: str) -> str:
+        """Return what a scale costs, in words."""
+        count = self.networks(scale)
+        return ", ".join(filter(None, (f"{count} networks" if count else "", self.cost[scale])))
 
     def only(
         self,

@@ -86,8 +86,8 @@ FIG4D = Study(
     ),
     panels=(Panel("accuracy", "accuracy"), Panel("d", "prunable"), Panel("d", "redundant")),
     cost={
-        "paper": "300 networks, about one and a half minutes on two cores",
-        "cpu": "120 small networks, seconds",
+        "paper": "about one and a half minutes on two cores",
+        "cpu": "seconds",
     },
     notes=NOTES,
 )
@@ -98,7 +98,7 @@ FIG_E7 = Study(
     claim="With 10 inputs, frivolous units do not depend on the variance of initialisation.",
     curves=tuple(Curve(name, 10, (factor,)) for name, factor in FACTORS.items()),
     panels=_panels("B5", "C6"),
-    cost={"paper": "375 networks, about half a minute on two cores", "cpu": "150 small networks"},
+    cost={"paper": "about half a minute on two cores", "cpu": "seconds"},
     notes=NOTES,
 )
 
@@ -108,7 +108,7 @@ FIG_E8 = Study(
     claim="With 10,000 inputs, a small initialisation makes the most redundant units.",
     curves=tuple(Curve(name, 10_000, (factor,)) for name, factor in FACTORS.items()),
     panels=_panels("B4", "C5"),
-    cost={"paper": "375 networks, about 2 minutes on two cores", "cpu": "150 small networks"},
+    cost={"paper": "about 2 minutes on two cores", "cpu": "seconds"},
     notes=NOTES,
 )
 
@@ -131,8 +131,8 @@ FIG_E9 = Study(
     ),
     panels=_panels("B11", "C12"),
     cost={
-        "paper": "920 networks, about 20 minutes on two cores",
-        "cpu": "170 small networks",
+        "paper": "about 20 minutes on two cores",
+        "cpu": "seconds",
     },
     notes=(
         *NOTES[:-1],

@@ -1,0 +1,122 @@
+"""A study's figures, by what it sets on its axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from frivolous import figures
+from frivolous.published import PublishedFigure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from frivolous.studies.result import StudyResult
+
+
+def draw(result: StudyResult) -> Figure:
+    """Draw a study as the paper does, published points in grey."""
+    return DRAWN[result.study.kind](result)
+
+
+def draw_beside(result: StudyResult) -> Figure | None:
+    """Draw the paper's figure from its numbers beside ours; None where no numbers are known."""
+    kind, told = result.study.kind, result.published.values
+    there = {(row.panel, row.measure) for row in told.itertuples()}
+    panels = [panel for panel in _panels(result) if (panel.name, panel.measure) in there]
+    if kind == "correlations" or not panels:
+        return None
+    return figures.beside_figure(
+        result.published,
+        result.table if kind in ("sizes", "parameters") else None,
+        result.gains if kind == "sizes" else None,
+        curves=result.best_curves if kind == "ablation" else None,
+        past=result.past if kind == "past" else None,
+        panels=panels,
+        title=title_of(result),
+        claim=result.study.claim,
+        scale=scale_of(result),
+    )
+
+
+def title_of(result: StudyResult) -> str:
+    """Return a figure's title: a small scale or a part of the study is named in it."""
+    words = []
+    if result.scale != "paper" and result.study.kind != "parameters":
+        words.append(f"scale {result.scale}: not the paper's size")
+    if result.study.shortened:
+        words.append(result.study.shortened)
+    suffix = f" ({'; '.join(words)})" if words else ""
+    return f"{result.study.name}: {result.study.title}{suffix}"
+
+
+def scale_of(result: StudyResult) -> str:
+    """Return the scale as captions name it."""
+    if result.study.kind == "parameters":
+        return "paper"
+    return result.scale if not result.study.shortened else f"{result.scale}, in part"
+
+
+def _panels(result: StudyResult) -> list[figures.Panel]:
+    return [
+        figures.Panel(panel.name, panel.measure, title=panel.title, version=panel.version)
+        for panel in result.study.panels
+    ]
+
+
+def _sizes(result: StudyResult) -> Figure:
+    return figures.study_figure(
+        result.table,
+        result.gains,
+        result.published.values,
+        _panels(result),
+        title=title_of(result),
+        claim=result.study.claim,
+        scale=scale_of(result),
+    )
+
+
+def _ablation(result: StudyResult) -> Figure:
+    best = result.best_curves
+    return figures.ablation_figure(
+        best,
+        _told(result.published),
+        title=title_of(result),
+        claim=result.study.claim,
+        scale=scale_of(result),
+    )
+
+
+def _correlations(result: StudyResult) -> Figure:
+    return figures.correlation_grid(
+        result.correlations,
+        _told(result.published),
+        title=title_of(result),
+        claim=result.study.claim,
+        scale=scale_of(result),
+    )
+
+
+def _past(result: StudyResult) -> Figure:
+    return figures.past_figure(
+        result.past,
+        _told(result.published),
+        title=title_of(result),
+        claim=result.study.claim,
+        scale=scale_of(result),
+    )
+
+
+def _told(published: PublishedFigure) -> pd.DataFrame | None:
+    return published.values if len(published.values) else None
+
+
+DRAWN: dict[str, Callable[[StudyResult], Figure]] = {
+    "sizes": _sizes,
+    "parameters": _sizes,
+    "ablation": _ablation,
+    "correlations": _correlations,
+    "past": _past,
+}
