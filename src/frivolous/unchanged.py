@@ -118,19 +118,21 @@ def unchanged_counts(
     }
     if stack_bytes is None:
         stack_bytes = STACK_BYTES.get(network.device.type, STACK_BYTES["cuda"])
+    # Silenced channels are the same before max-pooling and behind it, where there is less to do.
+    late = network.past_pooling() if grain == "channel" else network
     counts = torch.zeros(len(plans), dtype=torch.int64, device=network.device)
     starts: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
     for names in groups:
-        starts.setdefault(network.heads(names), []).append(names)
+        starts.setdefault(late.heads(names), []).append(names)
     examples = 0
     for inputs in batches:
         intact = None if starts else _intact(network, inputs, network(inputs))
         for heads, shared in starts.items():
-            alive = network.until(heads, inputs)
+            alive = late.until(heads, inputs)
             if intact is None:
-                intact = _intact(network, inputs, network.onward(heads, alive))
+                intact = _intact(network, inputs, late.onward(heads, alive))
             for names in shared:
-                same = _unchanged(network, alive, intact, masks[names], stack_bytes)
+                same = _unchanged(late, alive, intact, masks[names], stack_bytes)
                 counts[groups[names]] += same
         assert intact is not None
         examples += len(intact)

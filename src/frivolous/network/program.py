@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -176,7 +176,7 @@ def read_program(exported: ExportedProgram) -> Program:
         if node.op == "call_function" and number[node] not in sizes
     ]
     return Program(
-        _needed(called, output),
+        needed(called, {output}),
         states,
         tuple(inputs),
         _keywords(exported),
@@ -195,8 +195,9 @@ def _keywords(exported: ExportedProgram) -> tuple[str, ...]:
     return tuple(children[1].context or ())
 
 
-def _needed(steps: list[Step], output: int) -> tuple[Step, ...]:
-    wanted, kept = {output}, []
+def needed(steps: Sequence[Step], outputs: Iterable[int]) -> tuple[Step, ...]:
+    """The steps that these values depend on, in order."""
+    wanted, kept = set(outputs), []
     for step in reversed(steps):
         if step.index in wanted:
             wanted.update(step.needs)

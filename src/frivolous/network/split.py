@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument, look_up
+from frivolous.network.faster import past_pooling
 from frivolous.network.inputs import Inputs, as_values
 from frivolous.network.program import Edit, Plan, Program, Step, Values, execute
 from frivolous.network.sites import Site
@@ -197,6 +198,15 @@ class Network:
             return self
         state = {name: tensor.to(device) for name, tensor in self.state.items()}
         return replace(self, program=self.program.on(device), state=state, device=device, _plans={})
+
+    def past_pooling(self) -> Network:
+        """The same network, its sites placed behind the max-pooling that alone reads them.
+
+        For silencing whole channels: it gives the same there, and pooling is not repeated.
+        """
+        images = [site.name for site in self.sites if site.axis == 1 and len(site.positions) == 2]
+        places = past_pooling(self.program, self.places, images)
+        return self if places == self.places else replace(self, places=places, _plans={})
 
     def largest_value(self, site: str | Sequence[str]) -> int:
         """Numbers per example in the largest value computed after a site."""

@@ -15,6 +15,7 @@ from torch.export import Dim, ExportedProgram, export
 from torch.export.graph_signature import OutputKind, TensorArgument
 
 from frivolous.errors import BadArgument, NotTraceable
+from frivolous.network.faster import faster
 from frivolous.network.faults import (
     NO_SCORES,
     check_examples_apart,
@@ -79,6 +80,7 @@ def _network(
     device: torch.device,
 ) -> Network:
     found = find_sites(program, frozenset(state))
+    program = faster(program, found.values.values())
     return Network(found.sites, found.skipped, program, found.values, state, ties, device)
 
 
