@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from frivolous import trace
 from frivolous.families.alexnet import alexnet
+from frivolous.families.pooling import max_pool_same
 from frivolous.families.response_norm import ResponseNorm, response_norm
 from frivolous.seeds import generator
 
@@ -54,15 +55,11 @@ def test_gradient_is_that_of_differences(constants: tuple[int, float, float, flo
 
 
 @pytest.mark.parametrize("format", [torch.contiguous_format, torch.channels_last])
-def test_training_and_evaluation_are_the_same_to_rounding(format: torch.memory_format) -> None:
+def test_it_is_the_one_of_pytorch_to_rounding(format: torch.memory_format) -> None:
     random = (value.float().to(memory_format=format) for value in draws(3, 8, 24, 16, 16))
     maps, down = next(random).requires_grad_(), next(random)
-    layer = ResponseNorm()
-    fast = layer.train()(maps)
-    plain = layer.eval()(maps)
-    assert "_ResponseNorm" in type(fast.grad_fn).__name__
-    assert "_ResponseNorm" not in type(plain.grad_fn).__name__
-    assert torch.equal(plain, F.local_response_norm(maps, 5, 1e-4, 0.75, 1.0))
+    fast, plain = ResponseNorm()(maps), F.local_response_norm(maps, 5, 1e-4, 0.75, 1.0)
+    assert torch.equal(fast, ResponseNorm().eval()(maps))
     torch.testing.assert_close(fast, plain, rtol=1e-6, atol=1e-6)
     gradients = [torch.autograd.grad(value, maps, down)[0] for value in (fast, plain)]
     torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)
@@ -106,6 +103,20 @@ def test_alexnet_learns_the_same_and_is_still_read() -> None:
         torch.testing.assert_close(ours.grad, plain.grad, rtol=1e-9, atol=1e-12)
     sites = [site.name for site in trace(network.float(), images[:2].float()).sites]
     assert sites == ["conv1", "conv2", "fc3", "fc4"]
+
+
+@pytest.mark.parametrize("side", [8, 7])
+def test_relu_after_pooling_gives_the_same_bits(side: int) -> None:
+    """Ties, zeros and windows without a positive number included."""
+    network = alexnet(1, base=(3, 3, 3, 3))
+    random = (value.round().float() for value in draws(7, 4, 3, side, side))
+    maps = next(random).sub_(5).requires_grad_()
+    weight = next(random)[:, :, : -(-side // 2), : -(-side // 2)]
+    results = []
+    for pooled in (network._pooled(maps * 1), max_pool_same(F.relu(maps))):
+        results.append((pooled, *torch.autograd.grad((pooled * weight).sum(), maps)))
+    assert (results[0][0] == 0).any()
+    assert all(torch.equal(*pair) for pair in zip(*results, strict=True))
 
 
 def test_exporting_in_training_mode_keeps_the_form_that_is_read() -> None:

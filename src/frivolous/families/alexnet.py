@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from frivolous.families.exporting import exporting
 from frivolous.families.family import Family
 from frivolous.families.pooling import max_pool_same
 from frivolous.families.response_norm import ResponseNorm
@@ -49,12 +50,18 @@ class AlexNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the scores (N, classes) of prepared images (N, C, H, W)."""
-        maps = self.norm(max_pool_same(F.relu(self.conv1(images))))
-        maps = self.norm(max_pool_same(F.relu(self.conv2(maps))))
+        maps = self.norm(self._pooled(self.conv1(images)))
+        maps = self.norm(self._pooled(self.conv2(maps)))
         value = F.dropout(F.relu(self.fc3(maps.flatten(1))), self.dropout, self.training)
         value = F.dropout(F.relu(self.fc4(value)), self.dropout, self.training)
         scores: Tensor = self.out(value)
         return scores
+
+    def _pooled(self, maps: Tensor) -> Tensor:
+        """Return the maxima of ReLU; it may follow them, to the bit, with a quarter of the work."""
+        if exporting():
+            return max_pool_same(F.relu(maps))
+        return F.relu_(max_pool_same(maps))
 
     def extra_repr(self) -> str:
         """Return what no layer shows."""

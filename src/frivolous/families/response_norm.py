@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-# Older versions of PyTorch tell compiling, which exporting is, but not exporting.
-_exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
+from frivolous.families.exporting import exporting
 
 
 class ResponseNorm(nn.Module):
@@ -41,7 +40,7 @@ class ResponseNorm(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """Return the normalised feature maps."""
-        if not _exporting():
+        if not exporting():
             return response_norm(maps, self.radius, self.bias, self.alpha, self.beta)
         window = 2 * self.radius + 1
         return F.local_response_norm(maps, window, self.alpha * window, self.beta, self.bias)
