@@ -22,6 +22,8 @@ def test_response_norm_is_that_of_torch(shape: tuple[int, ...], size: int) -> No
     for beta in (0.75, 1.3):
         expected = F.local_response_norm(x, size, 0.1, beta, 2.0)
         assert torch.equal(response_norm(x, size, 0.1, 2.0, beta), expected)
+        half = response_norm(x.bfloat16(), size, 0.1, 2.0, beta)
+        torch.testing.assert_close(half, expected.bfloat16(), rtol=0.02, atol=1e-3)
 
 
 @pytest.mark.parametrize("options", [{}, {"stride": 1, "padding": 1}, {"ceil_mode": True}])

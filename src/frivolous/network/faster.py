@@ -55,22 +55,23 @@ def response_norm(value: Tensor, size: int, alpha: float, bias: float, beta: flo
     """``F.local_response_norm``: x_c / (bias + alpha * mean of x_k ** 2) ** beta.
 
     The mean is over a window of ``size`` channels (axis 1) about c; those beyond the first and the
-    last count as 0. On a processor equal bit for bit to the chain that it stands for, whose sums
-    run in the same order; elsewhere to rounding.
+    last count as 0. On a processor, in float32 and float64, equal bit for bit to the chain that it
+    stands for, whose sums run in the same order; else to rounding, half precisions in float32.
 
     >>> x = torch.linspace(-3, 3, 24).view(2, 6, 2)
     >>> expected = torch.nn.functional.local_response_norm(x, 5, 0.1, 0.75, 2.0)
     >>> torch.equal(response_norm(x, 5, 0.1, 2.0, 0.75), expected)
     True
     """
-    channels = value.shape[1]
-    squares = value.new_zeros((len(value), channels + size - 1, *value.shape[2:]))
-    torch.mul(value, value, out=squares[:, size // 2 : size // 2 + channels])
+    x = value.float() if value.element_size() < 4 else value
+    channels = x.shape[1]
+    squares = x.new_zeros((len(x), channels + size - 1, *x.shape[2:]))
+    torch.mul(x, x, out=squares[:, size // 2 : size // 2 + channels])
     divisor = squares[:, :channels].clone()
     for shift in range(1, size):
         divisor += squares[:, shift : shift + channels]
     divisor.div_(size).mul_(alpha).add_(bias).pow_(beta)
-    return torch.div(value, divisor, out=divisor)
+    return torch.div(x, divisor, out=divisor).to(value.dtype)
 
 
 def _as_response_norm(
