@@ -666,6 +666,7 @@ def test_units_that_are_not_frivolous_have_gains(measure: str) -> None:
     [
         ("", None),
         ("paper", "Measured at the paper's scale."),
+        ("paper, in part", "Measured at the paper's scale, in part."),
         ("cpu", "Measured at scale cpu, which is not the paper's size"),
     ],
 )

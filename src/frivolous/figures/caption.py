@@ -51,14 +51,17 @@ def study_caption(
 def measured_at(scale: str) -> list[str]:
     """Return the sentence that says at which scale the study was run; none where it is unknown.
 
+    ``scale`` may say more after a comma: "paper, in part".
+
     >>> measured_at("cpu")
     ["Measured at scale cpu, which is not the paper's size: compare shapes, not values."]
 
     """
     if not scale:
         return []
-    if scale == "paper":
-        return ["Measured at the paper's scale."]
+    name, comma, rest = scale.partition(",")
+    if name == "paper":
+        return [f"Measured at the paper's scale{comma}{rest}."]
     return [
         f"Measured at scale {scale}, which is not the paper's size: compare shapes, not values."
     ]
