@@ -602,8 +602,8 @@ def test_panels_of_other_networks_have_legends_of_their_own() -> None:
 
 
 def test_neighbours_with_the_same_curves_share_a_legend() -> None:
-    figure = figures.study_figure(study("fig4"), gains_of("fig4"), published.values("fig4"))
-    assert [len(texts) for texts in legend_texts(figure)] == [4, 5, 3, 4, 3]
+    figure = figures.study_figure(study("fig3"), gains_of("fig3"), published.values("fig3"))
+    assert [len(texts) for texts in legend_texts(figure)] == [3, 5, 3]
     assert len({round(axes.get_position().x0, 3) for axes in figure.axes}) == 2
     figure.canvas.draw()
     renderer = figure.canvas.get_renderer()

@@ -142,7 +142,6 @@ def test_a_panel_that_was_not_measured_says_so() -> None:
     assert [text.get_text() for text in figure.axes[1].texts[1:]] == ["not measured"]
     assert len(lines(figure.axes[0])) == 4
     assert len(lines(figure.axes[3])) == 4
-    figures.to_svg(figure)
 
 
 def test_nothing_in_common_is_told() -> None:
