@@ -403,6 +403,7 @@ def test_good_arguments_are_measured(
     assert frivolous(monkeypatch, "measure", "mine.py:model", *flags) == 0
     assert "accuracy" in capsys.readouterr().out
     assert sorted(path.name for path in (place / "deep" / "out").iterdir()) == [
+        "correlations.parquet",
         "curves.parquet",
         "measurement.json",
         "measurement.png",
