@@ -48,7 +48,6 @@ Chosen = Annotated[Which, tyro.conf.arg(name="")]
 
 def run(
     which: Chosen,
-    /,
     device: str = "cpu",
     weights: Literal["chosen", "all", "none"] = "chosen",
     data_dir: Store | None = None,
@@ -69,7 +68,7 @@ def run(
     run_studies(which, device, weights, data_dir)
 
 
-def report(which: Chosen, /) -> None:
+def report(which: Chosen) -> None:
     """Write the figure and the report of a finished study again; train nothing.
 
     Args:
@@ -80,7 +79,7 @@ def report(which: Chosen, /) -> None:
     write_reports(which)
 
 
-def status(which: Chosen, /) -> None:
+def status(which: Chosen) -> None:
     """Say how many networks of a study are done, under way and to do.
 
     Args:

@@ -55,7 +55,7 @@ def title_of(result: StudyResult) -> str:
 def scale_of(result: StudyResult) -> str:
     """Return the scale as captions name it."""
     if result.study.kind == "parameters":
-        return "paper"
+        return ""
     return result.scale if not result.study.shortened else f"{result.scale}, in part"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -9,7 +10,9 @@ from frivolous import published
 from frivolous.figures import to_svg
 from frivolous.measures import AS_WRITTEN
 from frivolous.measures.protocol import Protocol, differences
-from frivolous.report import Picture, StudyReport, render_page, study_sections
+from frivolous.report import Picture, StudyReport, render_all, render_page, study_sections
+from frivolous.store.provenance import provenance as here_and_now
+from frivolous.studies.drawing import title_of
 from frivolous.studies.result import StudyResult
 
 
@@ -20,38 +23,59 @@ def report_html(result: StudyResult) -> str:
     return render_page(report.title, report.claim, study_sections(report), footer)
 
 
+def all_html(results: Sequence[StudyResult]) -> str:
+    """Return the self-contained page of many studies."""
+    scales = ", ".join(dict.fromkeys(result.scale for result in results))
+    return render_all(
+        [study_report(result) for result in results],
+        "Frivolous units: every study",
+        f"{len(results)} studies at scale {scales}, beside the published numbers.",
+    )
+
+
 def study_report(result: StudyResult) -> StudyReport:
     """Gather what the page shows."""
     study = result.study
-    ids = [id for one in result.chosen for id in one.runs]
-    provenance = result.store.record(ids[0]).provenance
+    provenance = result.store.record(result.runs[0]).provenance if result.runs else here_and_now()
     machine, versions = _machine_and_versions(provenance)
-    comparison = result.compare()
+    beside = result.figure_beside()
+    pictures = [] if beside is None else [Picture(to_svg(beside), alt=_alt(result))]
     return StudyReport(
-        title=f"{study.name}: {study.title}",
+        title=title_of(result),
         claim=study.claim,
         means=published.replicate_means(result.table),
         gains=result.gains,
-        comparison=comparison,
+        comparison=result.compare(),
         figures=[
             Picture(
                 to_svg(result.figure()),
                 alt=_alt(result),
-                caption="Points are means over trained replicates; grey marks are published.",
+                caption=CAPTIONS[study.kind],
             )
         ],
+        beside=pictures,
         notes=_notes(result),
-        protocol=[*_study_rows(result), *_protocol_rows(study.protocol)],
+        protocol=[*study.notes, *_protocol_rows(study.protocol)],
         choices=result.choices(),
         machine=machine,
         versions=versions,
-        seeds=f"{result.seed}, replicates 0 to {result.replicates - 1}",
+        seeds=f"{result.seed}, replicates 0 to {result.replicates - 1}" if result.runs else "",
         commit=str(provenance.get("commit") or "not in a git checkout"),
         store=str(result.store.path),
         cost=study.cost_of(result.scale),
-        runs=ids,
+        runs=result.runs,
         command=result.command,
+        failures=result.failed if result.runs else None,
     )
+
+
+CAPTIONS = {
+    "sizes": "Points are means over trained replicates; grey marks are published.",
+    "parameters": "Counts are exact; grey marks are published.",
+    "ablation": "At every fraction the best of the draws; grey marks are published.",
+    "correlations": "Every pair of units of a layer; grey marks are published means.",
+    "past": "The same networks at the end of training and some epochs earlier; grey: published.",
+}
 
 
 def _alt(result: StudyResult) -> str:
@@ -74,17 +98,23 @@ def _notes(result: StudyResult) -> list[str]:
             "runs; no numbers of those figures are published."
         )
     facts = [result.store.record(id).facts["data"] for one in result.chosen for id in one.runs[:1]]
-    for line in dict.fromkeys(
-        f"Teacher: {data['tries']} tries until balanced; label 1 for "
-        f"{100 * data['share_of_label_1']:.1f}% of inputs."
-        for data in facts
-    ):
-        notes.append(line)
+    notes += dict.fromkeys(filter(None, map(_data_note, facts)))
     return notes
 
 
-def _study_rows(result: StudyResult) -> list[tuple[str, str, str]]:
-    return list(result.study.notes)
+def _data_note(facts: Mapping[str, Any]) -> str:
+    """Return what is worth knowing of a run's data."""
+    if "tries" in facts:
+        return (
+            f"Teacher: {facts['tries']} tries until balanced; label 1 for "
+            f"{100 * facts['share_of_label_1']:.1f}% of inputs."
+        )
+    if facts.get("encoding") == "JPEG":
+        return (
+            "The images were read from JPEG files, not from the official bitmaps: accuracies can "
+            "differ a little."
+        )
+    return ""
 
 
 def _protocol_rows(protocol: Protocol) -> list[tuple[str, str, str]]:

@@ -156,13 +156,20 @@ class Study:
 
     def shrinks(self, scale: str) -> str:
         """Return what is smaller than in the paper, one text for each kind of network."""
+        if self.kind == "parameters":
+            return ""
         words = [self.shortened, *(curve.scale(scale).shrinks for curve in self.curves)]
         return "; ".join(dict.fromkeys(word for word in words if word))
 
     def networks(self, scale: str, replicates: int | None = None) -> int:
         """Return how many networks are trained; those that two curves share count once."""
         cells = self.cells(scale, replicates)
-        searched = {id for cell in cells for id in cell.search_ids}
+        searched = {
+            cell.spec(candidate, replicate)
+            for cell in cells
+            for candidate in cell.candidates
+            for replicate in range(cell.searched)
+        }
         return len(searched) + sum(cell.replicates - cell.searched for cell in cells)
 
     def cost_of(self, scale: str) -> str:

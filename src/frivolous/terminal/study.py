@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from frivolous.terminal.tables import as_fraction, mean_sd, plain_table
@@ -13,35 +14,56 @@ if TYPE_CHECKING:
     from frivolous.studies.result import StudyResult
 
 
+FIRST = ("accuracy", "prunable", "redundant")
+"""What a study's table shows where it has any of them; else it shows all that it has."""
+
+WORDS = {
+    "accuracy": "test accuracy",
+    "train_accuracy": "training accuracy",
+    "non_prunable": "non-prunable",
+    "non_redundant": "non-redundant",
+    "mean_abs_r": "mean |r|",
+    "mean_abs_r_conv2": "mean |r|",
+    "num_parameters": "parameters",
+}
+SHARES = ("prunable", "redundant", "non_prunable", "non_redundant")
+
+
 def study_text(result: StudyResult) -> str:
     """Return a study's table: one line per curve and size factor, mean ± SD over replicates."""
-    first: dict[str, str] = {}
-    for panel in result.study.panels:
-        first.setdefault(panel.measure, panel.name)
-    names = ("accuracy", "prunable", "redundant")
     table = result.table
+    there = list(dict.fromkeys(table["measure"]))
+    names = [name for name in FIRST if name in there] or there
+    shown = table[table["measure"].isin(names)]
+    # A curve that several panels show has the same values in each.
+    shown = shown.drop_duplicates(["curve", "site", "size_factor", "replicate", "measure"])
+    layered = shown["site"].nunique() > 1 and not (shown["curve"] == shown["site"]).all()
     rows = []
-    for one in result.chosen:
-        here = table[
-            (table["curve"] == one.cell.curve) & (table["size_factor"] == one.cell.size_factor)
-        ]
-        cells = [
-            mean_sd(list(here[(here["panel"] == first[name]) & (here["measure"] == name)]["value"]))
-            for name in names
-            if name in first
-        ]
-        rows.append((one.cell.curve, as_fraction(one.cell.size_factor), *cells))
-    scale = "" if result.scale == "paper" else f", scale {result.scale}"
-    several = f"mean ± SD over {result.replicates} replicates"
-    title = (
-        f"{result.study.name}{scale}: {several if result.replicates > 1 else 'one replicate'}; "
-        "prunable and redundant units as shares of the largest network"
-    )
-    words = {"accuracy": "test accuracy"}
-    head = ("curve", "size factor", *(words.get(name, name) for name in names if name in first))
-    text = plain_table(title, head, rows)
+    for (curve, site, size), here in shown.groupby(["curve", "site", "size_factor"], sort=False):
+        cells = [_cell(name, list(here[here["measure"] == name]["value"])) for name in names]
+        label = f"{curve}, {site}" if layered and site not in ("all", curve) else curve
+        rows.append((label, as_fraction(size), *cells))
+    head = ("curve", "size factor", *(WORDS.get(name, name) for name in names))
+    text = plain_table(_title(result, names), head, rows)
     shrinks = result.study.shrinks(result.scale)
     return f"{text}\n\nscale {result.scale}: {shrinks}" if shrinks else text
+
+
+def _title(result: StudyResult, names: Sequence[str]) -> str:
+    scale = "" if result.scale == "paper" else f", scale {result.scale}"
+    if result.study.kind == "parameters":
+        return f"{result.study.name}: exact counts at the paper's scale"
+    several = f"mean ± SD over {result.replicates} replicates"
+    counted = [WORDS.get(name, name) for name in names if name in SHARES]
+    shares = f"; {' and '.join(counted)} units as shares of the largest network" if counted else ""
+    words = several if result.replicates > 1 else "one replicate"
+    return f"{result.study.name}{scale}: {words}{shares}"
+
+
+def _cell(measure: str, values: list[float]) -> str:
+    if measure == "num_parameters":
+        return f"{values[0]:,.0f}" if values else "-"
+    return mean_sd(values)
 
 
 def gain_lines(result: StudyResult) -> list[str]:
