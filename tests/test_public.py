@@ -38,5 +38,5 @@ def test_studies_is_the_registry_whatever_was_imported_before():
     assert "figE7" in fv.studies
     assert fv.studies is sys.modules["frivolous.studies"]
     assert fv.studies in {fv.studies}, "tools keep modules in sets"
-    with pytest.raises(UnknownName, match="unknown study 'fig4'; did you mean 'fig4d'"):
+    with pytest.raises(UnknownName, match="unknown study 'fig4'; did you mean 'fig4a'"):
         fv.studies["fig4"]

@@ -11,6 +11,9 @@ from typing import TypeVar
 
 Value = TypeVar("Value")
 
+MOST_NAMED = 30
+"""Known names that the message on an unknown one lists."""
+
 
 class FrivolousError(Exception):
     """Base of every error that a user can mend; the command line prints it and exits with 2."""
@@ -48,7 +51,10 @@ def look_up(table: Mapping[str, Value], name: str, kind: str) -> Value:
     """
     if name in table:
         return table[name]
-    near = difflib.get_close_matches(name, table, n=1, cutoff=0.4)
+    near = [known for known in table if name and known.startswith(name)]
+    near = near or difflib.get_close_matches(name, table, n=1, cutoff=0.4)
     hint = f"; did you mean '{near[0]}'?" if near else "."
-    known = ", ".join(table) or "none"
-    raise UnknownName(f"unknown {kind} '{name}'{hint} Known: {known}.")
+    shown = list(table)[:MOST_NAMED]
+    more = f" and {len(table) - len(shown)} more" if len(table) > len(shown) else ""
+    known = ", ".join(shown) or "none"
+    raise UnknownName(f"unknown {kind} '{name}'{hint} Known: {known}{more}.")

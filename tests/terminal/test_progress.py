@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from frivolous.commands.study import run_study
+from frivolous.cli import Which
+from frivolous.commands.study import run_studies
 from frivolous.store import Store
 from frivolous.studies.execution import run_study as execute
 from frivolous.studies.spec import Study
@@ -31,7 +32,7 @@ def watched(study: Study, store: Path, **options: int) -> Watcher:
 def test_a_fresh_run_counts_to_the_total_a_line_per_group(
     tiny: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run_study("figE7", "cpu", tmp_path / "store", None, 0, "cpu", "chosen")
+    run_studies(Which("figE7", "cpu", tmp_path / "store"), "cpu", "chosen", None)
     shown = capsys.readouterr()
     assert counts(shown.err) == [(done, 24) for done in (0, 4, 8, 12, 16, 20, 24)]
     assert shown.err.splitlines()[-1].endswith("24/24 networks done; all done")
