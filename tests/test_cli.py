@@ -179,7 +179,7 @@ def test_the_report_loads_nothing_and_names_its_command(
     page = folder / "report.html"
     assert said.out.splitlines() == [str(folder / f"figE7.{kind}") for kind in ("png", "svg")] + [
         str(folder / "figE7-beside.png"),
-        str(page)
+        str(page),
     ]
     text = page.read_text()
     assert Loads('<img src="http://x"><style>a{b:url(http://y)}</style>').found == [

@@ -11,6 +11,7 @@ import matplotlib as mpl
 import pytest
 
 from frivolous import cli
+from frivolous.commands import study
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -40,6 +41,7 @@ def test_the_commands_of_the_readme_run(tmp_path, monkeypatch, capsys):
     """In order, in an empty folder beside the examples; `make` and the example have their own."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
+    read: list[cli.Which] = []
     for line in commands():
         words = shlex.split(line)
         if words[0] == "make":
@@ -50,6 +52,13 @@ def test_the_commands_of_the_readme_run(tmp_path, monkeypatch, capsys):
         if words[1] == "measure":
             continue  # tests/test_examples.py runs it, after the example that writes its weights
         monkeypatch.setattr(sys, "argv", words)
+        if "all" in words or "--data-dir" in words:
+            # Half an hour, and CIFAR-10: here the words are read; tests/studies runs small ones.
+            with monkeypatch.context() as patch:
+                patch.setattr(study, "run_studies", lambda which, *rest: read.append(which))
+                cli.main()
+            assert study.asked_studies(read[-1])
+            continue
         cli.main()
     shown = capsys.readouterr().out
     assert "panel d, redundant: gain per doubling" in shown

@@ -51,6 +51,7 @@ def run(
     device: str = "cpu",
     weights: Literal["chosen", "all", "none"] = "chosen",
     data_dir: Store | None = None,
+    workers: int = 1,
 ) -> None:
     """Train and measure a study, print its table and gains, write its figure and report.
 
@@ -62,10 +63,11 @@ def run(
         device: cpu or cuda.
         weights: whose weights to keep: of the chosen networks, all, or none.
         data_dir: where CIFAR-10 or ImageNet lies; default the environment's FRIVOLOUS_DATA.
+        workers: processes that share the work; small networks gain from one per core.
     """
     from frivolous.commands.study import run_studies
 
-    run_studies(which, device, weights, data_dir)
+    run_studies(which, device, weights, data_dir, workers)
 
 
 def report(which: Chosen) -> None:

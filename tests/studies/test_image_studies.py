@@ -181,13 +181,8 @@ def test_a_study_killed_in_training_ends_in_the_same_table(
     result: StudyResult, tmp_path: Path
 ) -> None:
     here = str(Path(__file__).parent)
-    script = (
-        "import frivolous.training.under_way as u, os\n"
-        "updates = []\n"
-        "plain = u.UnderWay._update if hasattr(u.UnderWay, '_update') else None\n"
-    )
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", script + CHILD, here, str(tmp_path)]
+    environment = os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    command = [sys.executable, "-c", CHILD, here, str(tmp_path)]
     child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     runs = tmp_path / "runs"
     while child.poll() is None and not (runs.exists() and any(runs.iterdir())):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from frivolous.errors import BadArgument, FrivolousError
+from frivolous.running.here import Listener
 from frivolous.store import Store
 from frivolous.studies import STUDIES, Study
 from frivolous.studies.choosing import runs_of
@@ -63,45 +66,90 @@ def size_factor(text: str) -> float:
         ) from None
 
 
-def run_studies(which: Asked, device: str, weights: str, folder: Path | None) -> None:
+def run_studies(
+    which: Asked, device: str, weights: str, folder: Path | None, workers: int = 1
+) -> None:
     """Run studies with a progress bar; print and write each one's result as it is finished."""
-    store = Store(which.store, note=tell_note)
-    results, faults = [], []
     studies = asked_studies(which)
-    for study in studies:
-        try:
-            with Watcher(study.cells(which.scale, which.replicates, which.seed)) as watcher:
-                result = execute(
-                    study,
-                    store,
-                    scale=which.scale,
-                    replicates=which.replicates,
-                    seed=which.seed,
-                    device=device,
-                    weights=weights,
-                    folder=folder,
-                    listener=watcher,
-                )
-                watcher.end()
-        except FrivolousError as error:
-            if len(studies) == 1:
-                raise
-            # One study without its data does not keep the others from being made.
-            faults.append(study.name)
-            tell_note(f"{study.name}: {error}")
-            continue
-        results.append(result)
-        print(study_text(result))
-        print()
-        for line in gain_lines(result):
-            print(line)
-        write_documents(result)
-    _write_all(which, store, results)
+    options: dict[str, Any] = {"device": device, "weights": weights, "folder": folder}
+    results, faults = [], []
+    with beside_workers(which, options, workers):
+        for study in studies:
+            store = Store(which.store, note=tell_note)
+            try:
+                results.append(_run(study, store, which, options))
+            except FrivolousError as error:
+                if len(studies) == 1:
+                    raise
+                # One study without its data does not keep the others from being made.
+                faults.append(study.name)
+                tell_note(f"{study.name}: {error}")
+    _write_all(which, Store(which.store, note=tell_note), results)
     if faults:
         raise FrivolousError(
             f"{len(faults)} of {len(studies)} studies were not made: {', '.join(faults)}; the "
             "notes above say why"
         )
+
+
+def _run(study: Study, store: Store, which: Asked, options: dict[str, Any]) -> StudyResult:
+    """Run one study, print its table and gains, write its documents."""
+    with Watcher(study.cells(which.scale, which.replicates, which.seed)) as watcher:
+        result = _execute(study, store, which, options, watcher)
+        watcher.end()
+    print(study_text(result))
+    print()
+    for line in gain_lines(result):
+        print(line)
+    write_documents(result)
+    return result
+
+
+def _execute(
+    study: Study, store: Store, which: Asked, options: dict[str, Any], listener: Listener | None
+) -> StudyResult:
+    size = {"scale": which.scale, "replicates": which.replicates, "seed": which.seed}
+    return execute(study, store, **size, **options, listener=listener)
+
+
+@contextmanager
+def beside_workers(which: Asked, options: dict[str, Any], workers: int) -> Iterator[None]:
+    """Let further processes work on the same store meanwhile, with an equal share of the cores.
+
+    They take what is free and leave when nothing is; one that dies is made up for by the others.
+    """
+    import torch
+
+    if workers < 1:
+        raise BadArgument(f"`workers` must be at least 1; got {workers}.")
+    threads = max(1, torch.get_num_threads() // workers)
+    context = multiprocessing.get_context("spawn")
+    others = [
+        context.Process(target=_work_along, args=(which, options, threads), daemon=True)
+        for _ in range(workers - 1)
+    ]
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    for other in others:
+        other.start()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+        for other in others:
+            other.terminate()
+            other.join()
+
+
+def _work_along(which: Asked, options: dict[str, Any], threads: int) -> None:
+    """Make runs beside the process that reports them."""
+    import torch
+
+    torch.set_num_threads(threads)
+    for study in asked_studies(which):
+        # What goes wrong here goes wrong there too, where it is told.
+        with suppress(FrivolousError, KeyboardInterrupt):
+            _execute(study, Store(which.store), which, options, None)
 
 
 def write_reports(which: Asked) -> None:
