@@ -12,6 +12,7 @@ import pytest
 
 from frivolous import cli
 from frivolous.commands import study
+from frivolous.commands.which import Which
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -41,7 +42,7 @@ def test_the_commands_of_the_readme_run(tmp_path, monkeypatch, capsys):
     """In order, in an empty folder beside the examples; `make` and the example have their own."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
-    read: list[cli.Which] = []
+    read: list[Which] = []
     for line in commands():
         words = shlex.split(line)
         if words[0] == "make":

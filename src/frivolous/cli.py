@@ -5,43 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 
+from frivolous.commands.which import Folder, Name, Which
 from frivolous.errors import FrivolousError
-
-Name = tyro.conf.Positional[str]
-StudyScale = Literal["paper", "cpu"]
-Store = Annotated[Path, tyro.conf.arg(metavar="DIR")]
-
-
-@dataclass(frozen=True)
-class Which:
-    """A study, at which scale and in which store.
-
-    Args:
-        study: name of a study, as `frivolous list` shows them; `all` for every one.
-        scale: `paper`: the paper's own size; `cpu`: a small version, in seconds or minutes.
-        store: folder that holds the runs.
-        replicates: networks per point; default the scale's.
-        seed: of data, initial weights and ablation orders.
-        curves: only these curves of the study.
-        sizes: only these size factors, such as 1/4 1/2.
-        epochs: at most so many epochs of training.
-    """
-
-    study: Name
-    scale: StudyScale = "paper"
-    store: Store = Path("runs")
-    replicates: int | None = None
-    seed: int = 0
-    curves: tuple[str, ...] = ()
-    sizes: tuple[str, ...] = ()
-    epochs: int | None = None
-
 
 Chosen = Annotated[Which, tyro.conf.arg(name="")]
 
@@ -50,7 +20,7 @@ def run(
     which: Chosen,
     device: str = "cpu",
     weights: Literal["chosen", "all", "none"] = "chosen",
-    data_dir: Store | None = None,
+    data_dir: Folder | None = None,
     workers: int = 1,
 ) -> None:
     """Train and measure a study, print its table and gains, write its figure and report.
@@ -111,7 +81,7 @@ def measure(
     batch_size: int = 256,
     seed: int = 0,
     device: str | None = None,
-    out: Store = Path("measurement"),
+    out: Folder = Path("measurement"),
 ) -> None:
     """Count prunable and redundant units of your own network, site by site.
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from frivolous.cli import Which
 from frivolous.commands.study import run_studies
+from frivolous.commands.which import Which
 from frivolous.store import Store
 from frivolous.studies.execution import run_study as execute
 from frivolous.studies.spec import Study

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from frivolous.commands.which import Which
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.running.here import Listener
 from frivolous.store import Store
@@ -30,20 +31,7 @@ def tell_note(line: str) -> None:
 ALL = "all"
 
 
-class Asked(Protocol):
-    """What the command line asks for: which study, how large, in which store."""
-
-    study: str
-    scale: str
-    store: Path
-    replicates: int | None
-    seed: int
-    curves: tuple[str, ...]
-    sizes: tuple[str, ...]
-    epochs: int | None
-
-
-def asked_studies(which: Asked) -> list[Study]:
+def asked_studies(which: Which) -> list[Study]:
     """Return the studies asked for, each cut to the curves, sizes and epochs that are wanted."""
     parts = bool(which.curves or which.sizes or which.epochs)
     if which.study == ALL and which.curves:
@@ -67,7 +55,7 @@ def size_factor(text: str) -> float:
 
 
 def run_studies(
-    which: Asked, device: str, weights: str, folder: Path | None, workers: int = 1
+    which: Which, device: str, weights: str, folder: Path | None, workers: int = 1
 ) -> None:
     """Run studies with a progress bar; print and write each one's result as it is finished."""
     studies = asked_studies(which)
@@ -92,7 +80,7 @@ def run_studies(
         )
 
 
-def _run(study: Study, store: Store, which: Asked, options: dict[str, Any]) -> StudyResult:
+def _run(study: Study, store: Store, which: Which, options: dict[str, Any]) -> StudyResult:
     """Run one study, print its table and gains, write its documents."""
     with Watcher(study.cells(which.scale, which.replicates, which.seed)) as watcher:
         result = _execute(study, store, which, options, watcher)
@@ -106,14 +94,21 @@ def _run(study: Study, store: Store, which: Asked, options: dict[str, Any]) -> S
 
 
 def _execute(
-    study: Study, store: Store, which: Asked, options: dict[str, Any], listener: Listener | None
+    study: Study, store: Store, which: Which, options: dict[str, Any], listener: Listener | None
 ) -> StudyResult:
-    size = {"scale": which.scale, "replicates": which.replicates, "seed": which.seed}
-    return execute(study, store, **size, **options, listener=listener)
+    return execute(
+        study,
+        store,
+        scale=which.scale,
+        replicates=which.replicates,
+        seed=which.seed,
+        listener=listener,
+        **options,
+    )
 
 
 @contextmanager
-def beside_workers(which: Asked, options: dict[str, Any], workers: int) -> Iterator[None]:
+def beside_workers(which: Which, options: dict[str, Any], workers: int) -> Iterator[None]:
     """Let further processes work on the same store meanwhile, with an equal share of the cores.
 
     They take what is free and leave when nothing is; one that dies is made up for by the others.
@@ -141,7 +136,7 @@ def beside_workers(which: Asked, options: dict[str, Any], workers: int) -> Itera
             other.join()
 
 
-def _work_along(which: Asked, options: dict[str, Any], threads: int) -> None:
+def _work_along(which: Which, options: dict[str, Any], threads: int) -> None:
     """Make runs beside the process that reports them."""
     import torch
 
@@ -152,7 +147,7 @@ def _work_along(which: Asked, options: dict[str, Any], threads: int) -> None:
             _execute(study, Store(which.store), which, options, None)
 
 
-def write_reports(which: Asked) -> None:
+def write_reports(which: Which) -> None:
     """Write figures and reports of finished studies."""
     store = Store(which.store, note=tell_note)
     results = [
@@ -164,7 +159,7 @@ def write_reports(which: Asked) -> None:
     _write_all(which, store, results)
 
 
-def _write_all(which: Asked, store: Store, results: Sequence[StudyResult]) -> None:
+def _write_all(which: Which, store: Store, results: Sequence[StudyResult]) -> None:
     """Write the one page of all studies, where all were asked for."""
     if which.study != ALL or not results:
         return
@@ -205,17 +200,17 @@ def folder_of(result: StudyResult) -> str:
     return "studies/" + "-".join(words)
 
 
-def print_status(which: Asked) -> None:
+def print_status(which: Which) -> None:
     """Print how far studies are."""
     for study in asked_studies(which):
         _print_status(study, which)
 
 
-def _print_status(study: Study, which: Asked) -> None:
+def _print_status(study: Study, which: Which) -> None:
     store = Store(which.store)
     cells = study.cells(which.scale, which.replicates, which.seed)
     total = study.networks(which.scale, which.replicates)
-    # Asked of sound cells only: reading a choice would set a corrupt run aside.
+    # Which of sound cells only: reading a choice would set a corrupt run aside.
     sound = [cell for cell in cells if store.status(cell.search_ids).corrupt == 0]
     ids = [id for cell in cells for id in cell.search_ids] + runs_of(sound, store)
     known = store.status(ids)

@@ -6,7 +6,7 @@ from frivolous.measures import AS_PUBLISHED_IMAGENET
 from frivolous.studies import networks as nets
 from frivolous.studies.cifar import MINUTES
 from frivolous.studies.dense import DenseCurve
-from frivolous.studies.spec import Panel, Series, Study
+from frivolous.studies.spec import Curve, Panel, Series, Study
 
 CODE = "as the original code does it"
 
@@ -165,7 +165,7 @@ FIG_E12 = Study(
 )
 
 HEAD = (("auxiliary", True),)
-PARAMETERS = {
+PARAMETERS: dict[str, tuple[Curve, ...]] = {
     "a": (DenseCurve("MLP 10 dim", 10), DenseCurve("MLP 10K dim", 10_000)),
     "b": (nets.PLAIN.named("AlexNet"), nets.RESNET56),
     # The published numbers count Inception-v3's second classifier, which only training runs.

@@ -1,0 +1,38 @@
+"""What the command line asks for: which study, how large, in which store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+Name = tyro.conf.Positional[str]
+StudyScale = Literal["paper", "cpu"]
+Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
+
+
+@dataclass(frozen=True)
+class Which:
+    """A study, at which scale and in which store.
+
+    Args:
+        study: name of a study, as `frivolous list` shows them; `all` for every one.
+        scale: `paper`: the paper's own size; `cpu`: a small version, in seconds or minutes.
+        store: folder that holds the runs.
+        replicates: networks per point; default the scale's.
+        seed: of data, initial weights and ablation orders.
+        curves: only these curves of the study.
+        sizes: only these size factors, such as 1/4 1/2.
+        epochs: at most so many epochs of training.
+    """
+
+    study: Name
+    scale: StudyScale = "paper"
+    store: Folder = Path("runs")
+    replicates: int | None = None
+    seed: int = 0
+    curves: tuple[str, ...] = ()
+    sizes: tuple[str, ...] = ()
+    epochs: int | None = None
