@@ -149,7 +149,8 @@ def test_run_prints_table_gains_and_the_paths_that_it_wrote(
         lines[0],
     )
     folder = store / "studies" / "figE7-cpu"
-    names = ("figE7.png", "figE7.svg", "figE7-beside.png", "report.html")
+    tables = ("table.csv", "gains.csv", "runs.json")
+    names = ("figE7.png", "figE7.svg", "figE7-beside.png", *tables, "report.html")
     paths = [folder / name for name in names]
     assert lines[2:] == [str(path) for path in paths]
     assert all(path.stat().st_size > 1000 for path in paths)
@@ -178,7 +179,8 @@ def test_the_report_loads_nothing_and_names_its_command(
     folder = finished / "studies" / "figE7-cpu"
     page = folder / "report.html"
     assert said.out.splitlines() == [str(folder / f"figE7.{kind}") for kind in ("png", "svg")] + [
-        str(folder / "figE7-beside.png"),
+        *(str(folder / name) for name in ("figE7-beside.png", "table.csv", "gains.csv")),
+        str(folder / "runs.json"),
         str(page),
     ]
     text = page.read_text()

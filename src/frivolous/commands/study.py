@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import re
 import sys
@@ -170,7 +171,7 @@ def _write_all(which: Which, store: Store, results: Sequence[StudyResult]) -> No
 
 
 def write_documents(result: StudyResult) -> None:
-    """Write the figures as PNG and SVG and the report; print their paths."""
+    """Write figures, tables, the specs of the runs, and the report; print their paths."""
     from frivolous.figures import to_png, to_svg
     from frivolous.studies.reporting import report_html
 
@@ -183,7 +184,12 @@ def write_documents(result: StudyResult) -> None:
     beside = result.figure_beside()
     if beside is not None:
         documents |= {f"{name}-beside.png": to_png(beside)}
-    documents["report.html"] = report_html(result)
+    documents |= {
+        "table.csv": result.table.to_csv(index=False),
+        "gains.csv": result.gains.to_csv(index=False),
+        "runs.json": json.dumps(result.records(), indent=1) + "\n",
+        "report.html": report_html(result),
+    }
     for file, content in documents.items():
         print(result.store.write_document(f"{folder}/{file}", content))
 

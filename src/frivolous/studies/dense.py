@@ -33,6 +33,7 @@ class Scale:
     most_rates: int = 5
     most_factors: int = 5
     shrinks: str = ""
+    instead: str = ""
 
 
 SCALES: dict[str, Scale] = {

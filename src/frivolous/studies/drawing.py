@@ -45,7 +45,8 @@ def title_of(result: StudyResult) -> str:
     """Return a figure's title: a small scale or a part of the study is named in it."""
     words = []
     if result.scale != "paper" and result.study.kind != "parameters":
-        words.append(f"scale {result.scale}: not the paper's size")
+        data = result.study.instead(result.scale)
+        words.append(f"scale {result.scale}: {data + ', ' if data else ''}not the paper's size")
     if result.study.shortened:
         words.append(result.study.shortened)
     suffix = f" ({'; '.join(words)})" if words else ""

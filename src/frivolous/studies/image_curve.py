@@ -46,6 +46,11 @@ class ImageScale:
     rate: float = 1.0
     shrinks: str = ""
 
+    @property
+    def instead(self) -> str:
+        """What data stand in for the paper's."""
+        return "handwritten digits" if self.source.name == "digits" else ""
+
 
 @dataclass(frozen=True)
 class ImageCurve:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -265,6 +265,19 @@ class StudyResult:
         from frivolous.studies.drawing import draw_beside
 
         return draw_beside(self)
+
+    def records(self) -> list[dict[str, Any]]:
+        """Return every run's id, spec, facts and where it was made, as plain data."""
+        found = [self.store.record(id) for id in self.runs]
+        return [
+            {
+                "run": one.id,
+                "spec": dict(one.spec),
+                "facts": dict(one.facts),
+                "provenance": dict(one.provenance),
+            }
+            for one in found
+        ]
 
     def choices(self) -> pd.DataFrame:
         """Return what each curve chose at each width: columns curve, size_factor, and settings."""

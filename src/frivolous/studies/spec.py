@@ -40,6 +40,10 @@ class ScaleOf(Protocol):
     def shrinks(self) -> str:
         """What is smaller than in the paper, empty at its own scale."""
 
+    @property
+    def instead(self) -> str:
+        """What data stand in for the paper's, empty where they are its own."""
+
 
 class Curve(Protocol):
     """What networks have in common at every width: one line of a figure's legend."""
@@ -160,6 +164,11 @@ class Study:
             return ""
         words = [self.shortened, *(curve.scale(scale).shrinks for curve in self.curves)]
         return "; ".join(dict.fromkeys(word for word in words if word))
+
+    def instead(self, scale: str) -> str:
+        """Return what data stand in for the paper's at a scale, empty where they are its own."""
+        words = dict.fromkeys(curve.scale(scale).instead for curve in self.curves)
+        return ", ".join(filter(None, words))
 
     def networks(self, scale: str, replicates: int | None = None) -> int:
         """Return how many networks are trained; those that two curves share count once."""
