@@ -153,7 +153,7 @@ def test_run_prints_table_gains_and_the_paths_that_it_wrote(
     names = ("figE7.png", "figE7.svg", "figE7-beside.png", *tables, "report.html")
     paths = [folder / name for name in names]
     assert lines[2:] == [str(path) for path in paths]
-    assert all(path.stat().st_size > 1000 for path in paths)
+    assert all(path.stat().st_size > 100 for path in paths)
 
 
 class Loads(HTMLParser):
@@ -441,3 +441,32 @@ def test_status_sees_what_another_process_is_making(
     assert "0 of 24 networks done, 4 under way, 20 to do" in said.out
     assert json.loads((tmp_path / "store.json").read_text()) == {"format": 1}
     assert os.listdir(tmp_path / "runs") == []  # noqa: PTH208
+
+
+def test_fetch_finds_what_is_there_and_names_what_it_cannot_fetch(
+    say: Callable[..., Said], tmp_path: Path
+) -> None:
+    said = say("fetch", "imagenet", "--data-dir", tmp_path)
+    assert (said.code, said.out) == (2, "")
+    assert said.line.startswith("`name` imagenet cannot be fetched: it needs an account")
+    said = say("fetch", "cifar", "--data-dir", tmp_path)
+    assert said.line == "unknown data set to fetch 'cifar'; did you mean 'cifar10'? Known: cifar10."
+
+
+def test_a_study_without_its_data_says_where_to_get_them(
+    say: Callable[..., Said], tmp_path: Path
+) -> None:
+    words, none = ("run", "fig4c", "--sizes", "1/4", "--store", tmp_path), tmp_path / "none"
+    said = say(*words, "--data-dir", none)
+    assert said.code == 2
+    assert said.err.strip().splitlines()[-1] == (
+        f"frivolous: `folder` {none} does not exist; name the folder that holds CIFAR-10, or "
+        f"fetch it there with `frivolous fetch cifar10 --data-dir {none}`."
+    )
+    assert say("run", "all", "--curves", "a").line == (
+        "`curves` goes with one study, not with all; name the study."
+    )
+    assert say("run", "fig4c", "--sizes", "x").line == (
+        "`sizes` are size factors such as 1/4 or 2; got 'x'. Write a number."
+    )
+    assert say("run", "figE7", "--workers", 0).line == "`workers` must be at least 1; got 0."

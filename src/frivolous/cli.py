@@ -116,12 +116,25 @@ def measure(
     )
 
 
+def fetch(name: Name, /, data_dir: Folder) -> None:
+    """Download a data set into a folder, check it and decode it; what is there is not fetched.
+
+    Args:
+        name: name of the data set: cifar10.
+        data_dir: folder for it; the same is then passed to `frivolous run`.
+    """
+    from frivolous.commands.data import fetch
+
+    fetch(name, data_dir)
+
+
 COMMANDS: dict[str, Any] = {
     "run": run,
     "report": report,
     "status": status,
     "list": list_,
     "measure": measure,
+    "fetch": fetch,
 }
 
 

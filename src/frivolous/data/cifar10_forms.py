@@ -63,14 +63,14 @@ def find(folder: str | Path | None = None, *, download: bool = False) -> Form:
     named = folder if folder is not None else os.environ.get(VARIABLE)
     if not named:
         raise BadArgument(
-            "`folder` must say where CIFAR-10 is (or set FRIVOLOUS_DATA); got none. To fetch it, "
-            "name a folder and pass download=True."
+            "`folder` must say where CIFAR-10 is (or set FRIVOLOUS_DATA); got none. To fetch it "
+            "run `frivolous fetch cifar10 --data-dir DIR`, or pass download=True."
         )
     place = Path(named)
     if not place.exists() and not download:
         raise BadArgument(
-            f"`folder` {place} does not exist; name the folder that holds CIFAR-10, or pass "
-            "download=True to fetch it there."
+            f"`folder` {place} does not exist; name the folder that holds CIFAR-10, or fetch it "
+            f"there with `frivolous fetch cifar10 --data-dir {place}`."
         )
     for where in _places(place):
         for form in FORMS:
@@ -84,7 +84,7 @@ def find(folder: str | Path | None = None, *, download: bool = False) -> Form:
         f"`folder` {place} holds no CIFAR-10: looked there and one level below for "
         "cifar-10-binary.tar.gz, cifar-10-python.tar.gz, their unpacked files, and "
         "train-*.parquet with test-*.parquet (columns `img`, `label`). Name another "
-        "folder or pass download=True."
+        "folder, or fetch it with `frivolous fetch cifar10 --data-dir DIR`."
     )
 
 
