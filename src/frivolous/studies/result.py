@@ -137,17 +137,24 @@ class StudyResult:
     def past(self) -> pd.DataFrame:
         """Every panel's values at epochs before the end: the table with ``x`` from -8 to 0."""
         parts = [self.table.assign(x=0)]
-        frames = {id: self.store.get(id).frame("snapshots") for id in self.runs}
+        frames = self._kept("snapshots")
         for before in sorted({int(x) for frame in frames.values() for x in frame["before_end"]}):
             rows = []
             for panel, line, one, replicate, id in self._each():
+                if id not in frames:
+                    continue
                 frame = frames[id][frames[id]["before_end"] == before]
-                accuracy = frame["test_accuracy"].iloc[0] if len(frame) else math.nan
+                accuracy = frame["test_accuracy"].iloc[0]
                 numbers = RunNumbers.of(frame, {"test_accuracy": accuracy})
-                value = self._value(panel, line, one, numbers) if len(frame) else math.nan
+                value = self._value(panel, line, one, numbers)
                 rows.append((*self._place(panel, line, one, replicate), value, -before))
             parts.append(pd.DataFrame(rows, columns=list(PAST_COLUMNS)))
         return pd.concat(parts, ignore_index=True).sort_values("x", kind="stable")
+
+    def _kept(self, name: str) -> dict[str, pd.DataFrame]:
+        """Return a frame of every run that has it; a network whose training failed has none."""
+        runs = {id: self.store.get(id) for id in self.runs}
+        return {id: run.frame(name) for id, run in runs.items() if name in run.frames}
 
     @cached_property
     def curves(self) -> pd.DataFrame:
@@ -170,14 +177,16 @@ class StudyResult:
         return self._frames("correlations", ["low", "high", "pairs", "mean"], PAIR_COLUMNS)
 
     def _frames(self, name: str, kept: list[str], columns: tuple[str, ...]) -> pd.DataFrame:
-        frames = {id: self.store.get(id).frame(name) for id in self.runs}
-        parts = []
+        frames = self._kept(name)
+        parts = [pd.DataFrame(columns=list(columns))]
         for panel, line, one, replicate, id in self._each():
+            if id not in frames:
+                continue
             here = frames[id][frames[id]["site"] == line.site][kept]
             place = dict(zip(TABLE_COLUMNS, self._place(panel, line, one, replicate), strict=False))
             del place["measure"]
             parts.append(here.assign(**place)[list(columns)])
-        return pd.concat(parts, ignore_index=True)
+        return pd.concat(parts[1:] or parts, ignore_index=True)
 
     @cached_property
     def failed(self) -> pd.DataFrame:
