@@ -19,11 +19,11 @@ from frivolous.seeds import seed_of
 from frivolous.store import Store
 from frivolous.studies.cell import Cell
 from frivolous.studies.choosing import choose
+from frivolous.studies.reading import read_result
 from frivolous.studies.result import (
     GAIN_COLUMNS,
     TABLE_COLUMNS,
     StudyResult,
-    read_result,
 )
 from frivolous.studies.spec import Panel, Study
 from frivolous.terminal.study import gain_lines, study_text

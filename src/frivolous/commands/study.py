@@ -19,7 +19,8 @@ from frivolous.store import Store
 from frivolous.studies import STUDIES, Study
 from frivolous.studies.choosing import runs_of
 from frivolous.studies.execution import run_study as execute
-from frivolous.studies.result import StudyResult, read_result
+from frivolous.studies.reading import read_result
+from frivolous.studies.result import StudyResult
 from frivolous.terminal.progress import Watcher
 from frivolous.terminal.study import gain_lines, study_text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from frivolous.studies import networks as nets
+from frivolous.studies.image_curve import ImageCurve
 from frivolous.studies.spec import Panel, Series, Study
 from frivolous.studies.synthetic import FIG4D
 from frivolous.studies.synthetic import NOTES as DENSE_NOTES
@@ -105,7 +106,7 @@ FIG1C = Study(
 )
 
 
-def _fig2(panel: str, curve: nets.ImageCurve, start: str, kind: str, claim: str) -> Study:
+def _fig2(panel: str, curve: ImageCurve, start: str, kind: str, claim: str) -> Study:
     titled = curve.named(f"{start} init AlexNet")
     measure, site = ("unchanged_labels", "all") if kind == "ablation" else ("mean_abs_r", "conv2")
     if kind == "correlations":

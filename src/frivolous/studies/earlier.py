@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from frivolous.studies import cifar, imagenet
+from frivolous.studies import cifar, imagenet, networks_imagenet
 from frivolous.studies import networks as nets
+from frivolous.studies.image_curve import ImageCurve
 from frivolous.studies.spec import Kind, Panel, Series, Study
 
 PREPRINT, SUBMISSION = "2019 preprint", "ICLR submission"
@@ -64,7 +65,7 @@ def _both(
     )
 
 
-def _ablation(name: str, version: str, like: Study, *curves: nets.ImageCurve) -> Study:
+def _ablation(name: str, version: str, like: Study, *curves: ImageCurve) -> Study:
     kind: Kind = "ablation"
     return replace(
         like,
@@ -88,7 +89,7 @@ LAYERED = replace(cifar.FIG4A, curves=(nets.RESNET56,))
 ACCURACY_CURVES = (*imagenet.ALL_NETWORKS, *cifar.LABELLED, *cifar.INITIALISED)
 
 
-def _accuracy_panel(letter: str, curves: tuple[nets.ImageCurve, ...]) -> Panel:
+def _accuracy_panel(letter: str, curves: tuple[ImageCurve, ...]) -> Panel:
     lines = tuple(Series(curve.name, curve.name) for curve in curves)
     return Panel(letter, "accuracy", version=SUBMISSION, series=lines)
 
@@ -162,7 +163,7 @@ ALL = (
         ),
         notes=(*imagenet.NOTES, *cifar.FIG1B.notes),
     ),
-    _ablation("iclr-fig2", SUBMISSION, cifar.FIG2A, nets.RESNET18, GLOROT, HE),
+    _ablation("iclr-fig2", SUBMISSION, cifar.FIG2A, networks_imagenet.RESNET18, GLOROT, HE),
     replace(
         cifar.FIG2C,
         name="iclr-figB2",

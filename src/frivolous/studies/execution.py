@@ -11,7 +11,8 @@ from frivolous.running import here
 from frivolous.store import Store, run_id
 from frivolous.studies.cell import Cell
 from frivolous.studies.choosing import accuracy_of, choose, runs_of
-from frivolous.studies.result import StudyResult, read_result
+from frivolous.studies.reading import read_result
+from frivolous.studies.result import StudyResult
 from frivolous.studies.run_spec import RunSpec
 from frivolous.studies.spec import Study
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from frivolous.measures import AS_PUBLISHED_IMAGENET
-from frivolous.studies import networks as nets
+from frivolous.studies import networks
+from frivolous.studies import networks_imagenet as nets
 from frivolous.studies.cifar import MINUTES
 from frivolous.studies.dense import DenseCurve
+from frivolous.studies.image_curve import ImageCurve
 from frivolous.studies.spec import Curve, Panel, Series, Study
 
 CODE = "as the original code does it"
@@ -68,7 +70,7 @@ def inception_layers(curve: str) -> tuple[Series, ...]:
 
 
 def _study(
-    name: str, title: str, claim: str, curves: tuple[nets.ImageCurve, ...], *panels: Panel
+    name: str, title: str, claim: str, curves: tuple[ImageCurve, ...], *panels: Panel
 ) -> Study:
     return Study(
         name=name,
@@ -167,7 +169,7 @@ FIG_E12 = Study(
 HEAD = (("auxiliary", True),)
 PARAMETERS: dict[str, tuple[Curve, ...]] = {
     "a": (DenseCurve("MLP 10 dim", 10), DenseCurve("MLP 10K dim", 10_000)),
-    "b": (nets.PLAIN.named("AlexNet"), nets.RESNET56),
+    "b": (networks.PLAIN.named("AlexNet"), networks.RESNET56),
     # The published numbers count Inception-v3's second classifier, which only training runs.
     "c": (
         nets.RESNET18,

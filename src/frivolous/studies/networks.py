@@ -1,4 +1,4 @@
-"""The papers' image networks and how each was trained, followed as the original code has it.
+"""The papers' networks on CIFAR-10 and how each was trained, as the original code has it.
 
 Where text and code of "Frivolous Units" disagree:
 
@@ -9,11 +9,6 @@ Where text and code of "Frivolous Units" disagree:
 - ResNet-56: learning rate 0.1 (text: 1) times the batch size / 128, divided by 10 at epochs 91 and
   136 of 50,000 images, which are passes 95.8 and 143.2 over the 47,500; weight decay acts on
   everything that is trained; the last state counts.
-- ResNet-18: learning rate 0.128 times the batch size / 256 after five epochs of warm-up, batches
-  as large as the hardware held ("max": 8192, 4096, 3072, 1024, 512 from 1/4x to 4x).
-- Inception-v3: the training code is not public; the paper's text is followed (RMSprop, 4% decay in
-  8 epochs, here spread evenly over them) but for the learning rate: 1 in the text, 0.045 here, as
-  the network's own authors have it; batches of 512 as in the code's list of options.
 - Random labels are drawn once for all networks; those networks are not regularised, and train until
   every training label is right or training accuracy has not risen for 50 epochs.
 """
@@ -22,15 +17,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from frivolous.measures import AS_PUBLISHED_IMAGENET
 from frivolous.studies.image_curve import ImageCurve, ImageScale, Source
 from frivolous.studies.image_spec import ImageTrainingSpec, Options
 
 CIFAR = Source(
     "cifar10", (("train", 47_500), ("validation", 2_500), ("order", "files")), 47_500, 10_000
 )
-IMAGENET_TRAIN, IMAGENET_TEST = 1_281_167, 50_000
-
 DIGITS_TRAIN, DIGITS_TEST = 1_000, 500
 
 
@@ -39,7 +31,7 @@ def digits(size: int) -> Source:
     return Source("digits", (("channels", 3), ("size", size)), DIGITS_TRAIN, DIGITS_TEST)
 
 
-def _words(base: str, size: int, epochs: str, batch: str) -> str:
+def shrunk(base: str, size: int, epochs: str, batch: str) -> str:
     return (
         f"{base}, 1,000 handwritten digits of {size} x {size} pixels for the data, {epochs}, "
         f"{batch}, by default one network per point: not the paper's experiment"
@@ -60,7 +52,7 @@ ALEXNET_SCALES = {
         family=(("base", (16, 32, 48, 32)), ("image", (3, 16, 16))),
         training=(("epochs", 12),),
         batch_divisor=4,
-        shrinks=_words(
+        shrinks=shrunk(
             "AlexNet with 16, 32, 48 and 32 units at 1x for 96, 256, 384 and 192",
             16,
             "12 epochs",
@@ -166,7 +158,7 @@ RESNET56_SCALES = {
         training=(("epochs", 6), ("boundaries", (4.0, 5.0))),
         batch_divisor=4,
         rate=1 / 4,
-        shrinks=_words(
+        shrinks=shrunk(
             "ResNet-56 with 4, 4, 8 and 16 units at 1x for 16, 16, 32 and 64",
             8,
             "6 epochs",
@@ -206,151 +198,3 @@ RESNET56_K = (
     resnet56("ResNet-k=0.25", k=0.25),
     resnet56("ResNet-k=4", k=4.0),
 )
-
-# ---- ResNet-18 and Inception-v3 on ImageNet
-
-RESNET18_LAYERS = ("init-conv", "block-1", "block-2", "block-3", "block-4")
-LARGEST_BATCH = {0.25: 8192, 0.5: 4096, 1.0: 3072, 2.0: 1024, 4.0: 512}
-BEFORE_THE_END = (8, 6, 4, 2)
-"""Epochs before the end of training at which a ResNet-18 is measured too."""
-
-
-def imagenet(size: int) -> ImageScale:
-    """Return the papers' scale on ImageNet: one network per point."""
-    source = Source("imagenet", (("size", size),), IMAGENET_TRAIN, IMAGENET_TEST)
-    return ImageScale(source, replicates=1)
-
-
-RESNET18_SCALES = {
-    "paper": imagenet(224),
-    "cpu": ImageScale(
-        digits(32),
-        replicates=1,
-        family=(
-            ("base", (8, 8, 16, 32, 64)),
-            ("classes", 10),
-            ("image", (3, 32, 32)),
-            ("norm_decay", 0.9),
-        ),
-        training=(("epochs", 10), ("boundaries", (4.0, 6.0, 8.0)), ("warmup", 1.0)),
-        batch_divisor=64,
-        least_batch=16,
-        rate=1 / 40,
-        shrinks=_words(
-            "ResNet-18 with 8, 8, 16, 32 and 64 units at 1x for 64, 64, 128, 256 and 512",
-            32,
-            "10 epochs",
-            "batches a 64th of the paper's (16 at least) at a 40th of the learning rate",
-        ),
-    ),
-}
-
-
-def resnet18(name: str, batch: int | None = None, sizes: tuple[float, ...] = ()) -> ImageCurve:
-    """Return a curve of ResNet-18s trained with one batch size, or the largest of each width."""
-
-    def recipe(size_factor: float) -> ImageTrainingSpec:
-        size = batch or LARGEST_BATCH.get(size_factor, 1024)
-        return ImageTrainingSpec(
-            learning_rate=0.128 * size / 256,
-            schedule="steps",
-            boundaries=(30.0, 60.0, 80.0),
-            warmup=5.0,
-            batch_size=size,
-            epochs=90,
-            shuffle=True,
-            preparation="imagenet-augmented",
-            weight_decay=1e-4,
-            decayed=UNNORMALISED,
-            select="last",
-            snapshots=BEFORE_THE_END,
-        )
-
-    return ImageCurve(
-        name,
-        "resnet18",
-        recipe,
-        RESNET18_SCALES,
-        RESNET18_LAYERS,
-        options=(("classes", 1001),),
-        sizes=sizes,
-        protocol=AS_PUBLISHED_IMAGENET,
-        before_normalisation=("init-conv",),
-    )
-
-
-UNNORMALISED = (
-    "conv.weight",
-    "*.first.weight",
-    "*.second.weight",
-    "*.projection.weight",
-    "dense.*",
-)
-"""What weight decay acts on in ResNet-18: everything but batch normalisation."""
-
-RESNET18 = resnet18("ResNet18")
-RESNET18_BATCHES = (
-    RESNET18.named("batch max"),
-    resnet18("batch 4096", 4096, (0.25, 0.5)),
-    resnet18("batch 2048", 2048, (0.25, 0.5, 1.0)),
-    resnet18("batch 1024", 1024, (0.25, 0.5, 1.0, 2.0)),
-)
-
-INCEPTION_LAYERS = tuple(str(index) for index in range(16))
-VARIED_LAYER, NAMED_LAYERS = "7", ("7", "13", "15")
-
-INCEPTION_SCALES = {
-    "paper": imagenet(299),
-    "cpu": ImageScale(
-        digits(75),
-        replicates=1,
-        family=(
-            ("base", 0.125),
-            ("classes", 10),
-            ("image", (3, 75, 75)),
-            ("norm_decay", 0.9),
-        ),
-        training=(("epochs", 5), ("learning_rate", 0.005), ("average", 0.95)),
-        batch_divisor=16,
-        shrinks=_words(
-            "Inception-v3 an eighth as wide",
-            75,
-            "5 epochs at a learning rate of 0.005",
-            "batches of 32 for 512",
-        ),
-    ),
-}
-
-
-def inception(name: str, varied: str, sizes: tuple[float, ...]) -> ImageCurve:
-    """Return a curve of Inception-v3s with all layers varied, or one module."""
-    recipe = ImageTrainingSpec(
-        optimiser="rmsprop",
-        settings=(("alpha", 0.9), ("epsilon", 1.0), ("momentum", 0.9)),
-        learning_rate=0.045,
-        schedule="exponential",
-        decay=0.96 ** (1 / 8),
-        batch_size=512,
-        epochs=90,
-        shuffle=True,
-        preparation="inception-augmented",
-        weight_decay=4e-5,
-        decayed=("*conv*.weight", "dense.*"),
-        select="last",
-        average=0.9999,
-    )
-    return ImageCurve(
-        name,
-        "inception",
-        lambda size_factor: recipe,
-        INCEPTION_SCALES,
-        INCEPTION_LAYERS,
-        options=(("classes", 1001), ("varied", varied)),
-        sizes=sizes,
-        protocol=AS_PUBLISHED_IMAGENET,
-        ablated=NAMED_LAYERS,
-    )
-
-
-INCEPTION = inception("Inceptionv3", "all", (0.25, 0.5, 1.0))
-INCEPTION_LAYER = inception("Inceptionv3-layer", "35x35x288b", ())

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from frivolous import published
-from frivolous.errors import FrivolousError, UnknownName
+from frivolous.errors import UnknownName
 from frivolous.measures import gain as gains_of
 from frivolous.store import Store
 from frivolous.studies.cell import Candidate, Cell
-from frivolous.studies.choosing import choose
 from frivolous.studies.spec import Panel, Series, Study
 from frivolous.studies.values import LARGEST, NAMED_SO, VALUES, RunNumbers
 
@@ -86,6 +83,8 @@ class StudyResult:
     @property
     def command(self) -> str:
         """The command that gives this result."""
+        from frivolous.studies.reading import command
+
         return command(self.study, self.scale, self.replicates, self.seed, self.store)
 
     @cached_property
@@ -300,41 +299,6 @@ class StudyResult:
             for one in self.chosen
         ]
         return pd.DataFrame(rows, columns=["curve", "size_factor", "learning_rate", "factor"])
-
-
-def read_result(
-    study: Study, store: str | Path | Store, scale: str, replicates: int | None, seed: int
-) -> StudyResult:
-    """Read a study from a store that holds all of it.
-
-    Raises:
-        FrivolousError: runs are missing; the message says how many and what to run.
-    """
-    store = store if isinstance(store, Store) else Store(store)
-    cells = study.cells(scale, replicates, seed)
-    chosen = []
-    missing = 0
-    for cell in cells:
-        picked = choose(cell, store)
-        runs = () if picked is None else tuple(cell.chosen_ids(picked))
-        done = store.complete(runs)
-        missing += cell.networks if picked is None else len(runs) - len(done)
-        if picked is not None:
-            chosen.append(Chosen(cell, picked, runs))
-    if missing:
-        raise FrivolousError(
-            f"store {store.path} lacks {missing} of the networks of {study.name} at scale {scale}, "
-            f"seed {seed}; make them with: {command(study, scale, replicates, seed, store)}"
-        )
-    return StudyResult(study, scale, seed, store, tuple(chosen))
-
-
-def command(study: Study, scale: str, replicates: int | None, seed: int, store: Store) -> str:
-    """Return the command line that makes a result; what is at its default is left out."""
-    words = ["frivolous", "run", study.name, "--scale", scale, "--seed", str(seed)]
-    if replicates not in (None, study.replicates(scale)):
-        words += ["--replicates", str(replicates)]
-    return shlex.join([*words, *study.part, "--store", str(store.path)])
 
 
 def _parameters(study: Study) -> pd.DataFrame:

@@ -282,6 +282,6 @@ class Study:
         seed: int = 0,
     ) -> StudyResult:
         """Return the result of a study that is finished; train nothing."""
-        from frivolous.studies.result import read_result
+        from frivolous.studies.reading import read_result
 
         return read_result(self, store, scale, replicates, seed)
