@@ -403,7 +403,7 @@ def test_ctrl_c_is_one_line_and_the_same_command_goes_on(
     assert process.stdout is not None
     assert process.stdout.readline() == "here\n"
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=120)
     said = Said(process.returncode, out, err)
     assert (said.code, said.out) == (130, "")
     assert said.err.splitlines()[-1] == (

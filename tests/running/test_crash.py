@@ -76,7 +76,7 @@ def test_killed_at_seven_moments_the_same_command_ends_with_the_same_table(
     child: Child, expected: str, tmp_path: Path
 ) -> None:
     killed = child(LOGGED + KILLED, tmp_path / "log", tmp_path / "store")
-    out, err = killed.communicate(timeout=120)
+    out, err = killed.communicate(timeout=300)
     assert killed.returncode == 0, err
     assert "Traceback" not in err
     lines = out.splitlines()

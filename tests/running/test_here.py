@@ -46,7 +46,8 @@ class Group:
             self.made.append(self.by_id()[id])
             frame = pd.DataFrame({"value": [float(self.made[-1])]})
             facts, weights = {"made": True}, {"w": np.ones(2)}
-            run = SimpleNamespace(measures=frame, curves=frame, facts=facts, weights=weights)
+            frames = {"curves": frame}
+            run = SimpleNamespace(measures=frame, frames=frames, facts=facts, weights=weights)
             progress(1)
             yield id, run, self.made[-1] % 2 == 0
 

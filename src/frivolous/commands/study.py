@@ -173,18 +173,12 @@ def _write_all(which: Which, store: Store, results: Sequence[StudyResult]) -> No
 
 def write_documents(result: StudyResult) -> None:
     """Write figures, tables, the specs of the runs, and the report; print their paths."""
-    from frivolous.figures import to_png, to_svg
     from frivolous.studies.reporting import report_html
 
-    folder, name = folder_of(result), result.study.name
-    figure = result.figure()
-    documents: dict[str, bytes | str] = {
-        f"{name}.png": to_png(figure),
-        f"{name}.svg": to_svg(figure),
-    }
-    beside = result.figure_beside()
-    if beside is not None:
-        documents |= {f"{name}-beside.png": to_png(beside)}
+    folder, name, drawn = folder_of(result), result.study.name, result.pictures
+    documents: dict[str, bytes | str] = {f"{name}.png": drawn.png, f"{name}.svg": drawn.svg}
+    if drawn.beside_png is not None:
+        documents[f"{name}-beside.png"] = drawn.beside_png
     documents |= {
         "table.csv": result.table.to_csv(index=False),
         "gains.csv": result.gains.to_csv(index=False),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -14,6 +15,27 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from frivolous.studies.result import StudyResult
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """A study's figures as files: its own, and the paper's beside it where there are numbers."""
+
+    png: bytes
+    svg: str
+    beside_png: bytes | None
+    beside_svg: str | None
+
+
+def pictures(result: StudyResult) -> Pictures:
+    """Draw a study's figures, each once."""
+    figure, beside = draw(result), draw_beside(result)
+    return Pictures(
+        figures.to_png(figure),
+        figures.to_svg(figure),
+        None if beside is None else figures.to_png(beside),
+        None if beside is None else figures.to_svg(beside),
+    )
 
 
 def draw(result: StudyResult) -> Figure:

@@ -168,7 +168,7 @@ ALL = (
         cifar.FIG2C,
         name="iclr-figB2",
         title="Correlations in every layer of AlexNet",
-        claim="Regularised networks have less correlated units.",
+        claim="The first convolution and the last dense layer have the most similar units.",
         curves=CORRELATED,
         panels=(
             Panel(

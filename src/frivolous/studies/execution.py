@@ -90,10 +90,12 @@ class CellWork:
     def _made(
         self, specs: Sequence[Any], store: Store, progress: Callable[[float], None]
     ) -> Iterator[Finished]:
-        from frivolous.studies import image_making, making
-
         if isinstance(specs[0], RunSpec):
+            from frivolous.studies import making
+
             return making.make(specs, device=self.device, progress=progress)
+        from frivolous.studies import image_making
+
         return image_making.make(
             specs,
             device=self.device,

@@ -7,7 +7,6 @@ from dataclasses import fields
 from typing import Any
 
 from frivolous import published
-from frivolous.figures import to_svg
 from frivolous.measures import AS_WRITTEN
 from frivolous.measures.protocol import Protocol, differences
 from frivolous.report import Picture, StudyReport, render_all, render_page, study_sections
@@ -38,8 +37,7 @@ def study_report(result: StudyResult) -> StudyReport:
     study = result.study
     provenance = result.store.record(result.runs[0]).provenance if result.runs else here_and_now()
     machine, versions = _machine_and_versions(provenance)
-    beside = result.figure_beside()
-    pictures = [] if beside is None else [Picture(to_svg(beside), alt=_alt(result))]
+    drawn = result.pictures
     return StudyReport(
         title=title_of(result),
         claim=study.claim,
@@ -48,12 +46,12 @@ def study_report(result: StudyResult) -> StudyReport:
         comparison=result.compare(),
         figures=[
             Picture(
-                to_svg(result.figure()),
+                drawn.svg,
                 alt=_alt(result),
                 caption=CAPTIONS[study.kind],
             )
         ],
-        beside=pictures,
+        beside=[Picture(drawn.beside_svg, alt=_alt(result))] if drawn.beside_svg else [],
         notes=_notes(result),
         protocol=[*study.notes, *_protocol_rows(study.protocol)],
         choices=result.choices(),

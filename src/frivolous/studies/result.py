@@ -22,6 +22,8 @@ from frivolous.studies.values import LARGEST, NAMED_SO, VALUES, RunNumbers
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from frivolous.studies.drawing import Pictures
+
 TABLE_COLUMNS = (
     "study",
     "panel",
@@ -273,6 +275,13 @@ class StudyResult:
         from frivolous.studies.drawing import draw_beside
 
         return draw_beside(self)
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        """Both figures as PNG and SVG, drawn once."""
+        from frivolous.studies.drawing import pictures
+
+        return pictures(self)
 
     def records(self) -> list[dict[str, Any]]:
         """Return every run's id, spec, facts and where it was made, as plain data."""
