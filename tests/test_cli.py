@@ -470,3 +470,10 @@ def test_a_study_without_its_data_says_where_to_get_them(
         "`sizes` are size factors such as 1/4 or 2; got 'x'. Write a number."
     )
     assert say("run", "figE7", "--workers", 0).line == "`workers` must be at least 1; got 0."
+
+
+def test_no_epochs_are_refused_and_not_taken_for_all(
+    say: Callable[..., Said], tmp_path: Path
+) -> None:
+    said = say("status", "figE7", *CPU, tmp_path / "store", "--epochs", 0)
+    assert (said.code, said.line) == (2, "`epochs` must be at least 1; got 0.")

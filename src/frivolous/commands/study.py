@@ -35,7 +35,7 @@ ALL = "all"
 
 def asked_studies(which: Which) -> list[Study]:
     """Return the studies asked for, each cut to the curves, sizes and epochs that are wanted."""
-    parts = bool(which.curves or which.sizes or which.epochs)
+    parts = bool(which.curves or which.sizes or which.epochs is not None)
     if which.study == ALL and which.curves:
         raise BadArgument("`curves` goes with one study, not with all; name the study.")
     names = list(STUDIES) if which.study == ALL else [which.study]
@@ -211,7 +211,7 @@ def _print_status(study: Study, which: Which) -> None:
     store = Store(which.store)
     cells = study.cells(which.scale, which.replicates, which.seed)
     total = study.networks(which.scale, which.replicates)
-    # Which of sound cells only: reading a choice would set a corrupt run aside.
+    # Asked of sound cells only: reading a choice would set a corrupt run aside.
     sound = [cell for cell in cells if store.status(cell.search_ids).corrupt == 0]
     ids = [id for cell in cells for id in cell.search_ids] + runs_of(sound, store)
     known = store.status(ids)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -57,9 +57,7 @@ def draw_beside(result: StudyResult) -> Figure | None:
         curves=result.best_curves if kind == "ablation" else None,
         past=result.past if kind == "past" else None,
         panels=panels,
-        title=title_of(result),
-        claim=result.study.claim,
-        scale=scale_of(result),
+        **_words(result),
     )
 
 
@@ -89,47 +87,37 @@ def _panels(result: StudyResult) -> list[figures.Panel]:
     ]
 
 
+def _words(result: StudyResult) -> dict[str, Any]:
+    """Return what every figure of a study says around its axes."""
+    return {
+        "title": title_of(result),
+        "claim": result.study.claim,
+        "scale": scale_of(result),
+    }
+
+
 def _sizes(result: StudyResult) -> Figure:
     return figures.study_figure(
         result.table,
         result.gains,
         result.published.values,
         _panels(result),
-        title=title_of(result),
-        claim=result.study.claim,
-        scale=scale_of(result),
+        **_words(result),
     )
 
 
 def _ablation(result: StudyResult) -> Figure:
-    best = result.best_curves
-    return figures.ablation_figure(
-        best,
-        _told(result.published),
-        title=title_of(result),
-        claim=result.study.claim,
-        scale=scale_of(result),
-    )
+    told = _told(result.published)
+    return figures.ablation_figure(result.best_curves, told, **_words(result))
 
 
 def _correlations(result: StudyResult) -> Figure:
-    return figures.correlation_grid(
-        result.correlations,
-        _told(result.published),
-        title=title_of(result),
-        claim=result.study.claim,
-        scale=scale_of(result),
-    )
+    told = _told(result.published)
+    return figures.correlation_grid(result.correlations, told, **_words(result))
 
 
 def _past(result: StudyResult) -> Figure:
-    return figures.past_figure(
-        result.past,
-        _told(result.published),
-        title=title_of(result),
-        claim=result.study.claim,
-        scale=scale_of(result),
-    )
+    return figures.past_figure(result.past, _told(result.published), **_words(result))
 
 
 def _told(published: PublishedFigure) -> pd.DataFrame | None:
