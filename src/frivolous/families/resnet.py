@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from frivolous.families.family import Family
+from frivolous.families.norm_relu import norm_relu
 from frivolous.families.pooling import max_pool_same
 from frivolous.families.starting import schemes
 from frivolous.families.widths import image_of, scaled, share, whole, widths_of
@@ -43,8 +43,8 @@ class Block(nn.Module):
         shortcut = maps
         if self.projection is not None:
             shortcut = self.projection_norm(self.projection(maps))
-        inner = F.relu(self.first_norm(self.first(maps)))
-        return F.relu(self.second_norm(self.second(inner)) + shortcut)
+        inner = norm_relu(self.first_norm, self.first(maps))
+        return norm_relu(self.second_norm, self.second(inner), shortcut)
 
 
 class ResNet(nn.Module):
@@ -83,7 +83,7 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the scores (N, classes) of prepared images (N, channels, H, W)."""
-        maps = F.relu(self.norm(self.conv(images)))
+        maps = norm_relu(self.norm, self.conv(images))
         if self.large:
             maps = max_pool_same(maps)
         scores: Tensor = self.dense(self.groups(maps).mean((2, 3)))

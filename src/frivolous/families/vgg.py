@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from frivolous.families.family import Family
+from frivolous.families.norm_relu import norm_relu
 from frivolous.families.starting import schemes
 from frivolous.families.widths import image_of, scaled, share, whole, widths_of
 
@@ -52,8 +54,8 @@ class VGG(nn.Module):
         for convolutions in CONVOLUTIONS:
             for _ in range(convolutions):
                 number += 1
-                maps = self.get_submodule(f"conv{number}")(maps)
-                maps = F.relu(self.get_submodule(f"norm{number}")(maps))
+                norm = cast(nn.BatchNorm2d, self.get_submodule(f"norm{number}"))
+                maps = norm_relu(norm, self.get_submodule(f"conv{number}")(maps))
             maps = F.max_pool2d(maps, 2)
         value = F.dropout(F.relu(self.fc1(maps.mean((2, 3)))), self.dropout, self.training)
         value = F.dropout(F.relu(self.fc2(value)), self.dropout, self.training)

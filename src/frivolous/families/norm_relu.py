@@ -1,0 +1,152 @@
+"""Batch normalisation, a shortcut and ReLU, as one step of training."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.nn import functional as F
+
+_REGISTER = 16
+"""PyTorch normalises feature maps on the CPU by so many at a time, and the rest slowly."""
+
+_WIDE = 256
+"""The feature maps of neighbouring positions are put side by side up to so many."""
+
+_WORTH_IT = 65_536
+"""Of fewer numbers the function's fixed cost is more than it saves."""
+
+
+def norm_relu(norm: nn.BatchNorm2d, maps: Tensor, shortcut: Tensor | None = None) -> Tensor:
+    """Return ``relu(norm(maps) + shortcut)``.
+
+    In training, sum and ReLU are written where the normalised maps were. On the CPU, where float32
+    feature maps lie side by side (``torch.channels_last``) and are up to 128 and no multiple of 16,
+    they are normalised up to four times faster than by PyTorch: the same to rounding, to be
+    differentiated once. Elsewhere, in exported graphs too, it is computed as it is written above.
+
+    Shapes: (N, C, H, W), the shortcut too, to the same.
+
+    >>> norm = nn.BatchNorm2d(1)
+    >>> norm_relu(norm, torch.tensor([1.0, 3.0]).view(2, 1, 1, 1)).flatten().tolist()
+    [0.0, 0.9999949932098389]
+    """
+    hooked = norm._forward_hooks or norm._forward_pre_hooks or norm._backward_hooks
+    if not norm.training or hooked or torch.compiler.is_compiling():
+        normalised = norm(maps)
+        return F.relu(normalised if shortcut is None else normalised + shortcut)
+    if _left_over(norm, maps, shortcut):
+        result: Tensor
+        result, mean, variance = _NormRelu.apply(maps, norm.weight, norm.bias, shortcut, norm.eps)
+        _remember(norm, mean, variance, maps.numel() // maps.shape[1])
+        return result
+    normalised = norm(maps)
+    if shortcut is None:
+        return F.relu(normalised, inplace=True)
+    if shortcut.dtype != normalised.dtype:
+        return F.relu(normalised + shortcut, inplace=True)
+    return F.relu(normalised.add_(shortcut), inplace=True)
+
+
+def _left_over(norm: nn.BatchNorm2d, maps: Tensor, shortcut: Tensor | None) -> bool:
+    """Return whether our own function applies, and is the faster."""
+    return (
+        norm.affine
+        and norm.track_running_stats
+        and norm.momentum is not None
+        and maps.shape[1] % _REGISTER > 0
+        and 2 * maps.shape[1] <= _WIDE
+        and maps.numel() >= max(_WORTH_IT, 2 * maps.shape[1])
+        and all(
+            tensor.device.type == "cpu"
+            and tensor.dtype == torch.float32
+            and tensor.is_contiguous(memory_format=torch.channels_last)
+            for tensor in (maps, maps if shortcut is None else shortcut)
+        )
+    )
+
+
+@torch.no_grad()
+def _remember(norm: Any, mean: Tensor, variance: Tensor, count: int) -> None:
+    """Move the running statistics towards those of ``count`` numbers a feature map."""
+    norm.num_batches_tracked.add_(1)
+    norm.running_mean.lerp_(mean, norm.momentum)
+    norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
+
+
+class _NormRelu(torch.autograd.Function):
+    """y = relu(weight * (x - mean) * inverse + bias + shortcut), inverse = 1 / SD.
+
+    With g what comes down where y > 0: dbias = sum g, dweight = sum g (x - mean) * inverse, and
+    dx = weight * inverse * (g - dbias / n - (x - mean) * inverse * dweight / n).
+
+    What runs over all numbers is PyTorch's, given the positions' feature maps side by side; its
+    sums are of a column, and few of them make those of a feature map.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, maps: Tensor, weight: Tensor, bias: Tensor, shortcut: Tensor | None, eps: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        features = maps.shape[1]
+        x = _wide(maps)
+        means, variances = torch.batch_norm_update_stats(x, None, None, 0.0)
+        means = means.view(-1, features)
+        mean = means.mean(0)
+        variance = variances.view(-1, features).mean(0) + (means - mean).square_().mean(0)
+        affine = _repeated(weight, x), _repeated(bias, x)
+        moments = _repeated(mean, x), _repeated(variance, x)
+        y: Tensor = torch.ops.aten.native_batch_norm(x, *affine, *moments, False, 0.0, eps)[0]
+        if shortcut is not None:
+            y.add_(_wide(shortcut))
+        y.relu_()
+        ctx.save_for_backward(x, y, mean, (variance + eps).rsqrt_(), weight)
+        ctx.shape, ctx.beside = maps.shape, shortcut is not None
+        ctx.mark_non_differentiable(mean, variance)
+        return _narrow(y, maps.shape), mean, variance
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, gradient: Tensor, *_: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor | None, None]:
+        x, y, mean, inverse, weight = ctx.saved_tensors
+        features, count = len(mean), x.numel() // len(mean)
+        down = _wide(gradient.contiguous(memory_format=torch.channels_last))
+        g = torch.ops.aten.threshold_backward(down, y, 0)
+        wide_weight, *moments = (_repeated(each, x) for each in (weight, mean, inverse))
+        # Not asked for the gradient of x: that would be the one of a normalisation of columns.
+        _, dweights, dbiases = torch.ops.aten.native_batch_norm_backward(
+            g, x, wide_weight, None, None, *moments, True, 0.0, [False, True, True]
+        )
+        dweight, dbias = (each.view(-1, features).sum(0) for each in (dweights, dbiases))
+        outer = weight * inverse
+        inner = outer * inverse * dweight / -count
+        constant = outer * dbias / -count - inner * mean
+        columns = [_repeated(each, x)[:, None, None] for each in (constant, inner, outer)]
+        dx = torch.addcmul(columns[0], x, columns[1]).addcmul_(g, columns[2])
+        dshortcut = _narrow(g, ctx.shape) if ctx.beside else None
+        return _narrow(dx, ctx.shape), dweight, dbias, dshortcut, None
+
+
+def _wide(maps: Tensor) -> Tensor:
+    """Return a view (1, several C, rows, 1) of ``channels_last`` maps (N, C, H, W)."""
+    features, positions = maps.shape[1], maps.numel() // maps.shape[1]
+    beside = 1
+    while 2 * beside * features <= _WIDE and positions % (2 * beside) == 0:
+        beside *= 2
+    rows = maps.permute(0, 2, 3, 1).reshape(1, positions // beside, 1, beside * features)
+    return rows.permute(0, 3, 1, 2)
+
+
+def _narrow(wide: Tensor, shape: torch.Size) -> Tensor:
+    """Return what :func:`_wide` made of maps, in their shape again."""
+    batch, features, *image = shape
+    return wide.permute(0, 2, 3, 1).reshape(batch, *image, features).permute(0, 3, 1, 2)
+
+
+def _repeated(values: Tensor, wide: Tensor) -> Tensor:
+    """Return what feature maps have, as often as they stand side by side."""
+    return values.expand(wide.shape[1] // len(values), -1).reshape(-1)
