@@ -126,6 +126,13 @@ def test_rooms_import_neither_torch_nor_pyplot(room: str) -> None:
                 assert not name.startswith("frivolous") or name.startswith(allowed), source
 
 
+def test_counts_of_parameters_are_no_means_over_trained_networks() -> None:
+    figure = figures.study_figure(study("figE1", replicates=1), published=None, source="")
+    said = " ".join(words(figure)).replace("\n", " ")
+    assert "Points: exact counts, which no training changes." in said
+    assert "trained network" not in said
+
+
 def test_lines_pass_through_the_means_side_by_side() -> None:
     table = study()
     figure = figures.study_figure(table, gains_of(), published.values("fig4d"))

@@ -22,7 +22,9 @@ def study_caption(
     counts = pd.concat([rows_of(means, panel)["n"] for panel in panels])
     counts = counts[counts > 0]
     least, most = (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
-    if most <= 1:
+    if all(panel.measure == "num_parameters" for panel in panels):
+        said = ["Points: exact counts, which no training changes."]
+    elif most <= 1:
         said = ["One trained network per point (n = 1), hence no error bars."]
     else:
         n = f"{most}" if least == most else f"{least} to {most}"

@@ -154,14 +154,14 @@ RESNET56_SCALES = {
     "cpu": ImageScale(
         digits(8),
         replicates=1,
-        family=(("base", (4, 4, 8, 16)), ("image", (3, 8, 8)), ("norm_decay", 0.9)),
-        training=(("epochs", 6), ("boundaries", (4.0, 5.0))),
+        family=(("base", (8, 8, 16, 32)), ("image", (3, 8, 8)), ("norm_decay", 0.9)),
+        training=(("epochs", 12), ("boundaries", (8.0, 10.0))),
         batch_divisor=4,
         rate=1 / 4,
         shrinks=shrunk(
-            "ResNet-56 with 4, 4, 8 and 16 units at 1x for 16, 16, 32 and 64",
+            "ResNet-56 with 8, 8, 16 and 32 units at 1x for 16, 16, 32 and 64",
             8,
-            "6 epochs",
+            "12 epochs",
             "batches of 32 for 128 and learning rates as much smaller",
         ),
     ),
