@@ -302,8 +302,9 @@ def test_a_study_of_ones_own_has_a_result_and_a_report_without_published_numbers
     assert set(result.compare()["rule"]) <= {"not published", "not measured"}
     lines = gain_lines(result)
     assert lines[0].endswith("(one replicate: no interval); nothing published")
-    # Redundancy's first doubling does not count and there is no other.
-    assert lines[1] == "panel c, redundant: no doubling to take a gain of"
+    assert lines[1] == (
+        "panel c, redundant: no doubling to take a gain of (the first one does not count)"
+    )
     assert "accuracy" not in study_text(result)
     assert "My study" in report_html(result)
 
