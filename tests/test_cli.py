@@ -88,6 +88,13 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
     assert done.stderr == ""
 
 
+def test_the_module_runs_as_the_command_does() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "frivolous", "--help"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("usage: frivolous")
+
+
 def test_list_names_every_study_with_claim_and_cost(say: Callable[..., Said]) -> None:
     said = say("list")
     lines = said.out.splitlines()

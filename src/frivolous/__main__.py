@@ -1,0 +1,6 @@
+"""The command line by ``python -m frivolous``."""
+
+from frivolous.cli import main
+
+if __name__ == "__main__":
+    main()
