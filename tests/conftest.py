@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+# A shell starts what runs in its background deaf to Ctrl-C, and its children are born so.
+HEED = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
 SHRINK = f"import runpy; runpy.run_path({__file__!r})['shrink'](dict.__setitem__)\n"
 
 
@@ -46,7 +48,7 @@ def child() -> Iterator[Callable[..., subprocess.Popen[str]]]:
         buffered = {k: v for k, v in os.environ.items() if k != "PYTHONUNBUFFERED"}
         usual: dict[str, Any] = {"stdin": pipe, "stdout": pipe, "stderr": pipe, "env": buffered}
         process = subprocess.Popen(
-            [sys.executable, "-c", SHRINK + script, *map(str, arguments)],
+            [sys.executable, "-c", HEED + SHRINK + script, *map(str, arguments)],
             text=True,
             **usual | options,
         )
