@@ -157,12 +157,12 @@ RESNET56_SCALES = {
         family=(("base", (8, 8, 16, 32)), ("image", (3, 8, 8)), ("norm_decay", 0.9)),
         training=(("epochs", 12), ("boundaries", (8.0, 10.0))),
         batch_divisor=4,
-        rate=1 / 4,
+        rate=1 / 8,
         shrinks=shrunk(
             "ResNet-56 with 8, 8, 16 and 32 units at 1x for 16, 16, 32 and 64",
             8,
             "12 epochs",
-            "batches of 32 for 128 and learning rates as much smaller",
+            "batches of 32 for 128, an eighth of the learning rates",
         ),
     ),
 }
