@@ -26,15 +26,35 @@ CIFAR = Source(
 DIGITS_TRAIN, DIGITS_TEST = 1_000, 500
 
 
-def digits(size: int) -> Source:
-    """Return handwritten digits of size x size pixels in three channels: always there."""
-    return Source("digits", (("channels", 3), ("size", size)), DIGITS_TRAIN, DIGITS_TEST)
+def two_cores(
+    network: str,
+    size: int,
+    epochs: str,
+    batch: str,
+    *,
+    family: Options,
+    training: Options,
+    divisor: float,
+    least: int = 1,
+    rate: float = 1.0,
+) -> ImageScale:
+    """Return a scale for two cores: digits of size x size pixels in three channels, always there.
 
-
-def shrunk(base: str, size: int, epochs: str, batch: str) -> str:
-    return (
-        f"{base}, 1,000 handwritten digits of {size} x {size} pixels for the data, {epochs}, "
-        f"{batch}, by default one network per point: not the paper's experiment"
+    ``network``, ``epochs`` and ``batch`` say in words what it shrinks; ``divisor`` and ``least``
+    are the batches', see :class:`ImageScale`.
+    """
+    return ImageScale(
+        Source("digits", (("channels", 3), ("size", size)), DIGITS_TRAIN, DIGITS_TEST),
+        replicates=1,
+        family=(*family, ("image", (3, size, size))),
+        training=training,
+        batch_divisor=divisor,
+        least_batch=least,
+        rate=rate,
+        shrinks=(
+            f"{network}, {DIGITS_TRAIN:,} handwritten digits of {size} x {size} pixels for the "
+            f"data, {epochs}, {batch}, by default one network per point: not the paper's experiment"
+        ),
     )
 
 
@@ -46,18 +66,14 @@ ALEXNET_IMAGE: Options = (("classes", 10), ("image", (3, 32, 32)))
 
 ALEXNET_SCALES = {
     "paper": ImageScale(CIFAR),
-    "cpu": ImageScale(
-        digits(16),
-        replicates=1,
-        family=(("base", (16, 32, 48, 32)), ("image", (3, 16, 16))),
+    "cpu": two_cores(
+        "AlexNet with 16, 32, 48 and 32 units at 1x for 96, 256, 384 and 192",
+        16,
+        "12 epochs",
+        "batches of 32 for 128",
+        family=(("base", (16, 32, 48, 32)),),
         training=(("epochs", 12),),
-        batch_divisor=4,
-        shrinks=shrunk(
-            "AlexNet with 16, 32, 48 and 32 units at 1x for 96, 256, 384 and 192",
-            16,
-            "12 epochs",
-            "batches of 32 for 128",
-        ),
+        divisor=4,
     ),
 }
 
@@ -151,19 +167,15 @@ PASS = 50_000 / 47_500  # epochs are counted in 50,000 images, a pass has 47,500
 
 RESNET56_SCALES = {
     "paper": ImageScale(CIFAR),
-    "cpu": ImageScale(
-        digits(8),
-        replicates=1,
-        family=(("base", (8, 8, 16, 32)), ("image", (3, 8, 8)), ("norm_decay", 0.9)),
+    "cpu": two_cores(
+        "ResNet-56 with 8, 8, 16 and 32 units at 1x for 16, 16, 32 and 64",
+        8,
+        "12 epochs",
+        "batches of 32 for 128, an eighth of the learning rates",
+        family=(("base", (8, 8, 16, 32)), ("norm_decay", 0.9)),
         training=(("epochs", 12), ("boundaries", (8.0, 10.0))),
-        batch_divisor=4,
+        divisor=4,
         rate=1 / 8,
-        shrinks=shrunk(
-            "ResNet-56 with 8, 8, 16 and 32 units at 1x for 16, 16, 32 and 64",
-            8,
-            "12 epochs",
-            "batches of 32 for 128, an eighth of the learning rates",
-        ),
     ),
 }
 

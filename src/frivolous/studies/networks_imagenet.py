@@ -14,7 +14,7 @@ from __future__ import annotations
 from frivolous.measures import AS_PUBLISHED_IMAGENET
 from frivolous.studies.image_curve import ImageCurve, ImageScale, Source
 from frivolous.studies.image_spec import ImageTrainingSpec
-from frivolous.studies.networks import digits, shrunk
+from frivolous.studies.networks import two_cores
 
 IMAGENET_TRAIN, IMAGENET_TEST = 1_281_167, 50_000
 
@@ -41,25 +41,16 @@ def imagenet(size: int) -> ImageScale:
 
 RESNET18_SCALES = {
     "paper": imagenet(224),
-    "cpu": ImageScale(
-        digits(32),
-        replicates=1,
-        family=(
-            ("base", (8, 8, 16, 32, 64)),
-            ("classes", 10),
-            ("image", (3, 32, 32)),
-            ("norm_decay", 0.9),
-        ),
+    "cpu": two_cores(
+        "ResNet-18 with 8, 8, 16, 32 and 64 units at 1x for 64, 64, 128, 256 and 512",
+        32,
+        "10 epochs",
+        "batches a 64th of the paper's (16 at least) at a 40th of the learning rate",
+        family=(("base", (8, 8, 16, 32, 64)), ("classes", 10), ("norm_decay", 0.9)),
         training=(("epochs", 10), ("boundaries", (4.0, 6.0, 8.0)), ("warmup", 1.0)),
-        batch_divisor=64,
-        least_batch=16,
+        divisor=64,
+        least=16,
         rate=1 / 40,
-        shrinks=shrunk(
-            "ResNet-18 with 8, 8, 16, 32 and 64 units at 1x for 64, 64, 128, 256 and 512",
-            32,
-            "10 epochs",
-            "batches a 64th of the paper's (16 at least) at a 40th of the learning rate",
-        ),
     ),
 }
 
@@ -110,23 +101,14 @@ VARIED_LAYER, NAMED_LAYERS = "7", ("7", "13", "15")
 
 INCEPTION_SCALES = {
     "paper": imagenet(299),
-    "cpu": ImageScale(
-        digits(75),
-        replicates=1,
-        family=(
-            ("base", 0.125),
-            ("classes", 10),
-            ("image", (3, 75, 75)),
-            ("norm_decay", 0.9),
-        ),
+    "cpu": two_cores(
+        "Inception-v3 an eighth as wide",
+        75,
+        "5 epochs at a learning rate of 0.005",
+        "batches of 32 for 512",
+        family=(("base", 0.125), ("classes", 10), ("norm_decay", 0.9)),
         training=(("epochs", 5), ("learning_rate", 0.005), ("average", 0.95)),
-        batch_divisor=16,
-        shrinks=shrunk(
-            "Inception-v3 an eighth as wide",
-            75,
-            "5 epochs at a learning rate of 0.005",
-            "batches of 32 for 512",
-        ),
+        divisor=16,
     ),
 }
 
