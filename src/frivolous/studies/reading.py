@@ -1,8 +1,7 @@
-"""Reading a finished study from its store, and the command that makes it."""
+"""Reading a finished study from its store."""
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 from frivolous.errors import FrivolousError
@@ -34,14 +33,7 @@ def read_result(
     if missing:
         raise FrivolousError(
             f"store {store.path} lacks {missing} of the networks of {study.name} at scale {scale}, "
-            f"seed {seed}; make them with: {command(study, scale, replicates, seed, store)}"
+            f"seed {seed}; make them with: "
+            + study.command(store.path, scale=scale, replicates=replicates, seed=seed)
         )
     return StudyResult(study, scale, seed, store, tuple(chosen))
-
-
-def command(study: Study, scale: str, replicates: int | None, seed: int, store: Store) -> str:
-    """Return the command line that makes a result; what is at its default is left out."""
-    words = ["frivolous", "run", study.name, "--scale", scale, "--seed", str(seed)]
-    if replicates not in (None, study.replicates(scale)):
-        words += ["--replicates", str(replicates)]
-    return shlex.join([*words, *study.part, "--store", str(store.path)])

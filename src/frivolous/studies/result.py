@@ -85,9 +85,9 @@ class StudyResult:
     @property
     def command(self) -> str:
         """The command that gives this result."""
-        from frivolous.studies.reading import command
-
-        return command(self.study, self.scale, self.replicates, self.seed, self.store)
+        return self.study.command(
+            self.store.path, scale=self.scale, replicates=self.replicates, seed=self.seed
+        )
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -210,7 +210,7 @@ class StudyResult:
         for panel in self.study.panels:
             if panel.measure not in COUNTED or self.study.kind != "sizes":
                 continue
-            skip = panel.measure.endswith("redundant") and self.study.protocol.gain_skips_first
+            skip = self.study.skips_first_doubling(panel.measure)
             limits = (np.nan, np.nan)
             if (panel.name, panel.measure) in printed.index:
                 row = printed.loc[(panel.name, panel.measure)]

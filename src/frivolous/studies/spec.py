@@ -6,6 +6,7 @@ chooses from, learning rates above all) and replicates of each.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -154,6 +155,10 @@ class Study:
         every = panel.series or tuple(Series(curve.name, curve.name) for curve in self.curves)
         return tuple(one for one in every if one.curve in there)
 
+    def skips_first_doubling(self, measure: str) -> bool:
+        """Return whether gains of that measure leave the first doubling out."""
+        return self.protocol.gain_skips_first and measure.endswith("redundant")
+
     def replicates(self, scale: str) -> int:
         """Return the replicates of a scale: the most that any curve has."""
         return max((curve.scale(scale).replicates for curve in self.curves), default=0)
@@ -272,6 +277,15 @@ class Study:
             folder=folder,
             listener=listener,
         )
+
+    def command(
+        self, store: str | Path, *, scale: str, replicates: int | None = None, seed: int = 0
+    ) -> str:
+        """Return the command line that makes a result; what is at its default is left out."""
+        words = ["frivolous", "run", self.name, "--scale", scale, "--seed", str(seed)]
+        if replicates not in (None, self.replicates(scale)):
+            words += ["--replicates", str(replicates)]
+        return shlex.join([*words, *self.part, "--store", str(store)])
 
     def result(
         self,

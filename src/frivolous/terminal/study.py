@@ -72,8 +72,9 @@ def gain_lines(result: StudyResult) -> list[str]:
     for (panel, measure), rows in result.gains.groupby(["panel", "measure"], sort=False):
         printed, known = rows.iloc[0], rows[rows["gain"].notna()]
         if known.empty:
-            words = "no doubling to take a gain of" + _but_first(result, measure)
-            lines.append(f"panel {panel}, {measure}: {words}")
+            skips = result.study.skips_first_doubling(measure)
+            but = " (the first one does not count)" if skips else ""
+            lines.append(f"panel {panel}, {measure}: no doubling to take a gain of{but}")
             continue
         least, most = known.loc[known["gain"].idxmin()], known.loc[known["gain"].idxmax()]
         beside = (
@@ -85,12 +86,6 @@ def gain_lines(result: StudyResult) -> list[str]:
             f"panel {panel}, {measure}: gain per doubling {_gain(least)} to {_gain(most)}; {beside}"
         )
     return lines
-
-
-def _but_first(result: StudyResult, measure: str) -> str:
-    """Say that the first doubling does not count, where it does not."""
-    skipped = measure.endswith("redundant") and result.study.protocol.gain_skips_first
-    return " (the first one does not count)" if skipped else ""
 
 
 def _gain(row: pd.Series) -> str:
