@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
+from frivolous.families.rows import maps_of, rows_of
+
 _REGISTER = 16
 """PyTorch normalises feature maps on the CPU by so many at a time, and the rest slowly."""
 
@@ -34,20 +36,18 @@ def norm_relu(norm: nn.BatchNorm2d, maps: Tensor, shortcut: Tensor | None = None
     [0.0, 0.9999949932098389]
     """
     hooked = norm._forward_hooks or norm._forward_pre_hooks or norm._backward_hooks
-    if not norm.training or hooked or torch.compiler.is_compiling():
-        normalised = norm(maps)
-        return F.relu(normalised if shortcut is None else normalised + shortcut)
-    if _left_over(norm, maps, shortcut):
+    # Compiled, an exported graph among it, the plain computation is fused or read as it stands.
+    ours = norm.training and not hooked and not torch.compiler.is_compiling()
+    if ours and _left_over(norm, maps, shortcut):
         result: Tensor
         result, mean, variance = _NormRelu.apply(maps, norm.weight, norm.bias, shortcut, norm.eps)
         _remember(norm, mean, variance, maps.numel() // maps.shape[1])
         return result
-    normalised = norm(maps)
-    if shortcut is None:
-        return F.relu(normalised, inplace=True)
-    if shortcut.dtype != normalised.dtype:
-        return F.relu(normalised + shortcut, inplace=True)
-    return F.relu(normalised.add_(shortcut), inplace=True)
+    total = norm(maps)
+    if shortcut is not None:
+        in_place = ours and shortcut.dtype == total.dtype
+        total = total.add_(shortcut) if in_place else total + shortcut
+    return F.relu(total, inplace=ours)
 
 
 def _left_over(norm: nn.BatchNorm2d, maps: Tensor, shortcut: Tensor | None) -> bool:
@@ -103,9 +103,9 @@ class _NormRelu(torch.autograd.Function):
             y.add_(_wide(shortcut))
         y.relu_()
         ctx.save_for_backward(x, y, mean, (variance + eps).rsqrt_(), weight)
-        ctx.shape, ctx.beside = maps.shape, shortcut is not None
+        ctx.has_shortcut = shortcut is not None
         ctx.mark_non_differentiable(mean, variance)
-        return _narrow(y, maps.shape), mean, variance
+        return maps_of(rows_of(y), maps), mean, variance
 
     @staticmethod
     @once_differentiable
@@ -127,8 +127,8 @@ class _NormRelu(torch.autograd.Function):
         constant = outer * dbias / -count - inner * mean
         columns = [_repeated(each, x)[:, None, None] for each in (constant, inner, outer)]
         dx = torch.addcmul(columns[0], x, columns[1]).addcmul_(g, columns[2])
-        dshortcut = _narrow(g, ctx.shape) if ctx.beside else None
-        return _narrow(dx, ctx.shape), dweight, dbias, dshortcut, None
+        dshortcut = maps_of(rows_of(g), gradient) if ctx.has_shortcut else None
+        return maps_of(rows_of(dx), gradient), dweight, dbias, dshortcut, None
 
 
 def _wide(maps: Tensor) -> Tensor:
@@ -137,14 +137,8 @@ def _wide(maps: Tensor) -> Tensor:
     beside = 1
     while 2 * beside * features <= _WIDE and positions % (2 * beside) == 0:
         beside *= 2
-    rows = maps.permute(0, 2, 3, 1).reshape(1, positions // beside, 1, beside * features)
-    return rows.permute(0, 3, 1, 2)
-
-
-def _narrow(wide: Tensor, shape: torch.Size) -> Tensor:
-    """Return what :func:`_wide` made of maps, in their shape again."""
-    batch, features, *image = shape
-    return wide.permute(0, 2, 3, 1).reshape(batch, *image, features).permute(0, 3, 1, 2)
+    wide = rows_of(maps).view(1, positions // beside, 1, beside * features)
+    return wide.movedim(-1, 1)
 
 
 def _repeated(values: Tensor, wide: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 from frivolous.families.exporting import exporting
+from frivolous.families.rows import maps_of, rows_of
 
 
 class ResponseNorm(nn.Module):
@@ -77,7 +78,7 @@ class _ResponseNorm(torch.autograd.Function):
     def forward(
         ctx: Any, maps: Tensor, radius: int, bias: float, alpha: float, beta: float
     ) -> Tensor:
-        rows = _rows(_single(maps))
+        rows = rows_of(_single(maps))
         place = torch.arange(rows.shape[1], device=rows.device)
         band = ((place[:, None] - place).abs() <= radius).to(rows.dtype).mul_(alpha)
         # Autocast leaves products alone that are written into a tensor; others lose precision.
@@ -85,18 +86,18 @@ class _ResponseNorm(torch.autograd.Function):
         result = rows / _power(divisor, beta)
         ctx.save_for_backward(rows, divisor, result, band)
         ctx.beta, ctx.dtype = beta, maps.dtype
-        return _maps(result, maps).to(maps.dtype)
+        return maps_of(result, maps).to(maps.dtype)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None, None]:
         rows, divisor, result, band = ctx.saved_tensors
-        down = _rows(_single(gradient))
+        down = rows_of(_single(gradient))
         shared = (down * result).div_(divisor)
         shared = torch.mm(shared, band, out=torch.empty_like(shared))
         own = down / _power(divisor, ctx.beta)
         own.addcmul_(rows, shared, value=-2 * ctx.beta)
-        return _maps(own, gradient).to(ctx.dtype), None, None, None, None
+        return maps_of(own, gradient).to(ctx.dtype), None, None, None, None
 
 
 def _power(divisor: Tensor, beta: float) -> Tensor:
@@ -109,13 +110,3 @@ def _power(divisor: Tensor, beta: float) -> Tensor:
 def _single(tensor: Tensor) -> Tensor:
     """Return the tensor in float32 where it is less precise, else itself."""
     return tensor.float() if tensor.element_size() < 4 else tensor
-
-
-def _rows(maps: Tensor) -> Tensor:
-    """Return (N, C, ...) as (N * ..., C); no copy from ``channels_last``."""
-    return maps.movedim(1, -1).reshape(-1, maps.shape[1])
-
-
-def _maps(rows: Tensor, like: Tensor) -> Tensor:
-    """Return rows (N * ..., C) in the shape (N, C, ...) of another tensor."""
-    return rows.view(like.movedim(1, -1).shape).movedim(-1, 1)
