@@ -160,7 +160,8 @@ def test_run_prints_table_gains_and_the_paths_that_it_wrote(
     names = ("figE7.png", "figE7.svg", "figE7-beside.png", *tables, "report.html")
     paths = [folder / name for name in names]
     assert lines[2:] == [str(path) for path in paths]
-    assert all(path.stat().st_size > 100 for path in paths)
+    least = {"gains.csv": 100}  # a line per curve
+    assert all(path.stat().st_size > least.get(path.name, 1000) for path in paths)
 
 
 class Loads(HTMLParser):

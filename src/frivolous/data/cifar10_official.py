@@ -85,7 +85,8 @@ def read_archive(form: Official, path: Path) -> dict[str, Tensor]:
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise BadArgument(
             f"{path} ({path.stat().st_size:,} bytes) cannot be read to its end; it is damaged or "
-            "was downloaded in part. Remove it and get it again, or run `frivolous fetch cifar10`."
+            "was downloaded in part. Remove it and get it again, or run `frivolous fetch cifar10 "
+            f"--data-dir {path.parent}`."
         ) from error
     missing = [name for name in wanted.values() if name not in contents]
     if missing:
