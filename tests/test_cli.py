@@ -427,14 +427,14 @@ def test_a_reader_that_has_gone_is_no_error_to_tell_of(child: Child) -> None:
     process.stdout.close()
     assert process.stderr is not None
     assert process.stderr.read() == ""
-    assert process.wait(timeout=30) == 141
+    assert process.wait(timeout=120) == 141
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_to_a_full_disk_is_one_line(child: Child) -> None:
     with Path("/dev/full").open("w") as full:
         process = child(MAIN, "list", stdout=full)
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate(timeout=120)
     said = Said(process.returncode, "", err)
     assert said.code == 2
     assert said.line == "cannot write: no space left on device; free some and run again"

@@ -138,7 +138,7 @@ def test_runs_claimed_elsewhere_are_left_and_waited_for(tmp_path: Path) -> None:
 
 
 def test_two_engines_make_every_run_once(tmp_path: Path) -> None:
-    barrier = threading.Barrier(2, timeout=20)
+    barrier = threading.Barrier(2, timeout=120)
     met = threading.Event()
 
     def meet() -> None:
@@ -157,7 +157,7 @@ def test_two_engines_make_every_run_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=120)
         assert not thread.is_alive()
     made = [seed for groups in engines for group in groups for seed in group.made]
     assert sorted(made) == [1, 2, 3, 4]

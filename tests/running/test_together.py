@@ -64,7 +64,7 @@ def test_of_two_processes_on_one_store_one_waits_and_both_have_the_table(
         held.stdin.write("\n")
         held.stdin.flush()
         assert held.stdout.readline().strip() == expected
-    out, err = other.communicate(timeout=60)
+    out, err = other.communicate(timeout=300)
     assert out.strip() == expected, err
     counts = published(tmp_path / "log")
     assert (len(counts), set(counts.values())) == (24, {1})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -186,7 +187,7 @@ def test_a_study_killed_in_training_ends_in_the_same_table(
     child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     runs = tmp_path / "runs"
     while child.poll() is None and not (runs.exists() and any(runs.iterdir())):
-        pass
+        time.sleep(0.01)
     child.kill()
     child.communicate()
     again = small("fig4c").run(tmp_path, scale="cpu")
