@@ -405,10 +405,12 @@ def test_good_arguments_are_measured(
     assert sorted(path.name for path in (place / "deep" / "out").iterdir()) == [
         "correlations.parquet",
         "curves.parquet",
+        "joint.parquet",
         "measurement.json",
         "measurement.png",
         "measurement.svg",
         "table.parquet",
+        "units.parquet",
     ]
 
 

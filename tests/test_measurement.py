@@ -184,7 +184,7 @@ def test_table_has_fixed_columns_and_order(name: str) -> None:
     kinds = [
         "prunable",
         "area",
-        *("redundant", "similarity", "compressibility", "silent", "constant"),
+        *("redundant", "similarity", "compressibility", "silent", "constant", "effective"),
     ]
     assert table.measure.tolist() == kinds * 3
     assert table.site.tolist() == [site for site in (*shapes, "all") for _ in kinds]
@@ -487,4 +487,12 @@ def test_progress_is_told() -> None:
     model, inputs, _ = CASES["dense"]
     told: list[str] = []
     fv.measure(model, inputs, progress=told.append)
+    assert told == [
+        "activity",
+        "ablation",
+        *(f"units of {site}" for site in ("first", "second")),
+        *(f"effective width of {site}" for site in ("first", "second")),
+    ]
+    told.clear()
+    fv.measure(model, inputs, joint_tolerance=None, unit_examples=None, progress=told.append)
     assert told == ["activity", "ablation"]

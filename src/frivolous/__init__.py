@@ -12,12 +12,14 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from frivolous import studies
+    from frivolous.measured_record import load_measurement
     from frivolous.measurement import measure
     from frivolous.network import trace
 
-__all__ = ["measure", "studies", "trace"]
+__all__ = ["load_measurement", "measure", "studies", "trace"]
 
 _HOMES = {
+    "load_measurement": ("frivolous.measured_record", "load_measurement"),
     "measure": ("frivolous.measurement", "measure"),
     "trace": ("frivolous.network", "trace"),
 }

@@ -41,7 +41,7 @@ class Batches:
         """
         seen = 0
         for inputs, labels in self.source():
-            seen += _size(inputs)
+            seen += size_of(inputs)
             yield (
                 _moved(inputs, self.device),
                 None if labels is None else labels.to(self.device),
@@ -165,7 +165,7 @@ def _source(data: Any, batch_size: int) -> Callable[[], Iterator[Batch]]:
     if isinstance(data, Iterator):
         data = list(data)
     # A loader may end on a batch without examples, which no statistic can use.
-    return lambda: (parsed for batch in data if _size((parsed := _parsed(batch))[0]))
+    return lambda: (parsed for batch in data if size_of((parsed := _parsed(batch))[0]))
 
 
 def _whole(data: Any) -> Batch | None:
@@ -199,12 +199,12 @@ def _parsed(batch: Any) -> Batch:
     if isinstance(batch, tuple | list) and len(batch) > 1:
         *parts, labels = batch
         inputs = _inputs(parts[0] if len(parts) == 1 else tuple(parts))
-        return inputs, _checked_labels(labels, _size(inputs), len(parts))
+        return inputs, _checked_labels(labels, size_of(inputs), len(parts))
     if isinstance(batch, tuple | list) and len(batch) == 1:
         return _parsed(batch[0])
     if isinstance(batch, Mapping) and "labels" in batch:
         inputs = _inputs({name: value for name, value in batch.items() if name != "labels"})
-        return inputs, _checked_labels(batch["labels"], _size(inputs), 1)
+        return inputs, _checked_labels(batch["labels"], size_of(inputs), 1)
     return _inputs(batch), None
 
 
@@ -259,7 +259,7 @@ def _checked_labels(labels: Any, size: int, parts: int) -> Tensor | None:
 
 
 def _cut(inputs: Inputs, labels: Tensor | None, batch_size: int) -> Iterator[Batch]:
-    for start in range(0, _size(inputs), batch_size):
+    for start in range(0, size_of(inputs), batch_size):
         chosen = slice(start, start + batch_size)
         yield (
             _each(inputs, lambda part, chosen=chosen: part[chosen]),  # type: ignore[misc]
@@ -277,7 +277,7 @@ def _counted(source: Callable[[], Iterator[Batch]]) -> tuple[int, bool]:
                 f"`data` has batches of different forms, {first} and then {form}; all must agree "
                 "but for the number of examples N. Pad, crop or convert them."
             )
-        first, total = form, total + _size(inputs)
+        first, total = form, total + size_of(inputs)
         labelled.add(labels is not None)
     if len(labelled) > 1:
         raise BadArgument(
@@ -306,7 +306,13 @@ def _each(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
     return tuple(change(value) for value in inputs)
 
 
-def _size(inputs: Inputs) -> int:
+def taken(inputs: Inputs, index: Tensor) -> Inputs:
+    """Return the examples of a batch at these places."""
+    return _each(inputs, lambda part: part[index.to(part.device)])
+
+
+def size_of(inputs: Inputs) -> int:
+    """Return how many examples a batch holds."""
     if isinstance(inputs, Tensor):
         return len(inputs)
     parts = inputs.values() if isinstance(inputs, Mapping) else inputs

@@ -78,12 +78,15 @@ def measure(
     grain: Literal["channel", "position"] = "channel",
     replacement: Literal["zero", "mean"] = "zero",
     tolerance: float = 0.2,
+    joint_tolerance: float | None = 0.02,
+    unit_examples: int | None = 1000,
     batch_size: int = 256,
     seed: int = 0,
     device: str | None = None,
     out: Folder = Path("measurement"),
+    json: bool = False,
 ) -> None:
-    """Count prunable and redundant units of your own network, site by site.
+    """Count prunable, redundant and essential units of your own network, site by site.
 
     Args:
         model: FILE.py:NAME of a module, or of a function that returns one.
@@ -94,10 +97,13 @@ def measure(
         grain: ablate whole units, or each spatial position by itself.
         replacement: what an ablated unit gives: zero, or its mean.
         tolerance: share of labels that may change, from 0 to below 1.
+        joint_tolerance: the same for the effective width; None leaves it out.
+        unit_examples: examples on which units are silenced one by one; None leaves it out.
         batch_size: examples per batch for data given as a tensor.
         seed: of ablation orders and samplings.
         device: cpu or cuda; default where the model is.
         out: folder for the tables and the figure.
+        json: print facts, table and units as one JSON object, for scripts.
     """
     from frivolous.commands.network import measure_network
 
@@ -106,10 +112,13 @@ def measure(
         data,
         weights,
         out,
+        as_json=json,
         sites=sites or None,
         grain=grain,
         replacement=replacement,
         tolerance=tolerance,
+        joint_tolerance=joint_tolerance,
+        unit_examples=unit_examples,
         batch_size=batch_size,
         seed=seed,
         device=device,

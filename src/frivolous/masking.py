@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -21,6 +22,23 @@ GRAINS = {
     "position": lambda site: torch.Size(site.shape).numel(),
 }
 REPLACEMENTS = ("zero", "mean")
+
+
+class Changes(Protocol):
+    """Several changes of one site's activity, to be tried side by side in one batch."""
+
+    @property
+    def count(self) -> int:
+        """How many changes there are."""
+        ...
+
+    def spread(self, value: Tensor, first: int, copies: int) -> Tensor:
+        """One activity under this many changes, copy after copy along the batch axis."""
+        ...
+
+    def edit(self, first: int, copies: int) -> Edit:
+        """An edit that makes this many changes to an activity stacked copy after copy."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,15 @@ import pandas as pd
 
 from frivolous.errors import BadArgument
 from frivolous.measured_rows import CORRELATION_COLUMNS
+from frivolous.measured_units import JOINT_COLUMNS, UNIT_COLUMNS, empty
 from frivolous.measures import AS_WRITTEN
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ALL = "all"
+FACTS = "measurement.json"
+FRAMES = ("table", "curves", "correlations", "units", "joint")
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,21 @@ class Measurement:
     labels changed for the same examples, the widest that it can be).
 
     ``correlations``: how the absolute correlations of pairs of units are distributed, one row per
-    site and bin (:func:`frivolous.measured_rows.correlation_rows`).
+    site and bin (:func:`frivolous.measured_rows.correlation_frame`).
+
+    ``units``: one row per unit, with its kind (:func:`frivolous.measured_units.unit_frame`), and
+    ``joint``: the order in which the units of each site can go, readers re-fitted, with the error
+    after each (:func:`frivolous.measured_units.joint_frame`); both empty where they were left out.
+    Measure ``effective`` of the table is the fewest units of a site that keep all but
+    ``facts["joint_tolerance"]`` of the labels so, each site by itself; "all" is the sum.
     """
 
     table: pd.DataFrame
     curves: pd.DataFrame
     facts: Mapping[str, Any] = field(default_factory=dict)
-    correlations: pd.DataFrame = field(
-        default_factory=lambda: pd.DataFrame(columns=list(CORRELATION_COLUMNS), dtype=float)
-    )
+    correlations: pd.DataFrame = field(default_factory=lambda: empty(CORRELATION_COLUMNS))
+    units: pd.DataFrame = field(default_factory=lambda: empty(UNIT_COLUMNS))
+    joint: pd.DataFrame = field(default_factory=lambda: empty(JOINT_COLUMNS))
 
     def value(self, measure: str, site: str = ALL) -> float:
         """Return one value of the table."""
@@ -72,7 +81,7 @@ class Measurement:
         """Return the table for a terminal: one line per site, each value with its interval."""
         from frivolous.terminal.network import measurement_text
 
-        return measurement_text(self.table, self.facts)
+        return measurement_text(self.table, self.facts, self.units)
 
     def plot(self, title: str = "") -> Figure:
         """Draw the ablation curves and the counts of every site.
@@ -95,18 +104,44 @@ class Measurement:
     def save(self, folder: str | Path) -> Path:
         """Write the frames as Parquet and the facts as ``measurement.json`` into ``folder``.
 
-        The files are ``table.parquet``, ``curves.parquet`` and ``correlations.parquet``.
+        One file per frame, such as ``table.parquet``; :func:`load_measurement` reads them back.
         """
         folder = Path(folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.table.to_parquet(folder / "table.parquet", index=False)
-            self.curves.to_parquet(folder / "curves.parquet", index=False)
-            self.correlations.to_parquet(folder / "correlations.parquet", index=False)
+            for name in FRAMES:
+                getattr(self, name).to_parquet(folder / f"{name}.parquet", index=False)
             text = json.dumps(dict(self.facts), indent=2, sort_keys=True)
-            (folder / "measurement.json").write_text(text + "\n")
+            (folder / FACTS).write_text(text + "\n")
         except OSError as error:
             raise BadArgument(
                 f"`folder` {folder} cannot be written ({error.strerror}); name a folder that can."
             ) from error
         return folder
+
+
+def load_measurement(folder: str | Path) -> Measurement:
+    """Read what :meth:`Measurement.save` wrote.
+
+    Raises :class:`BadArgument` for a folder that holds no measurement, or a damaged one.
+    """
+    folder = Path(folder)
+    missing = [name for name in (FACTS, *_files()) if not (folder / name).is_file()]
+    if missing:
+        raise BadArgument(
+            f"`folder` {folder} holds no measurement: it has no {missing[0]}. Pass a folder that "
+            "`Measurement.save` or `frivolous measure --out` wrote."
+        )
+    try:
+        facts = json.loads((folder / FACTS).read_text())
+        frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES}
+    except (OSError, ValueError) as error:  # Arrow's and JSON's errors are ValueErrors
+        first = " ".join(str(error).split())[:200].rstrip(". ")
+        raise BadArgument(
+            f"`folder` {folder} holds a measurement that cannot be read ({first}). Measure again."
+        ) from error
+    return Measurement(facts=facts, **frames)
+
+
+def _files() -> list[str]:
+    return [f"{name}.parquet" for name in FRAMES]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from frivolous import ablation
 from frivolous.activity import Activity, collect
 from frivolous.batches import Batches, as_batches
+from frivolous.effective import EffectiveWidth
+from frivolous.effects import check_examples
 from frivolous.errors import BadArgument
 from frivolous.masking import check_choices, check_silenced
 from frivolous.measured_record import ALL, Measurement
@@ -26,7 +28,17 @@ from frivolous.measured_rows import (
     curve_rows,
     statistic_rows,
 )
-from frivolous.measures import AS_WRITTEN, Protocol
+from frivolous.measured_units import (
+    JOINT_COLUMNS,
+    UNIT_COLUMNS,
+    effective_rows,
+    empty,
+    joint_frame,
+    units_of,
+    widths_of,
+)
+from frivolous.measures import AS_WRITTEN, Protocol, arguments
+from frivolous.measures.kinds import Thresholds
 from frivolous.network import Network, Site
 from frivolous.site_statistics import of_all_sites, of_site
 from frivolous.user_model import accuracy_of, read_model
@@ -36,6 +48,8 @@ __all__ = [
     "COLUMNS",
     "CORRELATION_COLUMNS",
     "CURVE_COLUMNS",
+    "JOINT_COLUMNS",
+    "UNIT_COLUMNS",
     "Measurement",
     "measure",
     "measure_network",
@@ -55,6 +69,9 @@ def measure(
     grain: str = "channel",
     replacement: str = "zero",
     tolerance: float | None = None,
+    joint_tolerance: float | None = 0.02,
+    unit_examples: int | None = 1000,
+    thresholds: Thresholds | None = None,
     protocol: Protocol = AS_WRITTEN,
     batch_size: int = 256,
     device: torch.device | str | None = None,
@@ -73,6 +90,10 @@ def measure(
         grain: ablate whole units (``channel``) or each spatial position by itself (``position``).
         replacement: what an ablated unit gives: ``zero``, or its ``mean`` over the data.
         tolerance: share of labels that may change, in [0, 1); default the protocol's 0.2.
+        joint_tolerance: the same for the effective width; None leaves out joint frivolity.
+        unit_examples: examples on which units are silenced one by one, spread evenly over the
+            data; None leaves out the units' table.
+        thresholds: where one kind of unit ends and the next begins.
         protocol: the conventions of counting, ``AS_WRITTEN`` or ``AS_PUBLISHED``.
         batch_size: examples per batch for data given as a tensor.
         device: where to compute; default where the model's parameters are.
@@ -105,6 +126,9 @@ def measure(
         sites=sites,
         grain=grain,
         replacement=replacement,
+        joint_tolerance=joint_tolerance,
+        unit_examples=unit_examples,
+        thresholds=thresholds,
         protocol=protocol,
         seed=seed,
         progress=progress,
@@ -120,6 +144,9 @@ def measure_network(
     grain: str = "channel",
     replacement: str = "zero",
     silenced_as: Mapping[str, Tensor] | None = None,
+    joint_tolerance: float | None = None,
+    unit_examples: int | None = None,
+    thresholds: Thresholds | None = None,
     protocol: Protocol = AS_WRITTEN,
     groups: int = GROUPS,
     seed: int = 0,
@@ -131,11 +158,16 @@ def measure_network(
     have statistics alone. ``silenced_as`` maps a site to the values (U,) that its silenced units
     give instead of zero (:func:`frivolous.silenced_layer.as_silenced`). ``protocol.sites`` decides
     what prunable and area of site "all" are (:class:`Measurement`). ``groups`` of examples give the
-    intervals of the statistics; 1 leaves them out.
+    intervals of the statistics; 1 leaves them out. Joint frivolity and the units' table are left
+    out unless ``joint_tolerance`` and ``unit_examples`` ask for them.
     """
     tell = progress or (lambda line: None)
     check_choices(grain, replacement)
     check_silenced(network, replacement, silenced_as)
+    if joint_tolerance is not None:
+        arguments.share("joint_tolerance", joint_tolerance)
+    if unit_examples is not None:
+        check_examples("unit_examples", unit_examples)
     chosen = _chosen(network, sites)
     names = [site.name for site in chosen]
     ablated = _ablated(names, ablated_sites)
@@ -168,6 +200,29 @@ def measure_network(
         seed=seed,
     )
     curves = _with_whole(curves, ablated, protocol)
+    units, joint = empty(UNIT_COLUMNS), empty(JOINT_COLUMNS)
+    limits = thresholds or Thresholds()
+    if unit_examples is not None:
+        # Whole units, whatever the grain of the curves.
+        means = _means(activity, by_position=False) if replacement == "mean" else None
+        units = units_of(
+            network,
+            batches,
+            activity,
+            most=unit_examples,
+            thresholds=limits,
+            replacement=replacement,
+            means=means,
+            silenced_as=silenced_as,
+            seed=seed,
+            tell=tell,
+        )
+    widths: dict[str, EffectiveWidth] = {}
+    if joint_tolerance is not None:
+        widths = widths_of(
+            network, batches, activity, tolerance=joint_tolerance, seed=seed, tell=tell
+        )
+        joint = joint_frame(widths)
     facts = {
         "examples": batches.examples,
         "seed": seed,
@@ -179,13 +234,22 @@ def measure_network(
         "draw": protocol.draw,
         "tolerance": protocol.tolerance,
         "unexplained": protocol.unexplained,
+        "joint_tolerance": joint_tolerance,
+        "unit_examples": unit_examples,
+        "thresholds": asdict(limits),
         "left_out": [site.name for site in network.sites if site.name not in names],
         "skipped": [list(pair) for pair in network.skipped],
         **accuracy,
     }
-    table = _table(chosen, curves, activity, protocol, batches.examples)
-    correlations = correlation_frame(activity, protocol)
-    return Measurement(table, curve_frame(list(curves.values())), facts, correlations)
+    table = _table(chosen, curves, activity, widths, protocol, batches.examples)
+    return Measurement(
+        table,
+        curve_frame(list(curves.values())),
+        facts,
+        correlation_frame(activity, protocol),
+        units,
+        joint,
+    )
 
 
 def _ablated(names: Sequence[str], chosen: Sequence[str] | None) -> list[str]:
@@ -232,20 +296,25 @@ def _table(
     sites: Sequence[Site],
     curves: Mapping[str, ablation.AblationCurve],
     activity: Mapping[str, Activity],
+    widths: Mapping[str, EffectiveWidth],
     protocol: Protocol,
     examples: int,
 ) -> pd.DataFrame:
     """Return a row per site and measure, the whole network's last."""
     statistics = [of_site(activity[site.name], protocol) for site in sites]
+    depths = {site.name: site.depth for site in sites}
+    effective = {row["site"]: row for row in effective_rows(widths, depths, ALL)}
     rows: list[dict[str, Any]] = []
     for site, found in zip(sites, statistics, strict=True):
         if site.name in curves:
             rows += curve_rows(curves[site.name], site.depth, protocol)
         rows += statistic_rows(found, site.name, site.depth, site.width, examples)
+        rows += [effective[site.name]] if effective else []
     if ALL in curves:
         rows += curve_rows(curves[ALL], -1, protocol)
     width = sum(site.width for site in sites)
     rows += statistic_rows(of_all_sites(statistics), ALL, -1, width, examples)
+    rows += [effective[ALL]] if effective else []
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

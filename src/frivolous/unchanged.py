@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument, NotFinite
-from frivolous.masking import Masks, Plan, masks_for
+from frivolous.masking import Changes, Plan, masks_for
 from frivolous.network import Alive, Network
 from frivolous.network.inputs import Inputs
 
@@ -116,8 +116,6 @@ def unchanged_counts(
         }
         for names, numbers in groups.items()
     }
-    if stack_bytes is None:
-        stack_bytes = STACK_BYTES.get(network.device.type, STACK_BYTES["cuda"])
     # Silenced channels are the same before max-pooling and behind it, where there is less to do.
     late = network.past_pooling() if grain == "channel" else network
     counts = torch.zeros(len(plans), dtype=torch.int64, device=network.device)
@@ -126,14 +124,14 @@ def unchanged_counts(
         starts.setdefault(late.heads(names), []).append(names)
     examples = 0
     for inputs in batches:
-        intact = None if starts else _intact(network, inputs, network(inputs))
+        intact = None if starts else intact_labels(network, inputs, network(inputs))
         for heads, shared in starts.items():
             alive = late.until(heads, inputs)
             if intact is None:
-                intact = _intact(network, inputs, late.onward(heads, alive))
+                intact = intact_labels(network, inputs, late.onward(heads, alive))
             for names in shared:
-                same = _unchanged(late, alive, intact, masks[names], stack_bytes)
-                counts[groups[names]] += same
+                changes = masks[names]
+                counts[groups[names]] += count_unchanged(late, alive, intact, changes, stack_bytes)
         assert intact is not None
         examples += len(intact)
     if not examples:
@@ -142,7 +140,7 @@ def unchanged_counts(
     return counts.cpu().numpy(), examples
 
 
-def _intact(network: Network, inputs: Inputs, output: Tensor) -> Tensor:
+def intact_labels(network: Network, inputs: Inputs, output: Tensor) -> Tensor:
     """Labels of the intact network, or an error that names the first site without numbers."""
     intact = labels(output)
     if bool(torch.isfinite(output).all()):
@@ -158,31 +156,59 @@ def _intact(network: Network, inputs: Inputs, output: Tensor) -> Tensor:
     )
 
 
-def _unchanged(
-    network: Network, alive: Alive, intact: Tensor, masks: Mapping[str, Masks], stack_bytes: int
+def count_unchanged(
+    network: Network,
+    alive: Alive,
+    intact: Tensor,
+    changes: Mapping[str, Changes],
+    stack_bytes: int | None = None,
 ) -> Tensor:
-    """Examples of one batch with unchanged labels, for every plan of one group of sites."""
-    plans = next(iter(masks.values())).count
+    """Examples of one batch with unchanged labels under each change: shape (changes,), int64."""
+    return torch.cat(
+        [
+            (labels(scores.flatten(0, 1)).view(len(scores), -1) == intact).sum(dim=1)
+            for _, scores in outputs_under(network, alive, changes, stack_bytes)
+        ]
+    )
+
+
+def outputs_under(
+    network: Network,
+    alive: Alive,
+    changes: Mapping[str, Changes],
+    stack_bytes: int | None = None,
+) -> Iterator[tuple[int, Tensor]]:
+    """The network's output under each change of one group of sites, several at a time.
+
+    ``alive`` is where the computation stopped, ``changes`` has each site's, as many for each. Gives
+    pairs (number of the first change, outputs (changes, N, ...)), stacked into one batch up to
+    ``stack_bytes`` per value. Raises ``NotFinite`` after the last pair if some output was not
+    finite.
+    """
+    count = next(iter(changes.values())).count
+    if stack_bytes is None:
+        stack_bytes = STACK_BYTES.get(network.device.type, STACK_BYTES["cuda"])
     widest = max(network.largest_value(alive.sites), *(alive.at(n)[0].numel() for n in alive.sites))
     room = stack_bytes // (alive.batch * widest * alive.value.element_size())
-    size = max(1, min(plans, room)) if alive.stackable else 1
-    counts = []
-    finite = torch.ones((), dtype=torch.bool, device=intact.device)
-    for first in range(0, plans, size):
-        copies = min(size, plans - first)
-        heads = {name: masks[name].spread(alive.at(name), first, copies) for name in alive.heads}
-        edits = {name: masks[name].edit(first, copies) for name in masks if name not in alive.heads}
+    size = max(1, min(count, room)) if alive.stackable else 1
+    finite = torch.ones((), dtype=torch.bool, device=network.device)
+    for first in range(0, count, size):
+        copies = min(size, count - first)
+        heads = {name: changes[name].spread(alive.at(name), first, copies) for name in alive.heads}
+        edits = {
+            name: change.edit(first, copies)
+            for name, change in changes.items()
+            if name not in alive.heads
+        }
         output = network.onward(alive.sites, alive.stacked(copies, heads), edits)
         finite &= torch.isfinite(output).all()
-        same = labels(output).view(copies, -1) == intact
-        counts.append(same.sum(dim=1))
+        yield first, output.unflatten(0, (copies, -1))
     if not bool(finite):
         raise NotFinite(
-            f"the scores are NaN or infinite when units of site '{'+'.join(masks)}' are silenced, "
-            f"though the intact network's are not. Measure the other sites, or use "
+            f"the scores are NaN or infinite when units of site '{'+'.join(changes)}' are "
+            f"silenced, though the intact network's are not. Measure the other sites, or use "
             f"`replacement='mean'` where the network divides by its activity."
         )
-    return torch.cat(counts)
 
 
 def _check_batches(batches: Iterable[Inputs]) -> None:

@@ -94,3 +94,43 @@ def test_messages(call, text):
     with pytest.raises(BadArgument) as caught:
         call()
     assert str(caught.value) == text
+
+
+def of(**changes):
+    """One essential unit, with some of what is known of it changed: its kind."""
+    known = {
+        "active_rate": 0.5, "mean": 1.0, "variance": 1.0,
+        "explained": 0.5, "changed": 0.1, "divergence": 0.1,
+    }  # fmt: skip
+    given = {name: [value] for name, value in (known | changes).items() if name != "thresholds"}
+    return kinds.kinds(**given, thresholds=changes.get("thresholds")).item()
+
+
+def test_every_kind():
+    still = {"changed": 0.0, "divergence": 0.0}
+    assert of() == "essential"
+    assert of(explained=0.95) == "redundant functional"
+    assert of(explained=0.95, **still) == "redundant blocked"
+    assert of(**still) == "non-redundant blocked"
+    assert of(active_rate=0.01, explained=1.0) == "silent"
+    assert of(variance=1e-5, explained=1.0) == "constant"
+    assert of(variance=0.0, mean=0.0, active_rate=0.0, explained=np.nan) == "silent"
+    # A unit that changes scores and no label is not blocked, nor is one that changes labels alone.
+    assert of(changed=0.0) == "essential"
+    assert of(divergence=0.0) == "essential"
+
+
+def test_thresholds_decide():
+    assert of(thresholds=kinds.Thresholds(redundant=0.5)) == "redundant functional"
+    assert of(thresholds=kinds.Thresholds(silent=0.5)) == "silent"
+    blocked = kinds.Thresholds(changed=0.1, divergence=0.1)
+    assert of(thresholds=blocked) == "non-redundant blocked"
+
+
+def test_wrong_thresholds():
+    with pytest.raises(BadArgument, match=r"`redundant` is a share in \(0, 1\]; got 0\. Pass 0.95"):
+        kinds.Thresholds(redundant=0.0)
+    with pytest.raises(BadArgument, match=r"`changed` is a share in \[0, 1\); got 2"):
+        kinds.Thresholds(changed=2.0)
+    with pytest.raises(BadArgument, match=r"`divergence` is 0 or above, in nats; got nan"):
+        kinds.Thresholds(divergence=float("nan"))

@@ -124,3 +124,28 @@ def test_message(threshold):
     assert str(caught.value) == (
         f"`threshold` is an absolute correlation in (0, 1]; got {threshold:g}. Pass 0.5."
     )
+
+
+def test_nearest_twin_is_that_of_corrcoef():
+    activity = np.random.default_rng(5).normal(size=(60, 6)).cumsum(axis=1)
+    unit, r = similarity.nearest_twins(np.cov(activity.T))
+    wanted = np.abs(np.corrcoef(activity.T))
+    np.fill_diagonal(wanted, -1)
+    assert unit.tolist() == wanted.argmax(axis=1).tolist()
+    np.testing.assert_allclose(r, wanted.max(axis=1))
+
+
+def test_nobody_is_the_twin_of_a_unit_without_variance():
+    unit, r = similarity.nearest_twins([[1.0, 0.0], [0.0, 0.0]])
+    assert unit.tolist() == [-1, -1]
+    assert np.isnan(r).all()
+
+
+def test_groups_follow_the_heaviest():
+    # 0 and 1 are alike, 1 and 2 are alike, 0 and 2 are not.
+    covariance = np.array([[1, 0.96, 0.9], [0.96, 1, 0.96], [0.9, 0.96, 1.0]])
+    assert similarity.twin_groups(covariance, [1, 3, 2]).tolist() == [1, 1, 1]
+    assert similarity.twin_groups(covariance, [3, 2, 1]).tolist() == [0, 0, 2]
+    assert similarity.twin_groups(covariance, [3, 2, 1], threshold=0.9).tolist() == [0, 0, 0]
+    assert similarity.twin_groups(covariance, [3, 2, 1], threshold=0.97).tolist() == [0, 1, 2]
+    assert similarity.twin_groups(np.diag([1.0, 0.0]), [0, 0]).tolist() == [0, 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from frivolous.commands.places import called, named_object
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument
 from frivolous.figures import save
+from frivolous.measured_record import Measurement
 from frivolous.measurement import measure
 from frivolous.measures import arguments
+
+ROWS = ("table", "units", "joint")
 
 
 def measure_network(
@@ -25,9 +29,10 @@ def measure_network(
     *,
     device: str | None,
     tolerance: float,
+    as_json: bool = False,
     **options: Any,
 ) -> None:
-    """Measure a user's own network and print its table; write tables and figure."""
+    """Measure a user's own network and print its table, or all as JSON; write tables and figure."""
     if device is not None:
         as_device(device)
     arguments.share("tolerance", tolerance)
@@ -50,12 +55,21 @@ def measure_network(
         found = measure(
             model, data, device=device, tolerance=tolerance, progress=status.update, **options
         )
-    print(found.summary())
     folder = found.save(out)
     figure = found.plot()
-    for name in ("measurement.png", "measurement.svg"):
-        print(save(figure, folder / name))
-    print(folder / "table.parquet")
+    pictures = [save(figure, folder / name) for name in ("measurement.png", "measurement.svg")]
+    if as_json:
+        print(as_text(found, folder))
+        return
+    print(found.summary())
+    for path in (*pictures, folder / "table.parquet", folder / "units.parquet"):
+        print(path)
+
+
+def as_text(found: Measurement, folder: Path) -> str:
+    """Return one JSON object: the folder, the facts, and table and units as lists of rows."""
+    rows = {name: json.loads(getattr(found, name).to_json(orient="records")) for name in ROWS}
+    return json.dumps({"folder": str(folder), "facts": dict(found.facts), **rows})
 
 
 def make_folder(out: Path) -> None:

@@ -11,7 +11,7 @@ The conventions under which a number was computed are a record of :mod:`protocol
 
 from __future__ import annotations
 
-from frivolous.measures import curve, gain, kinds, protocol, redundancy, similarity
+from frivolous.measures import curve, gain, joint, kinds, protocol, redundancy, refit, similarity
 from frivolous.measures.protocol import (
     AS_PUBLISHED,
     AS_PUBLISHED_IMAGENET,
@@ -26,8 +26,10 @@ __all__ = [
     "Protocol",
     "curve",
     "gain",
+    "joint",
     "kinds",
     "protocol",
     "redundancy",
+    "refit",
     "similarity",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,9 +63,7 @@ def covariance(values: ArrayLike) -> NDArray[np.float64]:
     return numbers
 
 
-def per_unit(
-    name: str, values: ArrayLike, like: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
+def per_unit(name: str, values: ArrayLike, like: NDArray[Any] | None = None) -> NDArray[np.float64]:
     """Return one finite number per unit, of the same length as ``like``."""
     numbers = finite(name, values)
     if numbers.ndim != 1:

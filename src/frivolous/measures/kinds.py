@@ -1,10 +1,13 @@
-"""Silent and constant units: hardly ever active; active with next to no variance.
+"""Kinds of units: silent, constant, redundant or not, blocked or functional, essential.
 
-Source: ICLR submission 2020, section 2, kinds (iv) and (v). The paper gives no numbers; the
-defaults are this library's and are named here.
+Source: ICLR submission 2020, section 2, kinds (i) to (v). The paper gives no numbers; the defaults
+are this library's and are named here. Its sixth kind, semantically redundant units, cannot be told
+from the activity of one network.
 """
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +20,84 @@ SILENT_RATE = 0.01
 # Standard deviation of at most about one hundredth of the unit's size: put in its place, the
 # unit's mean errs by one percent of the signal.
 CONSTANT_SHARE = 1e-4
+
+
+KINDS = (
+    "silent",
+    "constant",
+    "redundant functional",
+    "redundant blocked",
+    "non-redundant blocked",
+    "essential",
+)
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where one kind of unit ends and the next begins.
+
+    ``silent``: largest share of samples on which a silent unit is active. ``constant``: largest
+    share of a constant unit's mean square that is variance. ``redundant``: least share of a
+    redundant unit's variance that the others of its site explain (R squared); 0.95 leaves the 5
+    percent that the papers leave to redundant units. ``changed`` and ``divergence``: the largest
+    share of labels that a blocked unit changes when silenced alone, and the largest mean
+    Kullback-Leibler divergence of the scores, in nats. ``twins``: least absolute correlation of
+    units in one group.
+    """
+
+    silent: float = SILENT_RATE
+    constant: float = CONSTANT_SHARE
+    redundant: float = 0.95
+    changed: float = 0.0
+    divergence: float = 1e-4
+    twins: float = 0.95
+
+    def __post_init__(self) -> None:
+        """Refuse what is no share, correlation or divergence."""
+        for name in ("silent", "constant", "changed"):
+            arguments.share(name, getattr(self, name))
+        for name in ("redundant", "twins"):
+            if not 0 < getattr(self, name) <= 1:
+                raise BadArgument(
+                    f"`{name}` is a share in (0, 1]; got {getattr(self, name):g}. Pass 0.95."
+                )
+        if not self.divergence >= 0:
+            raise BadArgument(
+                f"`divergence` is 0 or above, in nats; got {self.divergence:g}. Pass 1e-4."
+            )
+
+
+def kinds(
+    *,
+    active_rate: ArrayLike,
+    mean: ArrayLike,
+    variance: ArrayLike,
+    explained: ArrayLike,
+    changed: ArrayLike,
+    divergence: ArrayLike,
+    thresholds: Thresholds | None = None,
+) -> NDArray[np.str_]:
+    """The kind of each unit, one of :data:`KINDS`: shape (U,).
+
+    The first that fits: silent; constant; then by whether the others explain it (``explained`` is R
+    squared, NaN without variance) and whether silencing it alone does anything (``changed``, share
+    of labels, and ``divergence``, nats).
+
+    >>> kinds(active_rate=[0.0, 1.0, 1.0, 1.0], mean=[0.0, 1.0, 1.0, 1.0],
+    ...       variance=[0.0, 1.0, 1.0, 1.0], explained=[np.nan, 1.0, 0.2, 0.2],
+    ...       changed=[0.0, 0.1, 0.0, 0.1], divergence=[0.0, 0.1, 0.0, 0.1]).tolist()
+    ['silent', 'redundant functional', 'non-redundant blocked', 'essential']
+    """
+    limits = thresholds or Thresholds()
+    silent = silent_units(active_rate, limits.silent)
+    constant = constant_units(mean, variance, active_rate, limits.constant, limits.silent)
+    # Of a unit without variance there is nothing to explain, and the comparison is false.
+    redundant = np.asarray(explained, dtype=np.float64) >= limits.redundant
+    changed_U = arguments.per_unit("changed", changed, like=silent)
+    divergence_U = arguments.per_unit("divergence", divergence, like=silent)
+    blocked = (changed_U <= limits.changed) & (divergence_U <= limits.divergence)
+    cases = (silent, constant, redundant & ~blocked, redundant & blocked, ~redundant & blocked)
+    return np.select(cases, KINDS[:-1], KINDS[-1])
 
 
 def silent_units(active_rate: ArrayLike, rate: float = SILENT_RATE) -> NDArray[np.bool_]:

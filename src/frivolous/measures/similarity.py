@@ -19,6 +19,8 @@ Numbers = NDArray[np.float64]
 # A variance below this share of the site's largest is what float64 rounding leaves of a constant
 # up to about a thousand times larger than the activity's spread: no variance to correlate.
 NO_VARIANCE = 1e-24
+# Least absolute correlation of twins: each explains 90 percent of the other's variance.
+TWINS = 0.95
 # Allowed below a threshold, so that a copy of a unit is similar to it at threshold 1.
 ROUNDING = 1e-12
 
@@ -55,14 +57,11 @@ def similar_counts(covariance_UU: ArrayLike, threshold: float = 0.5) -> NDArray[
     >>> similar_counts([[1.0, 0.5, 0.0], [0.5, 1.0, 0.0], [0.0, 0.0, 1.0]])
     array([1, 1, 0])
     """
-    if not 0 < threshold <= 1:
-        raise BadArgument(
-            f"`threshold` is an absolute correlation in (0, 1]; got {threshold:g}. Pass 0.5."
-        )
+    least = _correlation(threshold)
     r_UU = correlations(covariance_UU)
     np.fill_diagonal(r_UU, np.nan)
     # A comparison with NaN is false: no correlation, not similar.
-    return np.asarray((np.abs(r_UU) >= threshold - ROUNDING).sum(axis=1), dtype=np.int64)
+    return np.asarray((np.abs(r_UU) >= least).sum(axis=1), dtype=np.int64)
 
 
 def similarity(covariance_UU: ArrayLike, threshold: float = 0.5) -> float:
@@ -91,6 +90,58 @@ def absolute_correlations(covariance_UU: ArrayLike, below: float | None = None) 
     pairs = np.abs(r_UU[np.triu_indices_from(r_UU, k=1)])
     keep = ~np.isnan(pairs) if below is None else pairs < below
     return np.asarray(pairs[keep])
+
+
+def nearest_twins(covariance_UU: ArrayLike) -> tuple[NDArray[np.int64], Numbers]:
+    """For each unit, the other with the largest absolute correlation, and that correlation.
+
+    Both of shape (U,); -1 and NaN for a unit without variance or without another that varies. Of
+    equals the lowest number.
+
+    >>> unit, r = nearest_twins([[4.0, -2.0, 1.0], [-2.0, 4.0, 0.0], [1.0, 0.0, 4.0]])
+    >>> unit.tolist(), r.tolist()
+    ([1, 0, 0], [0.5, 0.5, 0.25])
+    """
+    r_UU = np.abs(correlations(covariance_UU))
+    np.fill_diagonal(r_UU, np.nan)
+    known_UU = np.where(np.isnan(r_UU), -1.0, r_UU)
+    unit_U = known_UU.argmax(axis=1)
+    largest_U = known_UU[np.arange(len(r_UU)), unit_U]
+    has_U = largest_U >= 0
+    return np.where(has_U, unit_U, -1), np.where(has_U, largest_U, np.nan)
+
+
+def twin_groups(
+    covariance_UU: ArrayLike, weight_U: ArrayLike, threshold: float = TWINS
+) -> NDArray[np.int64]:
+    """Groups of units that follow one of them, each named by that representative: shape (U,).
+
+    The unit of the largest weight (its share in what readers compute, say) represents all units
+    with an absolute correlation of ``threshold`` or more to it; then the next one that is left. A
+    unit without twins represents itself alone, and so does one without variance.
+
+    >>> covariance = [[1.0, 0.99, 0.0], [0.99, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    >>> twin_groups(covariance, [1.0, 2.0, 3.0]).tolist()
+    [1, 1, 2]
+    """
+    least = _correlation(threshold)
+    r_UU = np.abs(correlations(covariance_UU))
+    weight = arguments.per_unit("weight", weight_U, like=np.diagonal(r_UU))
+    group_U = np.full(len(weight), -1, dtype=np.int64)
+    for unit in np.argsort(-weight, kind="stable"):
+        if group_U[unit] < 0:
+            # A comparison with NaN is false: a unit without variance follows nobody.
+            group_U[(r_UU[unit] >= least) & (group_U < 0)] = unit
+            group_U[unit] = unit
+    return group_U
+
+
+def _correlation(threshold: float) -> float:
+    if not 0 < threshold <= 1:
+        raise BadArgument(
+            f"`threshold` is an absolute correlation in (0, 1]; got {threshold:g}. Pass 0.5."
+        )
+    return threshold - ROUNDING
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,9 @@ input through one is listed in ``Network.skipped``, never passed over in silence
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,18 @@ MIXING = {
     "conv_transpose1d": Mixing(0, 1, 1),
     "conv_transpose2d": Mixing(0, 1, 1),
     "conv_transpose3d": Mixing(0, 1, 1),
+}
+
+
+def _convolution(transposed: bool) -> Callable[[Sequence[Any]], tuple[bool, int]]:
+    return lambda args: (transposed, int(args[6]) if len(args) > 6 else 1)
+
+
+#: Convolutions -> whether one is transposed, and its groups, from its arguments.
+CONVOLUTIONS: dict[str, Callable[[Sequence[Any]], tuple[bool, int]]] = {
+    "convolution": lambda args: (bool(args[6]), int(args[8])),
+    **{f"conv{d}d": _convolution(False) for d in (1, 2, 3)},
+    **{f"conv_transpose{d}d": _convolution(True) for d in (1, 2, 3)},
 }
 
 ACTIVATIONS = _named(

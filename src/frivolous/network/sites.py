@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from frivolous.network.program import Program
+from frivolous.network.readers import Reader
 from frivolous.network.reading import Reading, operands, read, union, weights_of
 
 
@@ -37,10 +38,11 @@ class Site:
 
 @dataclass(frozen=True)
 class Found:
-    """Sites, the value that each is, and the layers that could not be given one."""
+    """Sites, the value that each is, who reads it, and the layers that could not be given one."""
 
     sites: tuple[Site, ...]
     values: dict[str, int]
+    readers: dict[str, tuple[Reader, ...]]
     skipped: tuple[tuple[str, str], ...]
 
 
@@ -71,7 +73,12 @@ def find_sites(program: Program, names: frozenset[str]) -> Found:
         _site(name, depth, source, readers[source], program, reading)
         for depth, (name, source) in enumerate(values.items())
     )
-    return Found(sites, values, tuple(skipped))
+    steps = {step.index: step for step in program.steps}
+    read_by = {
+        name: tuple(Reader(step, *operands(steps[step], reading)) for step in readers[source])
+        for name, source in values.items()
+    }
+    return Found(sites, values, read_by, tuple(skipped))
 
 
 def _site(

@@ -14,6 +14,7 @@ from frivolous.errors import BadArgument, look_up
 from frivolous.network.faster import past_pooling
 from frivolous.network.inputs import Inputs, as_values
 from frivolous.network.program import Edit, Plan, Program, Step, Values, execute
+from frivolous.network.readers import Reader, reader_products
 from frivolous.network.sites import Site
 from frivolous.network.state import checked
 
@@ -98,6 +99,7 @@ class Network:
     skipped: tuple[tuple[str, str], ...]
     program: Program = field(repr=False)
     places: Mapping[str, int] = field(repr=False)  # site -> value
+    readers: Mapping[str, tuple[Reader, ...]] = field(repr=False)
     state: Mapping[str, Tensor] = field(repr=False)
     ties: tuple[tuple[str, ...], ...] = field(repr=False)  # names of one and the same tensor
     device: torch.device
@@ -178,6 +180,17 @@ class Network:
 
         output = self.run(inputs, {name: watch(name) for name in names})
         return output, {name: seen[name] for name in names}
+
+    def reader_products(self, site: str) -> Tensor:
+        """Products of the weights that read the site's units: W W' (U, U), float64.
+
+        Row j of W (U, R) holds every weight on unit j: of all readers, all taps of a convolution,
+        all positions of a flattened feature map. The diagonal holds squared outgoing norms.
+        """
+        found = self.site(site)
+        place = self.places[found.name]
+        axis = found.axis % len(self.program.shapes[place])
+        return reader_products(self.program, self.state, place, axis, self.readers[found.name])
 
     def with_weights(self, state: Mapping[str, Tensor]) -> Network:
         """The same graph with other parameters and buffers, named as in ``state_dict()``.

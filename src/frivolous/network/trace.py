@@ -81,7 +81,9 @@ def _network(
 ) -> Network:
     found = find_sites(program, frozenset(state))
     program = faster(program, found.values.values())
-    return Network(found.sites, found.skipped, program, found.values, state, ties, device)
+    return Network(
+        found.sites, found.skipped, program, found.values, found.readers, state, ties, device
+    )
 
 
 def _exported(

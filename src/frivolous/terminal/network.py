@@ -8,37 +8,81 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from frivolous.measures.kinds import KINDS
 from frivolous.terminal.tables import plain_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MEASURES = ("prunable", "redundant", "area", "similarity", "compressibility", "silent", "constant")
-COUNTS = ("redundant", "silent", "constant")
+MEASURES = (
+    "prunable",
+    "redundant",
+    "effective",
+    "area",
+    "similarity",
+    "compressibility",
+    "silent",
+    "constant",
+)
+COUNTS = ("redundant", "effective", "silent", "constant")
 SHARES = ("area", "compressibility")
 NO_INTERVAL = "no interval"
 
 
 def measurement_text(
-    table: pd.DataFrame, facts: Mapping[str, Any], *, width: int | None = None
+    table: pd.DataFrame,
+    facts: Mapping[str, Any],
+    units: pd.DataFrame | None = None,
+    *,
+    width: int | None = None,
 ) -> str:
     """Return a measurement's table: one row per site, values with their 95% intervals below.
+
+    Below it stand the kinds of ``units`` (``Measurement.units``), how many of each.
 
     ``width`` is in characters; default that of the terminal (the variable COLUMNS, else 80 where
     there is no terminal). Measures that do not fit follow in a second table.
     """
     width = width or shutil.get_terminal_size().columns
-    rows = []
+    rows, shown = [], _shown(table)
     for site, part in table.groupby("site", sort=False):
         by = {row["measure"]: row for _, row in part.iterrows()}
-        units = f"{int(by['redundant']['width'])}"
+        count = f"{int(by['redundant']['width'])}"
         if "prunable" in by and by["prunable"]["grain"] == "position":
-            units += f"\n({int(by['prunable']['width'])} positions)"
-        rows.append((str(site), units, *(_interval(by.get(name)) for name in MEASURES)))
-    count = int(facts["examples"])
-    above = [f"{count} example{'s' * (count != 1)}; in brackets 95% intervals over examples"]
-    text = plain_table(_lines(above, width), ("site", "width", *MEASURES), rows, width=width)
+            count += f"\n({int(by['prunable']['width'])} positions)"
+        rows.append((str(site), count, *(_interval(by.get(name)) for name in shown)))
+    examples = int(facts["examples"])
+    above = [f"{examples} example{'s' * (examples != 1)}; in brackets 95% intervals over examples"]
+    text = plain_table(_lines(above, width), ("site", "width", *shown), rows, width=width)
+    if units is not None and len(units):
+        text = f"{text}\n\n{_kinds(units, facts, width)}"
     return f"{text}\n\n{_lines(_notes(table, facts), width)}"
+
+
+def _shown(table: pd.DataFrame) -> list[str]:
+    """Return the measures that the table has, in their order."""
+    there = set(table["measure"])
+    return [name for name in MEASURES if name in there or name != "effective"]
+
+
+def _kinds(units: pd.DataFrame, facts: Mapping[str, Any], width: int) -> str:
+    """Return how many units of each kind every site has, as text."""
+    there = [kind for kind in KINDS if (units["kind"] == kind).any()]
+    rows = []
+    for site, part in [*units.groupby("site", sort=False), ("all", units)]:
+        counts = part["kind"].value_counts()
+        rows.append((str(site), *(str(int(counts.get(kind, 0))) for kind in there)))
+    if units["site"].nunique() == 1:
+        del rows[-1]
+    limits = facts["thresholds"]
+    above = (
+        f"kinds of units, each silenced alone on {int(units['examples'].iloc[0])} examples; "
+        f"silent: active on at most {limits['silent']:.3g} of samples; constant: variance at most "
+        f"{limits['constant']:.3g} of the mean square; redundant: R squared on the others at "
+        f"least {limits['redundant']:.3g}; blocked: changes at most {limits['changed']:.3g} of "
+        f"labels, and scores by at most {limits['divergence']:.3g} nats; essential: none of these"
+    )
+    return plain_table(_lines([above], width), ("site", *there), rows, width=width)
 
 
 def _interval(row: pd.Series | None) -> str:
@@ -66,6 +110,11 @@ def _notes(table: pd.DataFrame, facts: Mapping[str, Any]) -> list[str]:
         "ablation curve, 1 where no label changes; compressibility: redundant / width"
     )
     notes = [meanings]
+    if (table["measure"] == "effective").any():
+        notes.append(
+            f"effective: the fewest units of a site by itself with which at most "
+            f"{facts['joint_tolerance']:.3g} of labels change, the weights that read them re-fitted"
+        )
     named = [site for site in table["site"].unique() if site != "all"]
     if len(named) > 1:
         whole = "all sites" if not facts.get("left_out") else f"the {len(named)} sites above"

@@ -1,0 +1,222 @@
+"""Effective width: the fewest units of a site that keep the labels, their readers re-fitted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from frivolous.activity import Activity
+from frivolous.batches import Inputs
+from frivolous.errors import BadArgument
+from frivolous.measures import arguments
+from frivolous.measures.curve import wilson
+from frivolous.measures.joint import Elimination, eliminate
+from frivolous.measures.refit import Reconstructor, reconstructor
+from frivolous.moments import Moments, pool
+from frivolous.network import Network, Site
+from frivolous.network.program import Edit
+from frivolous.sampling import deal
+from frivolous.unchanged import count_unchanged, intact_labels
+
+TRIED = 8
+"""Numbers of units tried in one pass over the data; each pass leaves a ninth of the range."""
+
+
+@dataclass(frozen=True, eq=False)
+class EffectiveWidth:
+    """How few units of a site do, and in which order the others can go.
+
+    ``units`` is the fewest found that leave at least ``1 - tolerance`` of the labels unchanged.
+    ``tried_K`` units were kept, in rising order, and ``unchanged_K`` of ``examples`` labels stayed;
+    0 and all units are among them. ``elimination`` is the order on all examples. ``apart``: readers
+    were fitted on one half of the examples and labels compared on the other, each half in its turn;
+    False where a site is too wide for its examples to be kept in groups.
+    """
+
+    site: str
+    width: int
+    tolerance: float
+    units: int
+    tried_K: NDArray[np.int64]
+    unchanged_K: NDArray[np.int64]
+    examples: int
+    elimination: Elimination
+    apart: bool
+
+    @property
+    def low(self) -> int:
+        """The fewest units not ruled out.
+
+        Of fewer, the 95% Wilson interval of unchanged labels ends below ``1 - tolerance``.
+        """
+        _, high_K = wilson(self.unchanged_K, self.examples)
+        return int(self.tried_K[high_K < 1 - self.tolerance].max(initial=-1)) + 1
+
+    @property
+    def high(self) -> int:
+        """The fewest units tried whose interval lies above ``1 - tolerance``; else all units."""
+        low_K, _ = wilson(self.unchanged_K, self.examples)
+        return int(self.tried_K[low_K >= 1 - self.tolerance].min(initial=self.width))
+
+
+@torch.no_grad()
+def effective_width(
+    network: Network,
+    batches: Iterable[Inputs],
+    activity: Activity,
+    *,
+    tolerance: float = 0.02,
+    seed: int = 0,
+) -> EffectiveWidth:
+    """Find the fewest units of a site with which at most ``tolerance`` of the labels change.
+
+    Units go in the order of :func:`frivolous.measures.joint.eliminate`; what read them is re-fitted
+    by least squares to the activity of those kept. ``activity`` is that of the same batches and the
+    same ``seed`` (:func:`frivolous.activity.collect`); of several samplings the first is used.
+    Order and fit come from one half of the examples, and labels are compared on the other half:
+    with fewer samples than a few times the width, fits to noise show as changed labels.
+
+    The search takes unchanged labels to fall as units go; where they do not, fewer units than the
+    answer may do as well. It passes over the batches about log(width) / log(9) times.
+    """
+    arguments.share("tolerance", tolerance)
+    site = network.site(activity.site)
+    products = network.reader_products(site.name).numpy()
+    whole = activity.moments(0)
+    elimination = eliminate(whole.covariance_UU, products)
+    folds = _folds(activity, products, elimination)
+    tried = {site.width: activity.examples}
+    low, high = -1, site.width
+    while high - low > 1:
+        # Few units often do: spread over sizes at first, evenly when there are bounds.
+        between = (
+            np.linspace(low, high, TRIED + 2)[1:-1]
+            if low >= 0
+            else [0, *np.geomspace(1, high, TRIED)]
+        )
+        units = sorted({math.ceil(x) for x in between} - {high})
+        counts = _kept_labels(network, batches, site, folds, units, seed)
+        tried |= dict(zip(units, counts.tolist(), strict=True))
+        enough = [k for k in units if tried[k] >= (1 - tolerance) * activity.examples]
+        high = min([*enough, high])
+        low = max([k for k in units if k < high], default=low)
+    kept = np.array(sorted(tried), dtype=np.int64)
+    return EffectiveWidth(
+        site=site.name,
+        width=site.width,
+        tolerance=tolerance,
+        units=high,
+        tried_K=kept,
+        unchanged_K=np.array([tried[k] for k in kept.tolist()], dtype=np.int64),
+        examples=activity.examples,
+        elimination=elimination,
+        apart=len(folds.reconstructors) > 1,
+    )
+
+
+@dataclass(frozen=True)
+class _Folds:
+    """Who predicts the units of which examples, fitted on the others."""
+
+    reconstructors: tuple[Reconstructor, ...]
+    groups: int
+
+    def of(self, start: int, stop: int, seed: int) -> NDArray[np.int64]:
+        """Which reconstructor each example takes."""
+        return deal(start, stop, self.groups, seed) % len(self.reconstructors)
+
+
+def _folds(activity: Activity, products: np.ndarray, elimination: Elimination) -> _Folds:
+    """Fit on the groups of even number for the examples of odd ones, and the other way round."""
+    groups = activity.samplings[0]
+    halves = [groups[1::2], groups[::2]]
+    if not all(_enough(half) for half in halves):
+        moments = activity.moments(0)
+        fitted = reconstructor(moments.mean_U, moments.covariance_UU, elimination.order_U)
+        return _Folds((fitted,), activity.groups)
+    parts = [pool(half) for half in halves]
+    orders = [eliminate(part.covariance_UU, products).order_U for part in parts]
+    return _Folds(
+        tuple(
+            reconstructor(part.mean_U, part.covariance_UU, order)
+            for part, order in zip(parts, orders, strict=True)
+        ),
+        activity.groups,
+    )
+
+
+def _enough(groups: Sequence[Moments]) -> bool:
+    return sum(part.count for part in groups) > 1
+
+
+def _kept_labels(
+    network: Network,
+    batches: Iterable[Inputs],
+    site: Site,
+    folds: _Folds,
+    units: Sequence[int],
+    seed: int,
+) -> NDArray[np.int64]:
+    """How many labels stay when the last so many units of each fold's order are kept."""
+    dtype = network.program.dtypes[network.places[site.name]]
+
+    def on_device(numbers: Sequence[np.ndarray]) -> Tensor:
+        return torch.as_tensor(np.stack(numbers)).to(network.device, dtype)
+
+    fits = [[fold.prediction(k) for k in units] for fold in folds.reconstructors]
+    matrices = [on_device([matrix for matrix, _ in fit]) for fit in fits]
+    constants = [on_device([constant for _, constant in fit]) for fit in fits]
+    counts = torch.zeros(len(units), dtype=torch.int64, device=network.device)
+    seen = 0
+    for inputs in batches:
+        alive = network.until(site.name, inputs)
+        fold_N = folds.of(seen, seen + alive.batch, seed)
+        rows = [torch.as_tensor(np.flatnonzero(fold_N == f)) for f in range(len(matrices))]
+        intact = intact_labels(network, inputs, network.onward(site.name, alive))
+        refits = Refits(matrices, constants, rows, site.axis)
+        counts += count_unchanged(network, alive, intact, {site.name: refits})
+        seen += alive.batch
+    if not seen:
+        raise BadArgument("`batches` holds no example; pass the batches of `activity`.")
+    return np.asarray(counts.cpu().numpy())
+
+
+@dataclass(frozen=True)
+class Refits:
+    """A site's activity as predicted from several choices of its units: changes for one batch.
+
+    ``matrices[f]`` (K, U, U) and ``constants[f]`` (K, U) are those of fold f, whose examples are
+    ``rows[f]`` of the batch.
+    """
+
+    matrices: Sequence[Tensor]
+    constants: Sequence[Tensor]
+    rows: Sequence[Tensor]
+    axis: int
+
+    @property
+    def count(self) -> int:
+        """How many choices of units there are."""
+        return len(self.matrices[0])
+
+    def spread(self, value: Tensor, first: int, copies: int) -> Tensor:
+        """One activity as predicted from this many choices, copy after copy along the batch."""
+        units_last = value.movedim(self.axis, -1)
+        changed = units_last.new_empty((copies, *units_last.shape))
+        for matrices, constants, rows in zip(self.matrices, self.constants, self.rows, strict=True):
+            index = rows.to(value.device)
+            part = units_last[index].flatten(1, -2) if value.dim() > 2 else units_last[index]
+            for copy in range(copies):
+                predicted = part @ matrices[first + copy] + constants[first + copy]
+                changed[copy, index] = predicted.view(len(rows), *units_last.shape[1:])
+        return changed.flatten(0, 1).movedim(-1, self.axis).contiguous()
+
+    def edit(self, first: int, copies: int) -> Edit:
+        """Not needed: a single site is where the computation was stopped."""
+        raise AssertionError("a single site is a head of its own split")

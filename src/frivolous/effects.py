@@ -1,0 +1,110 @@
+"""What each unit does by itself: labels that change, and how far the scores move, without it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from frivolous.batches import Inputs, size_of, taken
+from frivolous.errors import BadArgument
+from frivolous.masking import masks_for
+from frivolous.network import Network
+from frivolous.sampling import deal
+from frivolous.unchanged import intact_labels, outputs_under
+
+
+@dataclass(frozen=True, eq=False)
+class Effects:
+    """The effect of silencing each unit of a site alone, on ``examples`` examples.
+
+    ``changed_U`` labels change; ``divergence_U`` is the mean Kullback-Leibler divergence of the
+    softmax of the scores from that of the intact network, in nats.
+    """
+
+    site: str
+    changed_U: NDArray[np.int64]
+    divergence_U: NDArray[np.float64]
+    examples: int
+
+
+@torch.no_grad()
+def single_effects(
+    network: Network,
+    batches: Iterable[Inputs],
+    site: str,
+    *,
+    total: int,
+    most: int | None = None,
+    replacement: str = "zero",
+    means: Mapping[str, Tensor] | None = None,
+    silenced_as: Mapping[str, Tensor] | None = None,
+    seed: int = 0,
+    stack_bytes: int | None = None,
+) -> Effects:
+    """Silence every unit of a site, one at a time, on up to ``most`` of the ``total`` examples.
+
+    They are drawn at random, spread evenly over ``batches``: of every so many examples one. The
+    network before the site runs once per batch; units are tried side by side in one batch up to
+    ``stack_bytes`` per value. ``replacement``, ``means`` and ``silenced_as`` are those of
+    :func:`frivolous.unchanged.ablate`. Raises ``NotFinite`` and ``BadArgument`` as
+    :func:`frivolous.unchanged.unchanged_counts` does.
+
+    >>> from frivolous.network import trace
+    >>> reader = torch.nn.Linear(2, 2)
+    >>> reader.weight.data = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    >>> net = trace(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), reader),
+    ...             torch.zeros(2, 2))
+    >>> found = single_effects(net, [torch.eye(2)], "0", total=2)
+    >>> found.changed_U.shape, found.divergence_U[1]
+    ((2,), 0.0)
+    """
+    width = network.site(site).width
+    every = 1 if most is None else -(-total // check_examples("most", most))
+    one_by_one = [[unit] for unit in range(width)]
+    masks = masks_for(network, site, one_by_one, "channel", replacement, means, silenced_as)
+    late = network.past_pooling()
+    changed = torch.zeros(width, dtype=torch.int64, device=network.device)
+    divergence = torch.zeros(width, dtype=torch.float64, device=network.device)
+    seen = examples = 0
+    for batch in batches:
+        size = size_of(batch)
+        chosen = np.flatnonzero(deal(seen, seen + size, every, seed) == 0)
+        seen += size
+        if not len(chosen):
+            continue
+        inputs = batch if every == 1 else taken(batch, torch.as_tensor(chosen))
+        alive = late.until(site, inputs)
+        output = late.onward(site, alive)
+        labels = intact_labels(network, inputs, output)
+        intact = output.double().log_softmax(dim=-1)
+        for first, scores in outputs_under(late, alive, {site: masks}, stack_bytes):
+            units = slice(first, first + len(scores))
+            changed[units] += (scores.argmax(dim=-1) != labels).sum(dim=1)
+            divergence[units] += _divergence(intact, scores).sum(dim=1)
+        examples += alive.batch
+    if not examples:
+        raise BadArgument("`batches` holds no example; pass at least one batch.")
+    mean = divergence.clamp(min=0) / examples
+    return Effects(site, changed.cpu().numpy(), mean.cpu().numpy(), examples)
+
+
+def check_examples(name: str, number: int) -> int:
+    """Return a number of examples, or say that it must be whole and 1 or more."""
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise BadArgument(
+            f"`{name}` is a whole number of examples, 1 or more; got {number!r}. Pass e.g. 1000."
+        )
+    return number
+
+
+def _divergence(intact_NC: Tensor, scores_KNC: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of each of K outputs from the intact one, per example: (K, N)."""
+    log = scores_KNC.double().log_softmax(dim=-1)
+    return torch.nn.functional.kl_div(
+        log, intact_NC.expand_as(log), reduction="none", log_target=True
+    ).sum(dim=-1)

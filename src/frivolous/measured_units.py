@@ -1,0 +1,190 @@
+"""Frames of a measurement with a row per unit: what each is, and in which order all can go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from frivolous.activity import Activity
+from frivolous.batches import Batches
+from frivolous.effective import EffectiveWidth, effective_width
+from frivolous.effects import Effects, single_effects
+from frivolous.measures import curve, similarity
+from frivolous.measures.kinds import Thresholds, kinds
+from frivolous.measures.refit import explained
+from frivolous.network import Network
+
+UNIT_COLUMNS = (
+    "site",
+    "unit",
+    "kind",
+    "active",
+    "mean",
+    "sd",
+    "twin",
+    "twin_r",
+    "group",
+    "explained",
+    "changed",
+    "changed_low",
+    "changed_high",
+    "divergence",
+    "outgoing",
+    "examples",
+)
+JOINT_COLUMNS = ("site", "kept", "unit", "error", "unchanged", "low", "high", "examples")
+
+
+def units_of(
+    network: Network,
+    batches: Batches,
+    activity: Mapping[str, Activity],
+    *,
+    thresholds: Thresholds,
+    tell: Callable[[str], None],
+    **options: Any,
+) -> pd.DataFrame:
+    """Silence every unit of every site of ``activity`` alone, and tell what kind each is.
+
+    ``options`` are those of :func:`frivolous.effects.single_effects`.
+    """
+    effects = {}
+    for name in activity:
+        tell(f"units of {name}")
+        effects[name] = single_effects(network, batches, name, total=batches.examples, **options)
+    return unit_frame(network, activity, effects, thresholds)
+
+
+def widths_of(
+    network: Network,
+    batches: Batches,
+    activity: Mapping[str, Activity],
+    *,
+    tell: Callable[[str], None],
+    **options: Any,
+) -> dict[str, EffectiveWidth]:
+    """Find the effective width of every site of ``activity``."""
+    widths = {}
+    for name, found in activity.items():
+        tell(f"effective width of {name}")
+        widths[name] = effective_width(network, batches, found, **options)
+    return widths
+
+
+def unit_frame(
+    network: Network,
+    activity: Mapping[str, Activity],
+    effects: Mapping[str, Effects],
+    thresholds: Thresholds,
+) -> pd.DataFrame:
+    """Return one row per unit; columns :data:`UNIT_COLUMNS`.
+
+    ``active`` (share of samples), ``mean`` and ``sd`` of the activity; ``twin``, the other unit of
+    the site with the largest absolute correlation ``twin_r`` (-1 and NaN where there is none);
+    ``group``, the unit that represents it (:func:`similarity.twin_groups`, those with the largest
+    effect on the readers first); ``explained``, R squared on all others; ``changed``, share of
+    labels that change when it alone is silenced, with its 95% Wilson interval, and ``divergence``
+    of the scores in nats, on so many ``examples``; ``outgoing``, norm of the weights that read it.
+    """
+    frames = []
+    for name, found in effects.items():
+        moments = activity[name].moments(0)
+        covariance = moments.covariance_UU
+        outgoing = network.reader_products(name).diagonal().clamp(min=0).sqrt().numpy()
+        twin, twin_r = similarity.nearest_twins(covariance)
+        deviation = np.sqrt(moments.variance_U)
+        share = found.changed_U / found.examples
+        low, high = curve.wilson(found.changed_U, found.examples)
+        r_squared = explained(covariance)
+        columns: dict[str, Any] = {
+            "site": name,
+            "unit": np.arange(len(share)),
+            "kind": kinds(
+                active_rate=moments.active_rate_U,
+                mean=moments.mean_U,
+                variance=moments.variance_U,
+                explained=r_squared,
+                changed=share,
+                divergence=found.divergence_U,
+                thresholds=thresholds,
+            ),
+            "active": moments.active_rate_U,
+            "mean": moments.mean_U,
+            "sd": deviation,
+            "twin": twin,
+            "twin_r": twin_r,
+            "group": similarity.twin_groups(covariance, outgoing * deviation, thresholds.twins),
+            "explained": r_squared,
+            "changed": share,
+            "changed_low": low,
+            "changed_high": high,
+            "divergence": found.divergence_U,
+            "outgoing": outgoing,
+            "examples": found.examples,
+        }
+        frames.append(pd.DataFrame(columns)[list(UNIT_COLUMNS)])
+    return pd.concat(frames, ignore_index=True) if frames else empty(UNIT_COLUMNS)
+
+
+def joint_frame(widths: Mapping[str, EffectiveWidth]) -> pd.DataFrame:
+    """Return the order in which the units of every site can go; columns :data:`JOINT_COLUMNS`.
+
+    One row per number of units ``kept``, from all but one down to none: the ``unit`` that goes
+    last of those gone, ``error``, the share lost of the variance of what the readers compute, and
+    the share of ``unchanged`` labels with its 95% Wilson interval where that number was tried,
+    else NaN.
+    """
+    frames = []
+    for name, found in widths.items():
+        kept = np.arange(found.width - 1, -1, -1)
+        total = found.elimination.total
+        frame = pd.DataFrame(
+            {
+                "site": name,
+                "kept": kept,
+                "unit": found.elimination.order_U,
+                "error": found.elimination.error_U / total if total > 0 else 0.0,
+                "examples": found.examples,
+            }
+        )
+        low, high = curve.wilson(found.unchanged_K, found.examples)
+        tried = pd.DataFrame(
+            {
+                "kept": found.tried_K,
+                "unchanged": found.unchanged_K / found.examples,
+                "low": low,
+                "high": high,
+            }
+        )
+        frames.append(frame.merge(tried, on="kept", how="left")[list(JOINT_COLUMNS)])
+    return pd.concat(frames, ignore_index=True) if frames else empty(JOINT_COLUMNS)
+
+
+def empty(columns: tuple[str, ...]) -> pd.DataFrame:
+    """Return a frame of these columns without rows."""
+    return pd.DataFrame(columns=list(columns), dtype=float)
+
+
+def effective_rows(
+    widths: Mapping[str, EffectiveWidth], depths: Mapping[str, int], whole: str
+) -> list[dict[str, Any]]:
+    """Return the table's rows of measure ``effective``: each site's and their sum's."""
+    rows: list[dict[str, Any]] = [
+        {
+            "site": name,
+            "depth": depths[name],
+            "grain": "channel",
+            "width": found.width,
+            "measure": "effective",
+            "value": float(found.units),
+            "low": float(found.low),
+            "high": float(found.high),
+            "examples": found.examples,
+        }
+        for name, found in widths.items()
+    ]
+    summed = {key: sum(row[key] for row in rows) for key in ("width", "value", "low", "high")}
+    return [*rows, rows[0] | {"site": whole, "depth": -1} | summed] if rows else []

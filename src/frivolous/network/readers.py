@@ -1,0 +1,144 @@
+"""The weights that read each unit of a site, through views, pooling and concatenation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from frivolous.network.operations import CONVOLUTIONS, MIXING
+from frivolous.network.program import Program, Ref, Step, Values, execute, needed
+
+
+@dataclass(frozen=True)
+class Reader:
+    """An operation that mixes a site's units: its place in the program, its input and weight."""
+
+    step: int
+    input: int
+    weight: int
+
+
+def _largest(value: Tensor, axes: Any = None, keepdim: bool = False, **_: Any) -> Tensor:
+    return value.amax(() if axes is None else axes, keepdim)
+
+
+#: Operations that would change a unit's number, and what keeps it.
+_KEEPING: dict[str, Callable[..., Tensor]] = {
+    "sum": _largest,
+    "mean": _largest,
+    "logsumexp": _largest,
+    "response_norm": lambda value, *_: value,
+}
+
+
+def reader_products(
+    program: Program, state: Mapping[str, Tensor], source: int, axis: int, readers: Sequence[Reader]
+) -> Tensor:
+    """Products of the rows of weights that read each unit: shape (U, U), float64.
+
+    With W (U, R) the weights on each unit, of all readers, all taps of a convolution and all
+    positions of a flattened feature map: W W'. The diagonal holds squared outgoing norms.
+    ``source`` is the site's value and ``axis`` that of its units.
+    """
+    width = int(program.shapes[source][axis])
+    total = torch.zeros(width, width, dtype=torch.float64)
+    numbers = _unit_numbers(program, source, axis, [reader.input for reader in readers])
+    steps = {step.index: step for step in program.steps}
+    for reader in readers:
+        step = steps[reader.step]
+        rows, groups = _rows(step, reader, _value(program, state, reader.weight))
+        units = _units_read(step, numbers[reader.input], len(rows))
+        group = torch.arange(len(rows)) // (len(rows) // groups)
+        total += _products(rows.to("cpu", torch.float64), units, group, width)
+    return total
+
+
+def _products(rows_FR: Tensor, unit_F: Tensor, group_F: Tensor, width: int) -> Tensor:
+    """Sum the products of rows over the positions that a unit's features come from, one by one.
+
+    Features of different groups are read by different outputs: they have no product.
+    """
+    read = (unit_F >= 0).nonzero().flatten()
+    read = read[unit_F[read].argsort(stable=True)]
+    unit = unit_F[read]
+    first = torch.searchsorted(unit, unit)  # where the features of the same unit begin
+    turn = torch.arange(len(unit)) - first
+    total = torch.zeros(width, width, dtype=torch.float64)
+    for position in range(int(turn.max()) + 1 if len(turn) else 0):
+        here = turn == position
+        rows, group = rows_FR[read[here]], group_F[read[here]]
+        total[unit[here][:, None], unit[here]] += (rows @ rows.T) * (group[:, None] == group)
+    return total
+
+
+def _unit_numbers(
+    program: Program, source: int, axis: int, wanted: Sequence[int]
+) -> dict[int, Tensor]:
+    """What is at ``wanted`` when the site's units give their numbers, from 1 on, and others 0."""
+    batch = 2
+    shape = _shape(program, source, batch)
+    along = [1] * len(shape)
+    along[axis] = shape[axis]
+    numbers = torch.arange(1.0, shape[axis] + 1, dtype=torch.float64)
+    values: Values = {**program.constants, source: numbers.view(along).expand(shape).clone()}
+    reached = {source}
+    for step in needed(program.steps, set(wanted)):
+        if reached.isdisjoint(step.needs):
+            continue
+        for need in step.needs:
+            if need in program.sizes:
+                values[need] = program.sizes_of(batch)[need]
+            elif need not in values:
+                values[need] = torch.zeros(_shape(program, need, batch), dtype=torch.float64)
+        kept = _KEEPING.get(step.op)
+        plan = program.plan([step if kept is None else replace(step, target=kept)], [step.index])
+        values[step.index] = execute(plan, dict(values), {})[step.index]
+        reached.add(step.index)
+    return {index: values[index] for index in wanted}
+
+
+def _units_read(step: Step, numbers: Tensor, features: int) -> Tensor:
+    """Which unit each feature of a mixing operation's input belongs to; -1 for no unit of the site.
+
+    The largest number over examples and positions: a padded border or one that an average takes
+    in gives a smaller one than the unit's own.
+    """
+    axis = 1 if step.op in CONVOLUTIONS else numbers.dim() - 1
+    if numbers.shape[axis] != features:
+        axis = numbers.dim() - 2  # weight @ input
+    others = [a for a in range(numbers.dim()) if a != axis]
+    return numbers.amax(others).round().long() - 1
+
+
+def _rows(step: Step, reader: Reader, weight: Tensor) -> tuple[Tensor, int]:
+    """A row for each feature of the input, all weights on it, (features, R); and the groups."""
+    if step.op not in CONVOLUTIONS:
+        swapped = step.args[MIXING[step.op].input] != Ref(reader.input)
+        out_first = (step.op == "linear") != swapped
+        rows = weight.movedim(-1 if out_first else -2, 0)
+        return rows.reshape(len(rows), -1), 1
+    transposed, groups = CONVOLUTIONS[step.op](step.args)
+    if transposed:
+        return weight.reshape(len(weight), -1), groups
+    parts = weight.reshape(groups, len(weight) // groups, weight.shape[1], -1)
+    return parts.transpose(1, 2).reshape(groups * weight.shape[1], -1), groups
+
+
+def _value(program: Program, state: Mapping[str, Tensor], index: int) -> Tensor:
+    """A weight, worked out from the parameters that it is made of."""
+    values: Values = {i: state[name] for i, name in program.states.items()}
+    values.update(program.constants)
+    plan = program.plan(needed(program.steps, {index}), [index])
+    value: Tensor = execute(plan, values, {})[index]
+    return value
+
+
+def _shape(program: Program, index: int, batch: int) -> tuple[int, ...]:
+    return tuple(
+        size if isinstance(size, int) else int(size.subs(dict.fromkeys(size.free_symbols, batch)))
+        for size in program.shapes[index]
+    )

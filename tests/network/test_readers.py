@@ -1,0 +1,135 @@
+"""Weights that read a site's units, against the weights written out by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from frivolous.network import trace
+
+
+class Model(nn.Module):
+    """conv -> relu -> what a test puts between -> reader."""
+
+    def __init__(self, reader: nn.Module, between: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.conv, self.reader, self.between = nn.Conv2d(3, 4, 3, padding=1), reader, between
+
+    def forward(self, x: Tensor) -> Tensor:
+        value = self.reader(self.between(F.relu(self.conv(x))))
+        return value.flatten(1) if value.dim() > 2 else value
+
+
+def rows(*weights: Tensor) -> Tensor:
+    """Products of rows (4, ...) of weights on each unit, of several readers."""
+    flat = torch.cat([weight.detach().reshape(4, -1).double() for weight in weights], dim=1)
+    return flat @ flat.T
+
+
+CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[Tensor], Tensor], Callable[..., Tensor]]]
+CASES = {
+    "convolution": (
+        lambda: nn.Conv2d(4, 5, 3),
+        lambda x: x,
+        lambda w: rows(w.transpose(0, 1)),
+    ),
+    "grouped": (
+        lambda: nn.Conv2d(4, 6, 3, groups=2),
+        lambda x: x,
+        lambda w: torch.block_diag(
+            *(
+                (part := w[3 * g : 3 * g + 3].transpose(0, 1).reshape(2, -1).double()) @ part.T
+                for g in range(2)
+            )
+        ),
+    ),
+    "depthwise": (
+        lambda: nn.Conv2d(4, 8, 3, groups=4),
+        lambda x: x,
+        lambda w: torch.diag((w.double() ** 2).reshape(4, -1).sum(dim=1)),
+    ),
+    "transposed": (
+        lambda: nn.ConvTranspose2d(4, 5, 2, stride=2),
+        lambda x: x,
+        rows,
+    ),
+    "pooled and padded": (
+        lambda: nn.Conv2d(4, 5, 3),
+        lambda x: F.pad(F.avg_pool2d(F.max_pool2d(x, 2), 2, 1, 1), (1, 1, 1, 1)),
+        lambda w: rows(w.transpose(0, 1)),
+    ),
+    "flattened": (
+        lambda: nn.Linear(4 * 64, 5),
+        lambda x: x.flatten(1),
+        # The positions of a unit are read apart from each other.
+        lambda w: rows(w.view(5, 4, 64).permute(1, 0, 2)),
+    ),
+    "averaged": (
+        lambda: nn.Linear(4, 5),
+        lambda x: x.mean((2, 3)),
+        lambda w: rows(w.T),
+    ),
+    "summed, last axis": (
+        lambda: nn.Linear(4, 5),
+        lambda x: x.permute(0, 2, 3, 1).sum(2).sum(1),
+        lambda w: rows(w.T),
+    ),
+    "concatenated twice": (
+        lambda: nn.Conv2d(8, 5, 1),
+        lambda x: torch.cat([x.flip(2), x], 1),
+        lambda w: rows(w[:, :4].transpose(0, 1)) + rows(w[:, 4:].transpose(0, 1)),
+    ),
+    "half of the units": (
+        lambda: nn.Conv2d(2, 5, 1),
+        lambda x: x[:, 1:3],
+        lambda w: rows(F.pad(w.transpose(0, 1).flatten(1), (0, 0, 1, 1))),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_products_of_the_weights_on_each_unit(name: str) -> None:
+    build, between, expected = CASES[name]
+    model = Model(build(), between).eval()
+    network = trace(model, torch.randn(2, 3, 8, 8))
+    found = network.reader_products("conv")
+    assert found.dtype == torch.float64
+    weight = model.reader.weight
+    assert isinstance(weight, Tensor)
+    torch.testing.assert_close(found, expected(weight.detach()))
+
+
+def test_several_readers_and_a_tied_weight_add_up() -> None:
+    class Several(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.one, self.two = nn.Linear(3, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = F.relu(self.first(x))
+            return self.two(F.relu(self.one(x)) + F.relu(x @ self.one.weight))
+
+    model = Several()
+    network = trace(model, torch.randn(2, 3))
+    weight = model.one.weight.detach()
+    torch.testing.assert_close(network.reader_products("first"), rows(weight.T, weight))
+
+
+def test_a_weight_that_is_worked_out() -> None:
+    reader = nn.utils.parametrizations.weight_norm(nn.Linear(4, 5))
+    model = Model(reader, lambda x: x.mean((2, 3)))
+    network = trace(model, torch.randn(2, 3, 8, 8))
+    torch.testing.assert_close(network.reader_products("conv"), rows(reader.weight.T))
+
+
+def test_products_follow_the_weights_of_another_state() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    network = trace(model, torch.randn(2, 3))
+    state = {name: value * 2 for name, value in model.state_dict().items()}
+    torch.testing.assert_close(
+        network.with_weights(state).reader_products("0"), network.reader_products("0") * 4
+    )

@@ -1,0 +1,172 @@
+"""A row per unit: what ``fv.measure`` says of each, and in which order they can go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor, nn
+
+import frivolous as fv
+from frivolous.errors import BadArgument
+from frivolous.measurement import JOINT_COLUMNS, UNIT_COLUMNS, Measurement
+from frivolous.measures.kinds import Thresholds
+from frivolous.terminal.network import measurement_text
+
+N = 300
+
+
+class Made(nn.Module):
+    """Eight units of known kinds: of u, a copy, a blocked one, silent, constant and so on."""
+
+    KINDS = (
+        "redundant functional",  # u
+        "redundant functional",  # 2 u, read as well
+        "essential",
+        "non-redundant blocked",
+        "silent",
+        "constant",
+        "redundant blocked",  # follows unit 7 and is not read
+        "redundant functional",
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.scores = nn.Linear(4, 8), nn.Linear(8, 2)
+        with torch.no_grad():
+            self.hidden.weight.zero_()
+            self.hidden.bias.zero_()
+            for unit, (feature, scale) in {
+                0: (0, 1.0), 1: (0, 2.0), 2: (1, 1.0), 3: (2, 1.0), 6: (3, -3.0), 7: (3, -1.0)
+            }.items():  # fmt: skip
+                self.hidden.weight[unit, feature] = scale
+            self.hidden.bias[4], self.hidden.bias[5] = -1.0, 1.0
+            self.scores.weight.copy_(
+                torch.tensor([[1.0, 0.25, -2.0, 0.0, 3.0, 0.5, 0.0, 1.0], [0.0] * 8])
+            )
+            self.scores.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scores(torch.relu(self.hidden(x)))
+
+
+@pytest.fixture(scope="module")
+def x() -> Tensor:
+    return torch.randn(N, 4, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def found(x: Tensor) -> Measurement:
+    return fv.measure(Made(), x)
+
+
+def test_kinds_of_units(found: Measurement) -> None:
+    units = found.units
+    assert tuple(units.columns) == UNIT_COLUMNS
+    assert units.kind.tolist() == list(Made.KINDS)
+    assert units.unit.tolist() == list(range(8))
+    assert set(units.site) == {"hidden"}
+    assert set(units.examples) == {N}
+
+
+def test_what_is_said_of_each_unit(found: Measurement, x: Tensor) -> None:
+    with torch.no_grad():
+        activity = torch.relu(Made().hidden(x)).double().numpy()
+    units = found.units
+    np.testing.assert_allclose(units["mean"], activity.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(units.sd, activity.std(axis=0, ddof=1), atol=1e-6)
+    np.testing.assert_allclose(units.active, (activity != 0).mean(axis=0))
+    assert units.twin[[0, 1, 6, 7]].tolist() == [1, 0, 7, 6]
+    np.testing.assert_allclose(units.twin_r[[0, 1, 6, 7]], 1)
+    assert units.twin[[4, 5]].tolist() == [-1, -1]
+    # Unit 0 is read most: 1 against 0.25 * 2; nobody reads unit 6.
+    assert units.group.tolist() == [0, 0, 2, 3, 4, 5, 7, 7]
+    np.testing.assert_allclose(units.outgoing, [1, 0.25, 2, 0, 3, 0.5, 0, 1])
+    assert units.explained[[4, 5]].isna().all()
+    assert (units.changed_low <= units.changed).all()
+    assert (units.changed <= units.changed_high).all()
+    assert (units.divergence[[3, 4, 6]] == 0).all()
+
+
+def test_the_order_and_the_effective_width(found: Measurement) -> None:
+    joint = found.joint
+    assert tuple(joint.columns) == JOINT_COLUMNS
+    assert joint.kept.tolist() == [7, 6, 5, 4, 3, 2, 1, 0]
+    # Three directions count: u, the third unit and the last.
+    assert set(joint.unit[:5]) - {0, 1, 6, 7} == {3, 4, 5}
+    assert (joint.error[:5] < 1e-9).all()
+    assert joint.error[5] > 1e-3
+    assert joint.error.is_monotonic_increasing
+    assert joint.error.iloc[-1] == pytest.approx(1)
+    tried = joint.unchanged.notna()
+    assert (joint.low[tried] <= joint.unchanged[tried]).all()
+    assert found.value("effective") == found.value("effective", "hidden") == 3
+    assert joint.unchanged[joint.kept == 3].item() == 1
+
+
+def test_thresholds_are_taken_and_told(x: Tensor) -> None:
+    found = fv.measure(Made(), x, thresholds=Thresholds(changed=0.9, divergence=9.0, silent=0.6))
+    assert found.facts["thresholds"]["silent"] == 0.6
+    assert set(found.units.kind) == {"silent", "constant"}
+    assert "silent: active on at most 0.6 of samples" in " ".join(found.summary().split())
+
+
+def test_fewer_examples_for_the_units(x: Tensor) -> None:
+    found = fv.measure(Made(), x, unit_examples=100, seed=5)
+    assert set(found.units.examples) == {100}
+    again = fv.measure(Made(), x.split(77), unit_examples=100, seed=5)
+    pd.testing.assert_frame_equal(found.units, again.units, rtol=1e-6)
+
+
+def test_left_out_on_request(x: Tensor) -> None:
+    found = fv.measure(Made(), x, unit_examples=None, joint_tolerance=None)
+    assert found.units.empty
+    assert found.joint.empty
+    assert tuple(found.units.columns) == UNIT_COLUMNS
+    assert "effective" not in set(found.table.measure)
+    assert "effective" not in found.summary()
+    assert "kinds" not in found.summary()
+
+
+def test_the_summary_tells_kinds_and_effective_width(found: Measurement) -> None:
+    wide = measurement_text(found.table, found.facts, found.units, width=250)
+    text = " ".join(wide.split())
+    assert "kinds of units, each silenced alone on 300 examples; silent: active on at" in text
+    assert "redundant functional redundant blocked non-redundant blocked essential" in text
+    assert "hidden 1 1 3 1 1 1" in text
+    assert "effective: the fewest units of a site by itself with which at most 0.02" in text
+
+
+def test_saved_and_loaded(found: Measurement, tmp_path: Path) -> None:
+    found.save(tmp_path / "m")
+    again = fv.load_measurement(tmp_path / "m")
+    assert again.facts == found.facts
+    for name in ("table", "curves", "correlations", "units", "joint"):
+        pd.testing.assert_frame_equal(getattr(again, name), getattr(found, name))
+    assert again.summary() == found.summary()
+
+
+def test_what_is_no_measurement(found: Measurement, tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match=r"holds no measurement: it has no measurement\.json"):
+        fv.load_measurement(tmp_path)
+    found.save(tmp_path)
+    (tmp_path / "units.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(BadArgument, match=r"cannot be read \(.*\)\. Measure again\."):
+        fv.load_measurement(tmp_path)
+    found.save(tmp_path)
+    (tmp_path / "measurement.json").write_text("{")
+    with pytest.raises(BadArgument, match=r"cannot be read"):
+        fv.load_measurement(tmp_path)
+    (tmp_path / "joint.parquet").unlink()
+    with pytest.raises(BadArgument, match=r"it has no joint\.parquet"):
+        fv.load_measurement(tmp_path)
+
+
+def test_wrong_arguments(x: Tensor) -> None:
+    with pytest.raises(BadArgument, match=r"`joint_tolerance` is a share in \[0, 1\); got 2"):
+        fv.measure(Made(), x, joint_tolerance=2.0)
+    with pytest.raises(BadArgument, match=r"`unit_examples` is a whole number of examples"):
+        fv.measure(Made(), x, unit_examples=0)
