@@ -86,6 +86,8 @@ def test_what_is_said_of_each_unit(found: Measurement, x: Tensor) -> None:
     assert units.group.tolist() == [0, 0, 2, 3, 4, 5, 7, 7]
     np.testing.assert_allclose(units.outgoing, [1, 0.25, 2, 0, 3, 0.5, 0, 1])
     assert units.explained[[4, 5]].isna().all()
+    assert (units.predicted[[0, 1, 6, 7]] > 0.999).all()
+    assert (units.predicted[[2, 3]] < 0.1).all()
     assert (units.changed_low <= units.changed).all()
     assert (units.changed <= units.changed_high).all()
     assert (units.divergence[[3, 4, 6]] == 0).all()
@@ -170,3 +172,11 @@ def test_wrong_arguments(x: Tensor) -> None:
         fv.measure(Made(), x, joint_tolerance=2.0)
     with pytest.raises(BadArgument, match=r"`unit_examples` is a whole number of examples"):
         fv.measure(Made(), x, unit_examples=0)
+
+
+def test_units_are_not_redundant_because_examples_are_few() -> None:
+    model = nn.Sequential(nn.Linear(30, 60), nn.ReLU(), nn.Linear(60, 3))
+    few = torch.randn(40, 30, generator=torch.Generator().manual_seed(1))
+    units = fv.measure(model, few).units
+    assert (units.explained > 0.999).all()
+    assert not units.kind.str.startswith("redundant").any()

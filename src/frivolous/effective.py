@@ -134,25 +134,32 @@ class _Folds:
 
 def _folds(activity: Activity, products: np.ndarray, elimination: Elimination) -> _Folds:
     """Fit on the groups of even number for the examples of odd ones, and the other way round."""
-    groups = activity.samplings[0]
-    halves = [groups[1::2], groups[::2]]
-    if not all(_enough(half) for half in halves):
+    halves = halves_of(activity)
+    if halves is None:
         moments = activity.moments(0)
         fitted = reconstructor(moments.mean_U, moments.covariance_UU, elimination.order_U)
         return _Folds((fitted,), activity.groups)
-    parts = [pool(half) for half in halves]
-    orders = [eliminate(part.covariance_UU, products).order_U for part in parts]
+    even, odd = halves
+    orders = [eliminate(half.covariance_UU, products).order_U for half in (odd, even)]
     return _Folds(
         tuple(
-            reconstructor(part.mean_U, part.covariance_UU, order)
-            for part, order in zip(parts, orders, strict=True)
+            reconstructor(half.mean_U, half.covariance_UU, order)
+            for half, order in zip((odd, even), orders, strict=True)
         ),
         activity.groups,
     )
 
 
-def _enough(groups: Sequence[Moments]) -> bool:
-    return sum(part.count for part in groups) > 1
+def halves_of(activity: Activity) -> tuple[Moments, Moments] | None:
+    """The moments of the examples in groups of even and of odd number, of the first sampling.
+
+    None where the examples are in one group, or a half has too few of them for a variance.
+    """
+    groups = activity.samplings[0]
+    if len(groups) < 2:
+        return None
+    even, odd = pool(groups[::2]), pool(groups[1::2])
+    return (even, odd) if min(even.count, odd.count) > 1 else None
 
 
 def _kept_labels(

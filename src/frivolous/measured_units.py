@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from frivolous.activity import Activity
 from frivolous.batches import Batches
-from frivolous.effective import EffectiveWidth, effective_width
+from frivolous.effective import EffectiveWidth, effective_width, halves_of
 from frivolous.effects import Effects, single_effects
 from frivolous.measures import curve, similarity
 from frivolous.measures.kinds import Thresholds, kinds
@@ -28,6 +29,7 @@ UNIT_COLUMNS = (
     "twin_r",
     "group",
     "explained",
+    "predicted",
     "changed",
     "changed_low",
     "changed_high",
@@ -85,9 +87,12 @@ def unit_frame(
     ``active`` (share of samples), ``mean`` and ``sd`` of the activity; ``twin``, the other unit of
     the site with the largest absolute correlation ``twin_r`` (-1 and NaN where there is none);
     ``group``, the unit that represents it (:func:`similarity.twin_groups`, those with the largest
-    effect on the readers first); ``explained``, R squared on all others; ``changed``, share of
-    labels that change when it alone is silenced, with its 95% Wilson interval, and ``divergence``
-    of the scores in nats, on so many ``examples``; ``outgoing``, norm of the weights that read it.
+    effect on the readers first); ``explained``, R squared on all others, and ``predicted``, the
+    same for examples that the regression was not fitted to: two halves, each predicted from the
+    other (of a site too wide for groups of examples it is ``explained``). The kind goes by the
+    latter. ``changed``, share of labels that change when it alone is silenced, with its 95% Wilson
+    interval, and ``divergence`` of the scores in nats, on so many ``examples``; ``outgoing``, norm
+    of the weights that read it.
     """
     frames = []
     for name, found in effects.items():
@@ -99,6 +104,7 @@ def unit_frame(
         share = found.changed_U / found.examples
         low, high = curve.wilson(found.changed_U, found.examples)
         r_squared = explained(covariance)
+        predicted = _predicted(activity[name], r_squared)
         columns: dict[str, Any] = {
             "site": name,
             "unit": np.arange(len(share)),
@@ -106,7 +112,7 @@ def unit_frame(
                 active_rate=moments.active_rate_U,
                 mean=moments.mean_U,
                 variance=moments.variance_U,
-                explained=r_squared,
+                explained=predicted,
                 changed=share,
                 divergence=found.divergence_U,
                 thresholds=thresholds,
@@ -118,6 +124,7 @@ def unit_frame(
             "twin_r": twin_r,
             "group": similarity.twin_groups(covariance, outgoing * deviation, thresholds.twins),
             "explained": r_squared,
+            "predicted": predicted,
             "changed": share,
             "changed_low": low,
             "changed_high": high,
@@ -127,6 +134,15 @@ def unit_frame(
         }
         frames.append(pd.DataFrame(columns)[list(UNIT_COLUMNS)])
     return pd.concat(frames, ignore_index=True) if frames else empty(UNIT_COLUMNS)
+
+
+def _predicted(activity: Activity, otherwise: NDArray[np.float64]) -> NDArray[np.float64]:
+    """R squared on the others for examples left out of the fit, as the mean of two halves."""
+    halves = halves_of(activity)
+    if halves is None:
+        return otherwise
+    one, other = (half.covariance_UU for half in halves)
+    return np.asarray((explained(one, other) + explained(other, one)) / 2)
 
 
 def joint_frame(widths: Mapping[str, EffectiveWidth]) -> pd.DataFrame:

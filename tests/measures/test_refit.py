@@ -26,6 +26,25 @@ def test_r_squared_is_that_of_ordinary_least_squares(activity: np.ndarray) -> No
     np.testing.assert_allclose(explained(np.cov(activity.T)), wanted, rtol=1e-7)
 
 
+def test_other_samples_are_predicted_with_the_slopes_of_these(activity: np.ndarray) -> None:
+    fit, test = activity[:150], activity[150:]
+    wanted = []
+    for unit in range(7):
+        one, other = np.delete(fit, unit, axis=1), np.delete(test, unit, axis=1)
+        left = test[:, unit] - LinearRegression().fit(one, fit[:, unit]).predict(other)
+        wanted.append(1 - left.var() / test[:, unit].var())
+    np.testing.assert_allclose(explained(np.cov(fit.T), np.cov(test.T)), wanted, rtol=1e-6)
+
+
+def test_noise_is_explained_here_and_not_elsewhere() -> None:
+    noise = np.random.default_rng(0).normal(size=(80, 39))
+    here, elsewhere = np.cov(noise[:40].T), np.cov(noise[40:].T)
+    assert (explained(here) > 0.5).all()
+    assert (explained(here, elsewhere) < 0).all()
+    with pytest.raises(BadArgument, match=r"`elsewhere` has shape \(2, 2\)"):
+        explained(here, np.eye(2))
+
+
 def test_copies_are_explained_and_constants_are_not_a_question(activity: np.ndarray) -> None:
     wide = np.column_stack([activity, activity[:, 0] * 2 - 1, np.full(300, 5.0)])
     r_squared = explained(np.cov(wide.T))

@@ -91,27 +91,48 @@ def reconstructor(
     return Reconstructor(kept, mean, deviation, cholesky(correlation))
 
 
-def explained(covariance_UU: ArrayLike) -> Numbers:
-    """R squared of each unit's regression on all others of its site: shape (U,), in [0, 1].
+def explained(covariance_UU: ArrayLike, elsewhere_UU: ArrayLike | None = None) -> Numbers:
+    """R squared of each unit's regression on all others of its site: shape (U,), at most 1.
 
     1 - 1 / [R^-1]_jj with R the correlations: the share of a unit's variance that a linear function
-    of the others predicts on the same samples; within :data:`RIDGE` of ordinary least squares. NaN
-    for a unit without variance. With fewer samples than units every unit is explained: compare the
-    two before reading anything into it.
+    of the others predicts on the samples it was fitted to; within :data:`RIDGE` of ordinary least
+    squares, in [0, 1]. With hardly more samples than units everything seems explained: so
+    ``elsewhere_UU`` is the covariance of other samples of the same units, and the share is that of
+    their variance, predicted with the slopes of ``covariance_UU``; below 0 where a slope does
+    harm. NaN for a unit without variance in either.
 
     >>> explained([[1.0, 0.5], [0.5, 1.0]]).round(4).tolist()
     [0.25, 0.25]
+    >>> explained([[1.0, 0.5], [0.5, 1.0]], np.eye(2)).round(4).tolist()
+    [-0.25, -0.25]
     """
     covariance = arguments.covariance(covariance_UU)
-    variance_U = np.diagonal(covariance)
+    test = covariance if elsewhere_UU is None else arguments.covariance(elsewhere_UU)
+    if test.shape != covariance.shape:
+        raise BadArgument(
+            f"`elsewhere` has shape {test.shape}, `covariance` {covariance.shape}; pass those of "
+            "the same units."
+        )
+    variance_U, wanted_U = np.diagonal(covariance), np.diagonal(test)
     varies_U = variance_U > NO_VARIANCE * variance_U.max()
     found_U = np.full(len(covariance), np.nan)
     if varies_U.any():
+        inner = np.ix_(varies_U, varies_U)
         deviation = np.sqrt(variance_U[varies_U])
-        inner = covariance[np.ix_(varies_U, varies_U)]
-        factor = cholesky(inner / deviation[:, None] / deviation)
+        factor = cholesky(covariance[inner] / deviation[:, None] / deviation)
         inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
-        found_U[varies_U] = np.clip(1.0 - 1.0 / np.diagonal(inverse), 0.0, 1.0)
+        own = np.diagonal(inverse).copy()
+        if elsewhere_UU is None:
+            left = np.where(own > 0, 1.0 / own, 0.0)
+        else:
+            slopes = np.tril(inverse) + np.tril(inverse, -1).T
+            slopes /= own[:, None] * deviation  # of activities: 1 / deviation at the unit itself
+            residual = np.einsum("uv,vw,uw->u", slopes, test[inner], slopes, optimize=True)
+            scale = np.divide(
+                1.0, wanted_U[varies_U], out=np.full(len(own), np.nan), where=wanted_U[varies_U] > 0
+            )
+            left = residual * deviation**2 * scale
+        found_U[varies_U] = np.minimum(1.0 - left, 1.0)
     return found_U
 
 
