@@ -80,6 +80,11 @@ def scale_of(result: StudyResult) -> str:
     return result.scale if not result.study.shortened else f"{result.scale}, in part"
 
 
+def claim_of(result: StudyResult) -> str:
+    """Return what the paper says of its figure, as the paper's: this one may say otherwise."""
+    return f"Claim of the paper: {result.study.claim}"
+
+
 def _panels(result: StudyResult) -> list[figures.Panel]:
     return [
         figures.Panel(panel.name, panel.measure, title=panel.title, version=panel.version)
@@ -91,7 +96,7 @@ def _words(result: StudyResult) -> dict[str, Any]:
     """Return what every figure of a study says around its axes."""
     return {
         "title": title_of(result),
-        "claim": result.study.claim,
+        "claim": claim_of(result),
         "scale": scale_of(result),
     }
 

@@ -11,7 +11,7 @@ from frivolous.measures import AS_WRITTEN
 from frivolous.measures.protocol import Protocol, differences
 from frivolous.report import Picture, StudyReport, render_all, render_page, study_sections
 from frivolous.store.provenance import provenance as here_and_now
-from frivolous.studies.drawing import title_of
+from frivolous.studies.drawing import claim_of, title_of
 from frivolous.studies.result import StudyResult
 
 
@@ -40,7 +40,7 @@ def study_report(result: StudyResult) -> StudyReport:
     drawn = result.pictures
     return StudyReport(
         title=title_of(result),
-        claim=study.claim,
+        claim=claim_of(result),
         means=published.replicate_means(result.table),
         gains=result.gains,
         comparison=result.compare(),
