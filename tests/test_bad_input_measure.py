@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -436,3 +437,37 @@ def test_from_a_shell(place: Path, flags: tuple[str, ...], words: str) -> None:
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert "Warning" not in done.stderr
+
+
+def test_json_for_scripts(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--data", "mine.py:data", "--out", "out", "--unit-examples", "7", "--json")
+    assert frivolous(monkeypatch, "measure", "mine.py:model", *flags) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told) == {"folder", "facts", "table", "units", "joint"}
+    found = fv.load_measurement(told["folder"])
+    assert [row["value"] for row in told["table"]] == pytest.approx(found.table.value.tolist())
+    assert [row["kind"] for row in told["units"]] == found.units.kind.tolist()
+    assert told["facts"] == found.facts
+    assert max(row["examples"] for row in told["units"]) <= 7
+
+
+def test_what_is_left_out_on_the_command_line(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--data", "mine.py:data", "--unit-examples", "None", "--joint-tolerance", "None")
+    assert frivolous(monkeypatch, "measure", "mine.py:model", *flags) == 0
+    text = capsys.readouterr().out
+    assert "prunable" in text
+    assert "effective" not in text
+    assert "kinds" not in text
+
+
+def test_wrong_joint_tolerance_is_one_line(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ("--data", "mine.py:data", "--joint-tolerance", "2")
+    assert frivolous(monkeypatch, "measure", "mine.py:model", *flags) == 2
+    line = "`joint_tolerance` is a share in [0, 1); got 2. For 2 percent pass 0.02."
+    assert line in capsys.readouterr().err
