@@ -41,6 +41,16 @@ class Step:
     module: str
     line: str
 
+    def reading(self, instead: Mapping[int, int]) -> Step:
+        """The same operation on other values: those named in ``instead`` are exchanged."""
+
+        def renewed(leaf: Any) -> Any:
+            return Ref(instead.get(leaf.index, leaf.index)) if type(leaf) is Ref else leaf
+
+        args, kwargs = _map(self.args, renewed), _map(self.kwargs, renewed)
+        needs = tuple(instead.get(need, need) for need in self.needs)
+        return replace(self, args=args, kwargs=kwargs, needs=needs)
+
 
 @dataclass(frozen=True)
 class Plan:

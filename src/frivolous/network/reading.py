@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from frivolous.network.axes import units_axis
-from frivolous.network.operations import MIXING, PASSING, RESPONSE_CHAIN, TAIL
+from frivolous.network.faults import at
+from frivolous.network.following import attended, followed, product
+from frivolous.network.layout import UNIT, Layout, holds, plain, unit_axes, units_on
+from frivolous.network.operations import (
+    ATTENTION,
+    LOOKING_UP,
+    MIXING,
+    PASSING,
+    PRODUCTS,
+    RESPONSE_CHAIN,
+    TAIL,
+)
 from frivolous.network.program import Program, Ref, Step
 
 
@@ -17,19 +27,22 @@ class Reading:
 
     fed: set[int] = field(default_factory=set)  # an input reaches it
     mixed: set[int] = field(default_factory=set)  # a mixing operation lies upstream
-    axis: dict[int, int] = field(default_factory=dict)  # of the units
+    layouts: dict[int, Layout] = field(default_factory=dict)  # examples, units and positions
     sources: dict[int, tuple[int, ...]] = field(default_factory=dict)  # nearest ends of tails
     blocked: dict[int, str] = field(default_factory=dict)  # why nothing is known behind it
     weights: dict[int, tuple[str, ...]] = field(default_factory=dict)  # parameters upstream
     writers: dict[int, tuple[int, ...]] = field(default_factory=dict)  # mixing steps that write it
     kinds: dict[int, str] = field(default_factory=dict)
     calls: dict[int, str] = field(default_factory=dict)  # mixing step -> name of its layer's call
+    ties: dict[str, tuple[str, ...]] = field(default_factory=dict)  # names of the same parameter
 
 
-def read(program: Program, names: frozenset[str]) -> Reading:
+def read(program: Program, names: frozenset[str], ties: Sequence[tuple[str, ...]] = ()) -> Reading:
     """Note for every value whether an input and a layer reach it, its units and their writers."""
     reading = Reading(fed=set(program.inputs))
+    reading.ties.update({name: group for group in ties for name in group})
     reading.weights.update({index: (name,) for index, name in program.states.items()})
+    reading.layouts.update({index: plain(program.shapes[index]) for index in program.inputs})
     counts: dict[str, int] = {}
     steps = {step.index: step for step in program.steps}
     for step in program.steps:
@@ -40,18 +53,24 @@ def read(program: Program, names: frozenset[str]) -> Reading:
             reading.weights[index] = union(reading.weights.get(need, ()) for need in step.needs)
         kind = reading.kinds[index] = _kind(step, reading)
         if (
-            kind == "mixing"
+            kind in LAYERS
             or (index in reading.fed and kind == "unknown" and _parameters(step, reading))
             or reading.mixed.intersection(step.needs)
         ):
             reading.mixed.add(index)
-        if kind == "mixing":
+        if kind in LAYERS:
             reading.sources[index] = reading.writers[index] = (index,)
             reading.calls[index] = _call(step, reading, names, counts)
-            reading.axis[index] = _mixing_axis(step, program, reading)
+            reading.layouts[index] = _written(step, program, reading)
+        elif kind == "product":
+            _pass_product(step, program, reading)
         elif index in reading.fed:
             _pass_on(step, kind, program, reading, steps)
     return reading
+
+
+#: The kinds of steps that write units: those that mix the units they read, and tables.
+LAYERS = frozenset(["mixing", "table"])
 
 
 def _pass_on(
@@ -63,23 +82,55 @@ def _pass_on(
     squared = _response_input(step, steps)
     if squared is not None:
         fed, kind = [squared], "passing"
-    axis = units_axis(step, fed, program, reading.axis)
-    if kind == "passing" and axis is None and any(need in reading.axis for need in fed):
+    layout = None if kind == "unknown" else followed(step, fed, program, reading.layouts)
+    if kind == "passing" and layout is None and any(need in reading.layouts for need in fed):
         kind = "unknown"
     if kind == "unknown":
         reading.sources[index] = (index,)
         reading.blocked[index] = (
             f"it reads through '{step.op}', which is in none of the tables of operations "
-            f"that keep units apart{_at(step)}"
+            f"that keep units apart{at(step)}"
         )
         return
     reading.writers[index] = union(reading.writers.get(need, ()) for need in fed)
-    if axis is not None:
-        reading.axis[index] = axis
+    if layout is not None:
+        reading.layouts[index] = layout
     if kind == "tail":
         reading.sources[index] = (index,)
+        if layout is None or not unit_axes(layout):
+            for need in filter(reading.blocked.__contains__, fed):
+                reading.blocked[index] = reading.blocked[need]
     else:
         reading.sources[index] = union(reading.sources.get(need, ()) for need in fed)
+
+
+def _pass_product(step: Step, program: Program, reading: Reading) -> None:
+    """Note whose units are in a product of computed values: the values' that attention mixes."""
+    index, shape = step.index, program.shapes[step.index]
+    reading.sources[index] = (index,)
+    if step.op in ATTENTION:
+        query, _, value = (argument.index for argument in _factors(step))
+        found = attended(reading.layouts.get(query), _layout(value, program, reading), shape)
+        kept = [value]
+    else:
+        pair = [argument.index for argument in _factors(step)]
+        layouts = [_layout(need, program, reading) for need in pair]
+        both = product(layouts[0], layouts[1], shape)
+        found = None if both is None else both[0]
+        kept = [] if both is None else [n for n, own in zip(pair, both[1], strict=True) if own]
+    if found is not None:
+        reading.layouts[index] = found
+    if kept and found is not None:
+        reading.writers[index] = union(reading.writers.get(need, ()) for need in kept)
+    else:
+        reading.blocked[index] = (
+            f"it reads a product of computed values ('{step.op}'), which are no layer's units"
+            f"{at(step)}"
+        )
+
+
+def _layout(index: int, program: Program, reading: Reading) -> Layout:
+    return reading.layouts.get(index) or plain(program.shapes[index])
 
 
 def _kind(step: Step, reading: Reading) -> str:
@@ -88,15 +139,25 @@ def _kind(step: Step, reading: Reading) -> str:
         return "passing" if made == "mixing" else made
     if step.op in MIXING:
         source, weight = operands(step, reading)
-        return "mixing" if source in reading.fed and weight >= 0 else "unknown"
+        if source in reading.fed and weight >= 0:
+            return "mixing"
+    if step.op in PRODUCTS:
+        fed = [isinstance(a, Ref) and a.index in reading.fed for a in _factors(step)]
+        return "product" if all(fed) else "unknown"
+    if step.op in LOOKING_UP:
+        return "table" if operands(step, reading)[0] in reading.fed else "unknown"
     if step.op in TAIL:
         return "tail"
     return "passing" if step.op in PASSING else "unknown"
 
 
+def _factors(step: Step) -> list[Any]:
+    return [step.args[place] for place in PRODUCTS[step.op]]
+
+
 def operands(step: Step, reading: Reading) -> tuple[int, int]:
     """Input and weight of a mixing operation; weight -1 where an input reaches both."""
-    rule = MIXING[step.op]
+    rule = MIXING.get(step.op) or LOOKING_UP[step.op]
     pair = [step.args[rule.input], step.args[rule.weight]]
     first, second = (item.index if isinstance(item, Ref) else -1 for item in pair)
     if rule.symmetric and first not in reading.fed:
@@ -104,6 +165,16 @@ def operands(step: Step, reading: Reading) -> tuple[int, int]:
     if rule.symmetric and second in reading.fed:
         return first, -1
     return first, second
+
+
+def reads_units(step: Step, reading: Reading) -> bool:
+    """Whether a mixing operation sums over the units of its input, and not over its positions."""
+    layout = reading.layouts.get(operands(step, reading)[0])
+    if layout is None or not unit_axes(layout):
+        return True
+    rule = MIXING[step.op]
+    axis = 1 if rule.axis == 1 else -2 if _swapped(step, reading) else -1
+    return len(layout) >= 2 and holds(layout[axis], UNIT)
 
 
 def _response_input(step: Step, steps: dict[int, Step]) -> int | None:
@@ -134,13 +205,19 @@ def _call(step: Step, reading: Reading, names: frozenset[str], counts: dict[str,
     parametrised = f"{step.module}.parametrizations.weight.original"
     layer = step.module and (own in names or any(w.startswith(parametrised) for w in weights))
     name = step.module if layer else (weights or (step.module or step.op,))[0]
+    name = name if layer else name.removesuffix(".weight") or name
     counts[name] = counts.get(name, 0) + 1
     return name if counts[name] == 1 else f"{name}:{counts[name]}"
 
 
 def weights_of(step: Step, reading: Reading) -> tuple[str, ...]:
-    """Names of the parameters that a mixing operation's weight is made of."""
-    return reading.weights.get(operands(step, reading)[1], ())
+    """Names of the parameters that a mixing operation's weight is made of.
+
+    Of the names that share a parameter, the layer's own.
+    """
+    own = f"{step.module}.weight"
+    names = reading.weights.get(operands(step, reading)[1], ())
+    return tuple(own if own in reading.ties.get(name, ()) else name for name in names)
 
 
 def _parameters(step: Step, reading: Reading) -> bool:
@@ -152,15 +229,24 @@ def union(groups: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
     return tuple(dict.fromkeys(item for group in groups for item in group))
 
 
-def _at(step: Step) -> str:
-    lines = [line.strip() for line in step.line.splitlines() if line.strip()]
-    return f" ({lines[-1]})" if lines else ""
+def _written(step: Step, program: Program, reading: Reading) -> Layout:
+    """The layout of what a layer writes: the positions of its input, and new units."""
+    shape = program.shapes[step.index]
+    if step.op in LOOKING_UP:
+        places = reading.layouts.get(operands(step, reading)[0])
+        known = (*places, ()) if places is not None else plain(shape)
+        return units_on(known, -1, int(shape[-1]))
+    before = reading.layouts.get(operands(step, reading)[0])
+    if MIXING[step.op].axis == 1:
+        known = plain(shape) if before is None else (before[0], *plain(shape)[1:])
+        return units_on(known, 1, int(shape[1]))
+    axis = len(shape) - (2 if _swapped(step, reading) else 1)
+    known = plain(shape)
+    if before is not None and len(before) == len(shape):
+        known = tuple(known[a] if a == axis else factors for a, factors in enumerate(before))
+    return units_on(known, axis, int(shape[axis]))
 
 
-def _mixing_axis(step: Step, program: Program, reading: Reading) -> int:
-    rule, rank = MIXING[step.op], len(program.shapes[step.index])
-    if rule.axis == 1:
-        return 1
-    argument = step.args[rule.input]
-    swapped = isinstance(argument, Ref) and argument.index not in reading.fed
-    return rank - 2 if swapped else rank - 1
+def _swapped(step: Step, reading: Reading) -> bool:
+    argument = step.args[MIXING[step.op].input]
+    return isinstance(argument, Ref) and argument.index not in reading.fed
