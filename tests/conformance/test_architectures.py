@@ -175,6 +175,21 @@ def test_parts_are_the_whole_and_the_model_for_any_batch(name: str) -> None:
 
 
 @architectures
+def test_copies_of_a_batch_are_independent_of_each_other(name: str) -> None:
+    """Also where examples share an axis with heads."""
+    case, (network, _) = CASES[name], traced(name)
+    inputs = batch(case, 3)
+    for site in network.sites:
+        alive = network.until(site.name, inputs)
+        assert alive.stackable
+        changed = torch.cat([alive.value, alive.value * 0.5])
+        first, second = network.onward(site.name, alive.stacked(2, {site.name: changed})).chunk(2)
+        halved = network.run(inputs, {site.name: lambda value: value * 0.5})
+        torch.testing.assert_close(first, network(inputs), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(second, halved, rtol=1e-4, atol=1e-5)
+
+
+@architectures
 def test_silencing_is_what_a_hook_by_hand_does(name: str) -> None:
     case, (network, _) = CASES[name], traced(name)
     for site_name, path, side in case.modules:

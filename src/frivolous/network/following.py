@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from frivolous.network.layout import (
-    BATCH,
     UNIT,
     Layout,
     combined,
+    copies_as_units,
     expanded,
     holds,
     plain,
+    positions_only,
     reshaped,
     resized,
     unit_axes,
@@ -75,17 +76,17 @@ def product(
         axes = (*longest, first[-2], second[-1])
         return tuple(without_units(axis) for axis in axes), (False, False)
     kept = first if ours else second
-    batch = kept[:-2] if len(kept) == len(shape) else longest
-    found = resized((*batch, first[-2], second[-1]), shape)
+    heads = kept[:-2] if len(kept) == len(shape) else longest
+    found = resized((*map(copies_as_units, heads), first[-2], second[-1]), shape)
     return None if found is None else (found, (ours, theirs))
 
 
 def attended(query: Layout | None, value: Layout, shape: Sequence[Any]) -> Layout | None:
     """The layout of attention's result: the values' units, at the positions of the queries."""
-    if len(value) != len(shape) or holds(value[-2], UNIT) or holds(value[-2], BATCH):
+    if len(value) != len(shape) or not positions_only(value[-2]):
         return None
     places = without_units(query[-2]) if query is not None else plain(shape)[-2]
-    return resized((*value[:-2], places, value[-1]), shape)
+    return resized((*map(copies_as_units, value[:-2]), places, value[-1]), shape)
 
 
 def _reduced(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | None:
@@ -93,7 +94,7 @@ def _reduced(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | Non
     if axes is None:
         return None
     gone = {a % len(layout) for a in (axes if isinstance(axes, list | tuple) else [axes])}
-    if not gone or any(holds(layout[a], UNIT) or holds(layout[a], BATCH) for a in gone):
+    if not gone or not all(positions_only(layout[a]) for a in gone):
         return None
     kept = [() if axis in gone else factors for axis, factors in enumerate(layout)]
     if len(shape) < len(layout):
@@ -102,8 +103,7 @@ def _reduced(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | Non
 
 
 def _along(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | None:
-    axis = layout[_argument(step, -1) % len(layout)]
-    return None if holds(axis, UNIT) or holds(axis, BATCH) else layout
+    return layout if positions_only(layout[_argument(step, -1) % len(layout)]) else None
 
 
 def _rearranged(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | None:
@@ -127,7 +127,8 @@ def _without(layout: Layout, axis: int) -> Layout | None:
     """One entry of an axis taken out; None where that was the last of the units."""
     axis %= len(layout)
     left = (*layout[:axis], *layout[axis + 1 :])
-    lost = holds(layout[axis], BATCH) or (unit_axes(layout) and not unit_axes(left))
+    lost = any(factor.examples for factor in layout[axis])
+    lost = lost or bool(unit_axes(layout) and not unit_axes(left))
     return None if lost else left
 
 

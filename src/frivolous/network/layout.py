@@ -10,14 +10,20 @@ from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 #: ``COPY``: positions that hold the same numbers, since an axis of size 1 was expanded.
-BATCH, UNIT, OTHER, COPY = "batch", "unit", "other", "copy"
+#: ``UNCLEAR``: examples and something else in an order that is not known.
+BATCH, UNIT, OTHER, COPY, UNCLEAR = "batch", "unit", "other", "copy", "unclear"
 
 
 class Factor(NamedTuple):
-    """A part of an axis; the batch's ``size`` is 1, a multiplier of its symbol."""
+    """A part of an axis; where it has the batch in it ``size`` multiplies that: 1 for the batch."""
 
     kind: str
     size: int
+
+    @property
+    def examples(self) -> bool:
+        """Whether the batch is in it."""
+        return self.kind in {BATCH, UNCLEAR}
 
 
 Axis = tuple[Factor, ...]
@@ -32,8 +38,8 @@ def plain(shape: Sequence[Any]) -> Layout:
 def _plain_axis(size: Any) -> Axis:
     if isinstance(size, int):
         return (Factor(OTHER, size),) if size != 1 else ()
-    multiplier = multiple(size) or 1
-    return (Factor(BATCH, 1), *([Factor(OTHER, multiplier)] if multiplier > 1 else []))
+    times = multiple(size) or 0
+    return (Factor(BATCH, 1),) if times == 1 else (Factor(UNCLEAR, times),)
 
 
 def units_on(layout: Layout, axis: int, size: int) -> Layout:
@@ -47,12 +53,22 @@ def units_on(layout: Layout, axis: int, size: int) -> Layout:
 
 def without_units(factors: Axis) -> Axis:
     """The axis with its units counted as positions."""
-    return tuple(Factor(OTHER, f.size) if f.kind == UNIT else f for f in factors if f.size > 0)
+    return tuple(Factor(OTHER, f.size) if f.kind == UNIT else f for f in factors)
+
+
+def copies_as_units(factors: Axis) -> Axis:
+    """The axis with copies counted as units: heads that share their keys and values."""
+    return tuple(Factor(UNIT, f.size) if f.kind == COPY else f for f in factors)
 
 
 def holds(factors: Axis, kind: str) -> bool:
     """Whether an axis has a factor of this kind."""
     return any(factor.kind == kind for factor in factors)
+
+
+def positions_only(factors: Axis) -> bool:
+    """Whether an axis has neither units nor examples in it."""
+    return not any(factor.kind == UNIT or factor.examples for factor in factors)
 
 
 def unit_axes(layout: Layout) -> tuple[int, ...]:
@@ -67,8 +83,16 @@ def natural(layout: Layout) -> bool:
         len(layout) > 1
         and [factor.kind for factor in layout[0]] == [BATCH]
         and len(unit_axes(layout)) == 1
-        and not any(holds(factors, BATCH) for factors in others)
+        and not any(factor.examples for factors in others for factor in factors)
     )
+
+
+def outermost(layout: Layout) -> int | None:
+    """The axis along which copies of the whole batch can be put one after another."""
+    axes = [axis for axis, factors in enumerate(layout) if any(f.examples for f in factors)]
+    if len(axes) != 1 or layout[axes[0]][0].kind != BATCH:
+        return None
+    return axes[0] if sum(factor.examples for factor in layout[axes[0]]) == 1 else None
 
 
 def multiple(size: Any) -> int | None:
@@ -105,7 +129,7 @@ def product(factors: Iterable[Factor]) -> tuple[int, bool]:
     """The size of an axis as a number, and whether that number multiplies the batch."""
     size, batch = 1, False
     for factor in factors:
-        size, batch = size * factor.size, batch or factor.kind == BATCH
+        size, batch = size * factor.size, batch or factor.examples
     return size, batch
 
 
@@ -119,8 +143,8 @@ def reshaped(layout: Layout, shape: Sequence[Any]) -> Layout | None:
         taken = _take(waiting, size)
         if taken is None:
             return None
-        axes.append(_of_units(taken))
-    if axes and all(factor.size == 1 and factor.kind != BATCH for factor in waiting):
+        axes.append(copies_as_units(taken) if holds(taken, UNIT) else taken)
+    if axes and all(factor.size == 1 and not factor.examples for factor in waiting):
         axes[-1] = (*axes[-1], *waiting)
         return tuple(axes)
     return None if waiting else tuple(axes)
@@ -135,13 +159,6 @@ def _unfolds(layout: Layout, shape: Sequence[Any]) -> bool:
         and len(layout[1]) == 1
         and product(layout[0]) == _number(shape[0])
     )
-
-
-def _of_units(factors: Axis) -> Axis:
-    """The axis with copies of units counted as units: heads that share their keys and values."""
-    if not holds(factors, UNIT):
-        return factors
-    return tuple(Factor(UNIT, f.size) if f.kind == COPY else f for f in factors)
 
 
 def expanded(layout: Layout, shape: Sequence[Any]) -> Layout:
@@ -164,10 +181,10 @@ def _take(waiting: list[Factor], size: Any) -> Axis | None:
         if not waiting:
             return None
         factor = waiting.pop(0)
-        if factor.kind == BATCH:
-            if not batch:
+        if factor.examples:
+            if not batch or factor.size == 0 or need % factor.size:
                 return None
-            batch = False
+            need, batch = need // factor.size, False
         elif need % factor.size == 0:
             need //= factor.size
         elif factor.size % need == 0:

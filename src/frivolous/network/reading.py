@@ -87,10 +87,7 @@ def _pass_on(
         kind = "unknown"
     if kind == "unknown":
         reading.sources[index] = (index,)
-        reading.blocked[index] = (
-            f"it reads through '{step.op}', which is in none of the tables of operations "
-            f"that keep units apart{at(step)}"
-        )
+        reading.blocked[index] = unread(step)
         return
     reading.writers[index] = union(reading.writers.get(need, ()) for need in fed)
     if layout is not None:
@@ -222,6 +219,25 @@ def weights_of(step: Step, reading: Reading) -> tuple[str, ...]:
 
 def _parameters(step: Step, reading: Reading) -> bool:
     return any(reading.weights.get(need) for need in step.needs if need not in reading.fed)
+
+
+def opaque(step: Step, program: Program, reading: Reading) -> bool:
+    """Whether a step that is in no table reads what layers wrote with weights of its own."""
+    matrices = [
+        need
+        for need in step.needs
+        if reading.weights.get(need) and len(program.shapes.get(need, ())) > 1
+    ]
+    unknown = reading.kinds[step.index] == "unknown"
+    return bool(unknown and matrices and reading.mixed.intersection(step.needs))
+
+
+def unread(step: Step) -> str:
+    """Why nothing is known of the units behind a step."""
+    return (
+        f"it reads through '{step.op}', which is in none of the tables of operations "
+        f"that keep units apart{at(step)}"
+    )
 
 
 def union(groups: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:

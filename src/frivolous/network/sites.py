@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from frivolous.network.arranging import arrangeable, arranged
 from frivolous.network.faults import at
-from frivolous.network.layout import Layout, natural, product, unit_axes
+from frivolous.network.layout import Layout, natural, outermost, product, unit_axes
 from frivolous.network.operations import REARRANGING, RESHAPING, SAME
 from frivolous.network.program import Program, Step
-from frivolous.network.reading import Reading, operands, read, reads_units, union, weights_of
+from frivolous.network.reading import (
+    Reading,
+    opaque,
+    operands,
+    read,
+    reads_units,
+    union,
+    unread,
+    weights_of,
+)
 from frivolous.network.streams import Streams, find_streams
 
 
@@ -87,7 +96,9 @@ def find_sites(
     steps = {step.index: step for step in program.steps}
     search = _Search(program, reading, streams, steps, {}, {}, {}, {})
     for step in program.steps:
-        if reading.kinds[step.index] == "mixing":
+        if opaque(step, program, reading):
+            search.skipped[step.module or step.op, unread(step)] = None
+        elif reading.kinds[step.index] == "mixing":
             for source in reading.sources.get(operands(step, reading)[0], ()):
                 if source in reading.mixed:
                     _note(search, step, source, residual)
@@ -141,6 +152,9 @@ def _found(
     crooked = [place for place in places.values() if not _straight(search, place)]
     layouts = search.reading.layouts
     program, moved = arranged(search.program, {place: layouts[place] for place in crooked})
+    axes = {index: outermost(layout) for index, layout in layouts.items()}
+    known = {index: axis for index, axis in axes.items() if axis is not None}
+    program = replace(program, outermost=known)
     sites, values = [], {}
     for depth, (source, place) in enumerate(places.items()):
         shape = program.shapes[moved.get(place, place)]
@@ -165,29 +179,31 @@ def _weights(search: _Search, layers: Sequence[int]) -> tuple[str, ...]:
 
 
 def _settled(search: _Search, source: int) -> int:
-    """Where a value is first laid out with its units along one axis; itself if that is nowhere."""
+    """Where a value is first laid out with its units along one axis; itself if that is nowhere.
+
+    What attention gives is laid out so where its heads, be it one, are no axis.
+    """
     place, layouts = source, search.reading.layouts
-    while not _straight(search, place):
+    made = layouts[source]
+    single = len(made) if search.reading.kinds[source] != "product" else int(made[-2] == ())
+    while not _straight(search, place) or layouts[place].count(()) > single:
         after = [step for step in search.program.steps if place in step.needs]
         known = len(after) == 1 and after[0].index in layouts
         if not known or after[0].op not in RESHAPING | REARRANGING | SAME:
             return source
         place = after[0].index
-    return place if _units(layouts[place]) == _units(layouts[source]) else source
+    return place if _counts(layouts[place]) == _counts(made) else source
 
 
-def _units(layout: Layout) -> int:
-    """How many units the axes with units hold; with positions among them, more than there are."""
-    return math.prod(product(layout[axis])[0] for axis in unit_axes(layout))
+def _counts(layout: Layout) -> tuple[int, int]:
+    """Numbers per example, and along axes with units: more than units if positions are there."""
+    sizes = [product(factors)[0] for factors in layout]
+    return math.prod(sizes), math.prod(sizes[axis] for axis in unit_axes(layout))
 
 
 def _straight(search: _Search, place: int) -> bool:
     """Whether a value is (N, ...) with its units along one axis."""
-    try:
-        first = search.program.batch_axis(place) == 0
-    except LookupError:
-        return False
-    return first and natural(search.reading.layouts[place])
+    return natural(search.reading.layouts[place])
 
 
 def _stream_place(search: _Search, value: int) -> int:
