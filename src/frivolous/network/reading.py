@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from frivolous.network.faults import at
 from frivolous.network.following import attended, followed, product
-from frivolous.network.layout import UNIT, Layout, holds, plain, unit_axes, units_on
+from frivolous.network.layers import (
+    call_name,
+    operands,
+    response_input,
+    swapped,
+    union,
+    unread,
+)
+from frivolous.network.layout import Layout, plain, unit_axes, units_on
 from frivolous.network.operations import (
     ATTENTION,
     LOOKING_UP,
     MIXING,
     PASSING,
     PRODUCTS,
-    RESPONSE_CHAIN,
     TAIL,
 )
 from frivolous.network.program import Program, Ref, Step
@@ -60,7 +67,7 @@ def read(program: Program, names: frozenset[str], ties: Sequence[tuple[str, ...]
             reading.mixed.add(index)
         if kind in LAYERS:
             reading.sources[index] = reading.writers[index] = (index,)
-            reading.calls[index] = _call(step, reading, names, counts)
+            reading.calls[index] = call_name(step, reading, names, counts)
             reading.layouts[index] = _written(step, program, reading)
         elif kind == "product":
             _pass_product(step, program, reading)
@@ -79,7 +86,7 @@ def _pass_on(
     """Note for a step that mixes nothing what it reads, who wrote it and where the units are."""
     index = step.index
     fed = [need for need in step.needs if need in reading.fed and need not in program.sizes]
-    squared = _response_input(step, steps)
+    squared = response_input(step, steps)
     if squared is not None:
         fed, kind = [squared], "passing"
     layout = None if kind == "unknown" else followed(step, fed, program, reading.layouts)
@@ -152,97 +159,8 @@ def _factors(step: Step) -> list[Any]:
     return [step.args[place] for place in PRODUCTS[step.op]]
 
 
-def operands(step: Step, reading: Reading) -> tuple[int, int]:
-    """Input and weight of a mixing operation; weight -1 where an input reaches both."""
-    rule = MIXING.get(step.op) or LOOKING_UP[step.op]
-    pair = [step.args[rule.input], step.args[rule.weight]]
-    first, second = (item.index if isinstance(item, Ref) else -1 for item in pair)
-    if rule.symmetric and first not in reading.fed:
-        first, second = second, first
-    if rule.symmetric and second in reading.fed:
-        return first, -1
-    return first, second
-
-
-def reads_units(step: Step, reading: Reading) -> bool:
-    """Whether a mixing operation sums over the units of its input, and not over its positions."""
-    layout = reading.layouts.get(operands(step, reading)[0])
-    if layout is None or not unit_axes(layout):
-        return True
-    rule = MIXING[step.op]
-    axis = 1 if rule.axis == 1 else -2 if _swapped(step, reading) else -1
-    return len(layout) >= 2 and holds(layout[axis], UNIT)
-
-
-def _response_input(step: Step, steps: dict[int, Step]) -> int | None:
-    """The input of a local response normalisation that ends at this division, else None.
-
-    ``F.local_response_norm`` exports as x / (k + a * pooled(x * x)) ** b.
-    """
-    if step.op != "div" or not all(isinstance(arg, Ref) for arg in step.args[:2]):
-        return None
-    above, below = step.args[0].index, steps.get(step.args[1].index)
-    if below is None or below.op != "pow" or not isinstance(below.args[0], Ref):
-        return None
-    link = steps.get(below.args[0].index)
-    while link is not None and link.op in RESPONSE_CHAIN:
-        refs = [arg.index for arg in link.args if isinstance(arg, Ref)]
-        if link.op == "mul" and refs == [above, above]:
-            return above
-        if len(refs) != 1:
-            return None
-        link = steps.get(refs[0])
-    return None
-
-
-def _call(step: Step, reading: Reading, names: frozenset[str], counts: dict[str, int]) -> str:
-    """The name of a layer's call: module path, or the weight's own name; ':2' the second time."""
-    weights = weights_of(step, reading)
-    own = f"{step.module}.weight" if step.module else "weight"
-    parametrised = f"{step.module}.parametrizations.weight.original"
-    layer = step.module and (own in names or any(w.startswith(parametrised) for w in weights))
-    name = step.module if layer else (weights or (step.module or step.op,))[0]
-    name = name if layer else name.removesuffix(".weight") or name
-    counts[name] = counts.get(name, 0) + 1
-    return name if counts[name] == 1 else f"{name}:{counts[name]}"
-
-
-def weights_of(step: Step, reading: Reading) -> tuple[str, ...]:
-    """Names of the parameters that a mixing operation's weight is made of.
-
-    Of the names that share a parameter, the layer's own.
-    """
-    own = f"{step.module}.weight"
-    names = reading.weights.get(operands(step, reading)[1], ())
-    return tuple(own if own in reading.ties.get(name, ()) else name for name in names)
-
-
 def _parameters(step: Step, reading: Reading) -> bool:
     return any(reading.weights.get(need) for need in step.needs if need not in reading.fed)
-
-
-def opaque(step: Step, program: Program, reading: Reading) -> bool:
-    """Whether a step that is in no table reads what layers wrote with weights of its own."""
-    matrices = [
-        need
-        for need in step.needs
-        if reading.weights.get(need) and len(program.shapes.get(need, ())) > 1
-    ]
-    unknown = reading.kinds[step.index] == "unknown"
-    return bool(unknown and matrices and reading.mixed.intersection(step.needs))
-
-
-def unread(step: Step) -> str:
-    """Why nothing is known of the units behind a step."""
-    return (
-        f"it reads through '{step.op}', which is in none of the tables of operations "
-        f"that keep units apart{at(step)}"
-    )
-
-
-def union(groups: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """All items of all groups, each once, in the order in which they come."""
-    return tuple(dict.fromkeys(item for group in groups for item in group))
 
 
 def _written(step: Step, program: Program, reading: Reading) -> Layout:
@@ -256,13 +174,8 @@ def _written(step: Step, program: Program, reading: Reading) -> Layout:
     if MIXING[step.op].axis == 1:
         known = plain(shape) if before is None else (before[0], *plain(shape)[1:])
         return units_on(known, 1, int(shape[1]))
-    axis = len(shape) - (2 if _swapped(step, reading) else 1)
+    axis = len(shape) - (2 if swapped(step, reading) else 1)
     known = plain(shape)
     if before is not None and len(before) == len(shape):
         known = tuple(known[a] if a == axis else factors for a, factors in enumerate(before))
     return units_on(known, axis, int(shape[axis]))
-
-
-def _swapped(step: Step, reading: Reading) -> bool:
-    argument = step.args[MIXING[step.op].input]
-    return isinstance(argument, Ref) and argument.index not in reading.fed

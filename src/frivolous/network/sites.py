@@ -8,19 +8,18 @@ from dataclasses import dataclass, replace
 
 from frivolous.network.arranging import arrangeable, arranged
 from frivolous.network.faults import at
-from frivolous.network.layout import Layout, natural, outermost, product, unit_axes
-from frivolous.network.operations import REARRANGING, RESHAPING, SAME
-from frivolous.network.program import Program, Step
-from frivolous.network.reading import (
-    Reading,
+from frivolous.network.layers import (
     opaque,
     operands,
-    read,
     reads_units,
     union,
     unread,
     weights_of,
 )
+from frivolous.network.layout import Layout, natural, outermost, product, unit_axes
+from frivolous.network.operations import REARRANGING, RESHAPING, SAME
+from frivolous.network.program import Program, Step
+from frivolous.network.reading import Reading, read
 from frivolous.network.streams import Streams, find_streams
 
 
