@@ -63,7 +63,7 @@ TEXT = (IDS, IDS)
 
 
 def _encoder(norm_first: bool) -> Case:
-    layers = [f"encoder.layers.{i}" for i in range(2)]
+    layers = ["encoder.layers.0"]
     sites: Sites = {}
     for layer in layers:
         sites |= at(6, **{f"{layer}.self_attn.in_proj_weight": 8, f"{layer}.linear1": 12})
@@ -154,7 +154,7 @@ OWN = {
         IMAGE,
         at(6, tokens1=5) | at(16, units1=7),
         ("embed",),
-        ("embed.residual", "residual", "residual:2"),
+        ("residual", "residual:2"),
         modules=(("tokens1", "tokens2", "in"), ("units1", "units2", "in")),
     ),
 }
@@ -246,7 +246,7 @@ HUGGING_FACE = {
         *(TWICE, at(pre_classifier=8), "distilbert.embeddings.word_embeddings"),
     ),
     "hf-gpt2": _blocks(
-        *("hf-gpt2", TEXT, 6, ("transformer.h.0", "transformer.h.1")),
+        *("hf-gpt2", TEXT, 6, ("transformer.h.0",)),
         ("attn.c_attn", "mlp.c_fc", "mlp.c_proj"),
         *(TWICE, {}, "transformer.wte"),
         width=32,

@@ -167,7 +167,7 @@ class Stacked(nn.Module):
         layer = nn.TransformerEncoderLayer(
             8, 2, 12, batch_first=not norm_first, norm_first=norm_first
         )
-        self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.encoder = nn.TransformerEncoder(layer, 1, enable_nested_tensor=False)
         self.batch_first, self.embed = not norm_first, nn.Linear(5, 8)
         self.out = nn.Linear(8, CLASSES)
 

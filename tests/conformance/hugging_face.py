@@ -46,7 +46,7 @@ CONFIGURATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "hf-gpt2": (
         "GPT2LMHeadModel",
         "GPT2Config",
-        {"vocab_size": TOKENS, "n_embd": 8, "n_layer": 2, "n_head": 2, "n_positions": 16}
+        {"vocab_size": TOKENS, "n_embd": 8, "n_layer": 1, "n_head": 2, "n_positions": 16}
         | {"bos_token_id": 0, "eos_token_id": 0},
     ),
     "hf-llama": (

@@ -119,14 +119,13 @@ def find_sites(
 def _note(search: _Search, reader: Step, source: int, residual: bool) -> None:
     """Enter a mixing step as a reader of what it reads, or say why it is none."""
     reading, call = search.reading, search.reading.calls[reader.index]
-    view = search.streams.views.get(source)
-    if view is not None and (not view.activated or view.value in search.streams.carried):
-        search.residuals.setdefault(view.value, []).append(reader.index)
-        search.seen.setdefault(view.value, []).append(source)
+    reason = _refusal(search, source)
     if not reads_units(reader, reading):
         reason = f"it mixes positions ('{reader.op}') and no units of a layer{at(reader)}"
-    else:
-        reason = _refusal(search, source)
+    view = search.streams.views.get(source)
+    if view and not reason and (not view.activated or view.value in search.streams.carried):
+        search.residuals.setdefault(view.value, []).append(reader.index)
+        search.seen.setdefault(view.value, []).append(source)
     if not reason and search.streams.shared(source) is not None:
         if residual:
             return

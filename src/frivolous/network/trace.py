@@ -114,8 +114,13 @@ def _exported(
         args, kwargs = (), dict(zip(keywords, parts, strict=True))
         shapes = dict(zip(keywords, shapes, strict=True))
     exported = export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
+    return exported.run_decompositions(_parts())
+
+
+@functools.cache
+def _parts() -> dict[Any, Any]:
     known = default_decompositions()
-    return exported.run_decompositions({operation: known[operation] for operation in IN_PARTS})
+    return {operation: known[operation] for operation in IN_PARTS}
 
 
 def _give_one_tensor(model: nn.Module, output: str | int | None) -> None:
