@@ -133,3 +133,27 @@ def test_products_follow_the_weights_of_another_state() -> None:
     torch.testing.assert_close(
         network.with_weights(state).reader_products("0"), network.reader_products("0") * 4
     )
+
+
+def test_attention_values_and_a_stream_behind_its_normalisation() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.norm = nn.Linear(3, 6), nn.LayerNorm(6)
+            self.q, self.k, self.v = (nn.Linear(6, 4) for _ in range(3))
+            self.out, self.last = nn.Linear(4, 6), nn.Linear(6, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.embed(x)
+            y = self.norm(x)
+            q, k, v = (f(y).unflatten(-1, (2, 2)).transpose(1, 2) for f in (self.q, self.k, self.v))
+            y = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+            return self.last((x + self.out(y)).mean(dim=1))
+
+    model = Block()
+    network = trace(model, torch.randn(2, 5, 3), residual=True)
+    assert {site.name for site in network.sites} >= {"v", "embed.residual"}
+    weight = model.out.weight.detach().double()
+    torch.testing.assert_close(network.reader_products("v"), weight.T @ weight)
+    read = torch.cat([layer.weight for layer in (model.q, model.k, model.v)]).detach().double()
+    torch.testing.assert_close(network.reader_products("embed.residual"), read.T @ read)

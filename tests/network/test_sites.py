@@ -141,6 +141,58 @@ def test_a_recurrent_layer_is_skipped_not_silently_left_out() -> None:
     assert [layer for layer, _ in net.skipped] == ["fc"]
 
 
+class _RecurrentBehind(_Recurrent):
+    def __init__(self) -> None:
+        super().__init__()
+        self.before = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self.before(x).relu())
+
+
+def test_a_recurrent_layer_that_reads_another_is_skipped_itself() -> None:
+    net = trace(_RecurrentBehind(), torch.zeros(2, 5, 3))
+    assert net.sites == ()
+    assert [layer for layer, _ in net.skipped] == ["rnn", "fc"]
+    assert "it reads through 'gru'" in net.skipped[0][1]
+    assert "return self.fc(self.rnn(x)[0][:, -1])" in net.skipped[0][1]
+
+
+class _Block(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.three = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.one(x)
+        x = x + self.two(F.relu(x))
+        return self.three(x)
+
+
+def test_a_stream_that_no_activation_follows_is_no_layers_own() -> None:
+    x = torch.randn(5, 4)
+    net = trace(_Block(), x)
+    assert [(site.name, site.readers) for site in net.sites] == [("one", ("two.weight",))]
+    assert [layer for layer, _ in net.skipped] == ["three"]
+    asked = trace(_Block(), x, residual=True)
+    assert [(site.name, site.kind) for site in asked.sites] == [
+        ("one.residual", "residual"),
+        ("one", "layer"),
+        ("residual", "residual"),
+    ]
+    assert asked.skipped == ()
+
+
+def test_an_activation_after_the_sum_makes_the_units_the_layers_own(build) -> None:
+    for name in ("resnet", "preresnet"):
+        model, inputs = build(name)
+        net = trace(model, inputs, residual=True)
+        layers = [site for site in net.sites if site.kind == "layer"]
+        assert [site.name for site in layers] == [site.name for site in trace(model, inputs).sites]
+    streams = [(site.name, site.readers) for site in net.sites if site.kind == "residual"]
+    assert streams == [("conv.residual", ("block1.conv1.weight",))]
+
+
 def test_a_parametrised_weight_keeps_its_layers_name() -> None:
     layer = nn.utils.parametrizations.weight_norm(nn.Linear(3, 4))
     net = trace(nn.Sequential(layer, nn.ReLU(), nn.Linear(4, 2)), torch.zeros(2, 3))

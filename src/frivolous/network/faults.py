@@ -18,10 +18,6 @@ from frivolous.network.program import Program, Step, execute
 if TYPE_CHECKING:
     from frivolous.network.split import Network
 
-NO_SCORES = (
-    "`model` ({model}) returns {what}; a network is read up to one tensor. Wrap it in a module "
-    "whose forward returns that tensor only, e.g. `return self.model(x).logits`."
-)
 #: What an export's message contains -> the reason and the remedy.
 REASONS = {
     "data-dependent": (
@@ -84,7 +80,7 @@ def check_settled(program: Program) -> None:
         tags = getattr(step.target, "tags", ())
         if torch.Tag.nondeterministic_seeded in tags and not _switched_off(step):
             raise NotTraceable(
-                f"the model draws random numbers in evaluation mode ('{step.op}'{_at(step)}); its "
+                f"the model draws random numbers in evaluation mode ('{step.op}'{at(step)}); its "
                 f"labels would not be its own. Switch them off there, e.g. "
                 f"`F.dropout(x, training=self.training)`."
             )
@@ -163,7 +159,8 @@ def _own_line(step: Step) -> str:
     return _place(*own[-1], linecache.getline(*own[-1]).strip())
 
 
-def _at(step: Step) -> str:
+def at(step: Step) -> str:
+    """Where the model does a step: ' at file:line (`text`)', or nothing where that is not known."""
     line = _own_line(step)
     return f" at {line}" if line else ""
 

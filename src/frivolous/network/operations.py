@@ -56,16 +56,28 @@ CONVOLUTIONS: dict[str, Callable[[Sequence[Any]], tuple[bool, int]]] = {
     **{f"conv{d}d": _convolution(False) for d in (1, 2, 3)},
     **{f"conv_transpose{d}d": _convolution(True) for d in (1, 2, 3)},
 }
+#: Tables of vectors looked up by computed numbers: layers that write units and read none.
+LOOKING_UP = {"embedding": Mixing(1, 0, -1)}
+#: Products of two values, by the arguments that they are; with a weight they are layers.
+PRODUCTS = {
+    "mm": (0, 1),
+    "bmm": (0, 1),
+    "matmul": (0, 1),
+    "baddbmm": (1, 2),
+    "scaled_dot_product_attention": (0, 1, 2),
+}
+ATTENTION = frozenset(["scaled_dot_product_attention"])
 
 ACTIVATIONS = _named(
-    "relu relu6 leaky_relu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh "
+    "glu relu relu6 leaky_relu elu selu celu gelu silu mish hardswish hardsigmoid hardtanh "
     "sigmoid log_sigmoid tanh softplus softshrink hardshrink threshold prelu _prelu_kernel "
     "rrelu rrelu_with_noise"
 )
 ARITHMETIC = _named(
     "add sub rsub mul div neg abs sign square pow sqrt rsqrt reciprocal exp expm1 log log1p "
     "erf sin cos maximum minimum clamp clamp_min clamp_max where masked_fill lerp addcmul "
-    "addcdiv eq ne lt le gt ge logical_not"
+    "addcdiv eq ne lt le gt ge logical_not logical_and logical_or bitwise_and bitwise_or "
+    "bitwise_not isnan isinf nan_to_num floor ceil round trunc"
 )
 NORMALISATIONS = _named(
     "batch_norm native_batch_norm _native_batch_norm_legit "
@@ -89,13 +101,19 @@ COPYING = _named(
     "dropout native_dropout alpha_dropout feature_dropout clone contiguous alias detach "
     "lift_fresh_copy to _to_copy type_as pad constant_pad_nd reflection_pad1d "
     "reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d replication_pad3d "
-    "slice narrow flip roll expand expand_as cat concat split split_with_sizes chunk getitem"
+    "slice narrow flip roll expand expand_as cat concat repeat repeat_interleave"
 )
+#: Those of them that keep every number.
+SAME = _named("dropout native_dropout clone contiguous alias detach to _to_copy type_as")
+#: Operations that give several values, and the one that takes one of them out.
+SPLITTING = _named("split split_with_sizes chunk tensor_split unbind getitem")
 #: Operations over the axes named in their second argument; they pass while that is not the units'.
 REDUCING = frozenset(["mean", "sum", "amax", "amin", "logsumexp"])
+#: Operations along the axis named in their second argument; they pass while it is not the units'.
+ALONG = _named("softmax _softmax _safe_softmax log_softmax _log_softmax cumsum cumprod")
 REARRANGING = _named("squeeze unsqueeze permute transpose t mT select")
 #: Operations that neither mix units nor belong to a layer's tail.
-PASSING = POOLING | RESHAPING | COPYING | REDUCING | REARRANGING
+PASSING = POOLING | RESHAPING | COPYING | SPLITTING | REDUCING | ALONG | REARRANGING
 
 #: The links of the chain by which ``F.local_response_norm`` sums squares of neighbouring channels.
 RESPONSE_CHAIN = _named(

@@ -14,6 +14,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 Values = dict[int, Any]
 Edit = Callable[[Tensor], Tensor]
 
+VIEWS = (torch.ops.aten.view.default, torch.ops.aten._unsafe_view.default)
 SIZES = (torch.SymInt, torch.SymFloat, torch.SymBool)
 
 
@@ -40,6 +41,16 @@ class Step:
     needs: tuple[int, ...]
     module: str
     line: str
+
+    def reading(self, instead: Mapping[int, int]) -> Step:
+        """The same operation on other values: those named in ``instead`` are exchanged."""
+
+        def renewed(leaf: Any) -> Any:
+            return Ref(instead.get(leaf.index, leaf.index)) if type(leaf) is Ref else leaf
+
+        args, kwargs = _map(self.args, renewed), _map(self.kwargs, renewed)
+        needs = tuple(instead.get(need, need) for need in self.needs)
+        return replace(self, args=args, kwargs=kwargs, needs=needs)
 
 
 @dataclass(frozen=True)
@@ -68,6 +79,7 @@ class Program:
     shapes: Mapping[int, tuple[Any, ...]]
     dtypes: Mapping[int, torch.dtype]
     output: int
+    outermost: Mapping[int, int] = field(default_factory=dict)  # see ``batch_axis``
     _sizes_of: dict[int, Values] = field(default_factory=dict, repr=False, compare=False)
 
     def sizes_of(self, batch: int) -> Values:
@@ -81,8 +93,11 @@ class Program:
     def batch_axis(self, index: int) -> int | None:
         """The axis of the examples; None for a value that is the same for every batch.
 
-        Raises ``LookupError`` for a value whose examples are not along one axis of their own.
+        An axis in which the examples are the slowest to change counts, as ``outermost`` has them.
+        Raises ``LookupError`` for a value whose examples are along no such axis.
         """
+        if index in self.outermost:
+            return self.outermost[index]
         sizes = self.shapes[index]
         symbolic = [axis for axis, size in enumerate(sizes) if not isinstance(size, int)]
         if not symbolic:
@@ -214,6 +229,8 @@ def _step(node: fx.Node, number: Mapping[fx.Node, int]) -> Step:
     op = packet.__name__ if packet is not None else getattr(target, "__name__", str(target))
     if op == "clone" and not node.kwargs:
         target = _itself  # nothing in a functional graph writes to a value, so none needs a copy
+    if target in VIEWS:
+        target = torch.ops.aten.reshape.default  # an edited value lies otherwise in memory
     stack = node.meta.get("nn_module_stack") or {}
     path = str(next(reversed(stack.values()))[0]) if stack else ""
     return Step(

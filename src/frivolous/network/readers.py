@@ -9,17 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frivolous.network.operations import CONVOLUTIONS, MIXING
-from frivolous.network.program import Program, Ref, Step, Values, execute, needed
+from frivolous.network.operations import CONVOLUTIONS, MIXING, TAIL
+from frivolous.network.program import Program, Step, Values, execute, needed
 
 
 @dataclass(frozen=True)
 class Reader:
-    """An operation that mixes a site's units: its place in the program, its input and weight."""
+    """An operation that mixes a site's units: its place in the program.
+
+    ``swapped`` where it has its weight where others have their input, as in ``weight @ input``.
+    """
 
     step: int
-    input: int
-    weight: int
+    swapped: bool
 
 
 def _largest(value: Tensor, axes: Any = None, keepdim: bool = False, **_: Any) -> Tensor:
@@ -46,12 +48,13 @@ def reader_products(
     """
     width = int(program.shapes[source][axis])
     total = torch.zeros(width, width, dtype=torch.float64)
-    numbers = _unit_numbers(program, source, axis, [reader.input for reader in readers])
     steps = {step.index: step for step in program.steps}
-    for reader in readers:
+    pairs = [_operands(steps[reader.step], reader.swapped) for reader in readers]
+    numbers = _unit_numbers(program, source, axis, [read for read, _ in pairs])
+    for reader, (read, weight) in zip(readers, pairs, strict=True):
         step = steps[reader.step]
-        rows, groups = _rows(step, reader, _value(program, state, reader.weight))
-        units = _units_read(step, numbers[reader.input], len(rows))
+        rows, groups = _rows(step, reader.swapped, _value(program, state, weight))
+        units = _units_read(step, numbers[read], len(rows))
         group = torch.arange(len(rows)) // (len(rows) // groups)
         total += _products(rows.to("cpu", torch.float64), units, group, width)
     return total
@@ -94,11 +97,27 @@ def _unit_numbers(
                 values[need] = program.sizes_of(batch)[need]
             elif need not in values:
                 values[need] = torch.zeros(_shape(program, need, batch), dtype=torch.float64)
+        reached.add(step.index)
+        if step.op in TAIL or (step.op == "getitem" and _whole(values[step.needs[0]])):
+            values[step.index] = _through_tail(step, values, reached)
+            continue
         kept = _KEEPING.get(step.op)
         plan = program.plan([step if kept is None else replace(step, target=kept)], [step.index])
         values[step.index] = execute(plan, dict(values), {})[step.index]
-        reached.add(step.index)
     return {index: values[index] for index in wanted}
+
+
+def _whole(value: Any) -> bool:
+    """Whether a value stands for all that a normalisation gives, not for one of several."""
+    return isinstance(value, Tensor)
+
+
+def _through_tail(step: Step, values: Values, reached: set[int]) -> Tensor:
+    """The numbers behind a normalisation or the like: those of the largest value it reads.
+
+    A residual stream is read through such steps; smaller values are its statistics.
+    """
+    return max((values[need] for need in step.needs if need in reached), key=Tensor.numel)
 
 
 def _units_read(step: Step, numbers: Tensor, features: int) -> Tensor:
@@ -114,10 +133,16 @@ def _units_read(step: Step, numbers: Tensor, features: int) -> Tensor:
     return numbers.amax(others).round().long() - 1
 
 
-def _rows(step: Step, reader: Reader, weight: Tensor) -> tuple[Tensor, int]:
+def _operands(step: Step, swapped: bool) -> tuple[int, int]:
+    """Input and weight of a mixing operation."""
+    rule = MIXING[step.op]
+    read, weight = step.args[rule.input].index, step.args[rule.weight].index
+    return (weight, read) if swapped else (read, weight)
+
+
+def _rows(step: Step, swapped: bool, weight: Tensor) -> tuple[Tensor, int]:
     """A row for each feature of the input, all weights on it, (features, R); and the groups."""
     if step.op not in CONVOLUTIONS:
-        swapped = step.args[MIXING[step.op].input] != Ref(reader.input)
         out_first = (step.op == "linear") != swapped
         rows = weight.movedim(-1 if out_first else -2, 0)
         return rows.reshape(len(rows), -1), 1

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from frivolous.network.axes import units_axis
-from frivolous.network.operations import MIXING, PASSING, RESPONSE_CHAIN, TAIL
+from frivolous.network.faults import at
+from frivolous.network.following import attended, followed, product
+from frivolous.network.layers import (
+    call_name,
+    operands,
+    response_input,
+    swapped,
+    union,
+    unread,
+)
+from frivolous.network.layout import Layout, plain, unit_axes, units_on
+from frivolous.network.operations import (
+    ATTENTION,
+    LOOKING_UP,
+    MIXING,
+    PASSING,
+    PRODUCTS,
+    TAIL,
+)
 from frivolous.network.program import Program, Ref, Step
 
 
@@ -17,19 +34,22 @@ class Reading:
 
     fed: set[int] = field(default_factory=set)  # an input reaches it
     mixed: set[int] = field(default_factory=set)  # a mixing operation lies upstream
-    axis: dict[int, int] = field(default_factory=dict)  # of the units
+    layouts: dict[int, Layout] = field(default_factory=dict)  # examples, units and positions
     sources: dict[int, tuple[int, ...]] = field(default_factory=dict)  # nearest ends of tails
     blocked: dict[int, str] = field(default_factory=dict)  # why nothing is known behind it
     weights: dict[int, tuple[str, ...]] = field(default_factory=dict)  # parameters upstream
     writers: dict[int, tuple[int, ...]] = field(default_factory=dict)  # mixing steps that write it
     kinds: dict[int, str] = field(default_factory=dict)
     calls: dict[int, str] = field(default_factory=dict)  # mixing step -> name of its layer's call
+    ties: dict[str, tuple[str, ...]] = field(default_factory=dict)  # names of the same parameter
 
 
-def read(program: Program, names: frozenset[str]) -> Reading:
+def read(program: Program, names: frozenset[str], ties: Sequence[tuple[str, ...]] = ()) -> Reading:
     """Note for every value whether an input and a layer reach it, its units and their writers."""
     reading = Reading(fed=set(program.inputs))
+    reading.ties.update({name: group for group in ties for name in group})
     reading.weights.update({index: (name,) for index, name in program.states.items()})
+    reading.layouts.update({index: plain(program.shapes[index]) for index in program.inputs})
     counts: dict[str, int] = {}
     steps = {step.index: step for step in program.steps}
     for step in program.steps:
@@ -40,18 +60,24 @@ def read(program: Program, names: frozenset[str]) -> Reading:
             reading.weights[index] = union(reading.weights.get(need, ()) for need in step.needs)
         kind = reading.kinds[index] = _kind(step, reading)
         if (
-            kind == "mixing"
+            kind in LAYERS
             or (index in reading.fed and kind == "unknown" and _parameters(step, reading))
             or reading.mixed.intersection(step.needs)
         ):
             reading.mixed.add(index)
-        if kind == "mixing":
+        if kind in LAYERS:
             reading.sources[index] = reading.writers[index] = (index,)
-            reading.calls[index] = _call(step, reading, names, counts)
-            reading.axis[index] = _mixing_axis(step, program, reading)
+            reading.calls[index] = call_name(step, reading, names, counts)
+            reading.layouts[index] = _written(step, program, reading)
+        elif kind == "product":
+            _pass_product(step, program, reading)
         elif index in reading.fed:
             _pass_on(step, kind, program, reading, steps)
     return reading
+
+
+#: The kinds of steps that write units: those that mix the units they read, and tables.
+LAYERS = frozenset(["mixing", "table"])
 
 
 def _pass_on(
@@ -60,26 +86,55 @@ def _pass_on(
     """Note for a step that mixes nothing what it reads, who wrote it and where the units are."""
     index = step.index
     fed = [need for need in step.needs if need in reading.fed and need not in program.sizes]
-    squared = _response_input(step, steps)
+    squared = response_input(step, steps)
     if squared is not None:
         fed, kind = [squared], "passing"
-    axis = units_axis(step, fed, program, reading.axis)
-    if kind == "passing" and axis is None and any(need in reading.axis for need in fed):
+    layout = None if kind == "unknown" else followed(step, fed, program, reading.layouts)
+    if kind == "passing" and layout is None and any(need in reading.layouts for need in fed):
         kind = "unknown"
     if kind == "unknown":
         reading.sources[index] = (index,)
-        reading.blocked[index] = (
-            f"it reads through '{step.op}', which is in none of the tables of operations "
-            f"that keep units apart{_at(step)}"
-        )
+        reading.blocked[index] = unread(step)
         return
     reading.writers[index] = union(reading.writers.get(need, ()) for need in fed)
-    if axis is not None:
-        reading.axis[index] = axis
+    if layout is not None:
+        reading.layouts[index] = layout
     if kind == "tail":
         reading.sources[index] = (index,)
+        if layout is None or not unit_axes(layout):
+            for need in filter(reading.blocked.__contains__, fed):
+                reading.blocked[index] = reading.blocked[need]
     else:
         reading.sources[index] = union(reading.sources.get(need, ()) for need in fed)
+
+
+def _pass_product(step: Step, program: Program, reading: Reading) -> None:
+    """Note whose units are in a product of computed values: the values' that attention mixes."""
+    index, shape = step.index, program.shapes[step.index]
+    reading.sources[index] = (index,)
+    if step.op in ATTENTION:
+        query, _, value = (argument.index for argument in _factors(step))
+        found = attended(reading.layouts.get(query), _layout(value, program, reading), shape)
+        kept = [value]
+    else:
+        pair = [argument.index for argument in _factors(step)]
+        layouts = [_layout(need, program, reading) for need in pair]
+        both = product(layouts[0], layouts[1], shape)
+        found = None if both is None else both[0]
+        kept = [] if both is None else [n for n, own in zip(pair, both[1], strict=True) if own]
+    if found is not None:
+        reading.layouts[index] = found
+    if kept and found is not None:
+        reading.writers[index] = union(reading.writers.get(need, ()) for need in kept)
+    else:
+        reading.blocked[index] = (
+            f"it reads a product of computed values ('{step.op}'), which are no layer's units"
+            f"{at(step)}"
+        )
+
+
+def _layout(index: int, program: Program, reading: Reading) -> Layout:
+    return reading.layouts.get(index) or plain(program.shapes[index])
 
 
 def _kind(step: Step, reading: Reading) -> str:
@@ -88,79 +143,39 @@ def _kind(step: Step, reading: Reading) -> str:
         return "passing" if made == "mixing" else made
     if step.op in MIXING:
         source, weight = operands(step, reading)
-        return "mixing" if source in reading.fed and weight >= 0 else "unknown"
+        if source in reading.fed and weight >= 0:
+            return "mixing"
+    if step.op in PRODUCTS:
+        fed = [isinstance(a, Ref) and a.index in reading.fed for a in _factors(step)]
+        return "product" if all(fed) else "unknown"
+    if step.op in LOOKING_UP:
+        return "table" if operands(step, reading)[0] in reading.fed else "unknown"
     if step.op in TAIL:
         return "tail"
     return "passing" if step.op in PASSING else "unknown"
 
 
-def operands(step: Step, reading: Reading) -> tuple[int, int]:
-    """Input and weight of a mixing operation; weight -1 where an input reaches both."""
-    rule = MIXING[step.op]
-    pair = [step.args[rule.input], step.args[rule.weight]]
-    first, second = (item.index if isinstance(item, Ref) else -1 for item in pair)
-    if rule.symmetric and first not in reading.fed:
-        first, second = second, first
-    if rule.symmetric and second in reading.fed:
-        return first, -1
-    return first, second
-
-
-def _response_input(step: Step, steps: dict[int, Step]) -> int | None:
-    """The input of a local response normalisation that ends at this division, else None.
-
-    ``F.local_response_norm`` exports as x / (k + a * pooled(x * x)) ** b.
-    """
-    if step.op != "div" or not all(isinstance(arg, Ref) for arg in step.args[:2]):
-        return None
-    above, below = step.args[0].index, steps.get(step.args[1].index)
-    if below is None or below.op != "pow" or not isinstance(below.args[0], Ref):
-        return None
-    link = steps.get(below.args[0].index)
-    while link is not None and link.op in RESPONSE_CHAIN:
-        refs = [arg.index for arg in link.args if isinstance(arg, Ref)]
-        if link.op == "mul" and refs == [above, above]:
-            return above
-        if len(refs) != 1:
-            return None
-        link = steps.get(refs[0])
-    return None
-
-
-def _call(step: Step, reading: Reading, names: frozenset[str], counts: dict[str, int]) -> str:
-    """The name of a layer's call: module path, or the weight's own name; ':2' the second time."""
-    weights = weights_of(step, reading)
-    own = f"{step.module}.weight" if step.module else "weight"
-    parametrised = f"{step.module}.parametrizations.weight.original"
-    layer = step.module and (own in names or any(w.startswith(parametrised) for w in weights))
-    name = step.module if layer else (weights or (step.module or step.op,))[0]
-    counts[name] = counts.get(name, 0) + 1
-    return name if counts[name] == 1 else f"{name}:{counts[name]}"
-
-
-def weights_of(step: Step, reading: Reading) -> tuple[str, ...]:
-    """Names of the parameters that a mixing operation's weight is made of."""
-    return reading.weights.get(operands(step, reading)[1], ())
+def _factors(step: Step) -> list[Any]:
+    return [step.args[place] for place in PRODUCTS[step.op]]
 
 
 def _parameters(step: Step, reading: Reading) -> bool:
     return any(reading.weights.get(need) for need in step.needs if need not in reading.fed)
 
 
-def union(groups: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """All items of all groups, each once, in the order in which they come."""
-    return tuple(dict.fromkeys(item for group in groups for item in group))
-
-
-def _at(step: Step) -> str:
-    lines = [line.strip() for line in step.line.splitlines() if line.strip()]
-    return f" ({lines[-1]})" if lines else ""
-
-
-def _mixing_axis(step: Step, program: Program, reading: Reading) -> int:
-    rule, rank = MIXING[step.op], len(program.shapes[step.index])
-    if rule.axis == 1:
-        return 1
-    argument = step.args[rule.input]
-    swapped = isinstance(argument, Ref) and argument.index not in reading.fed
-    return rank - 2 if swapped else rank - 1
+def _written(step: Step, program: Program, reading: Reading) -> Layout:
+    """The layout of what a layer writes: the positions of its input, and new units."""
+    shape = program.shapes[step.index]
+    if step.op in LOOKING_UP:
+        places = reading.layouts.get(operands(step, reading)[0])
+        known = (*places, ()) if places is not None else plain(shape)
+        return units_on(known, -1, int(shape[-1]))
+    before = reading.layouts.get(operands(step, reading)[0])
+    if MIXING[step.op].axis == 1:
+        known = plain(shape) if before is None else (before[0], *plain(shape)[1:])
+        return units_on(known, 1, int(shape[1]))
+    axis = len(shape) - (2 if swapped(step, reading) else 1)
+    known = plain(shape)
+    if before is not None and len(before) == len(shape):
+        known = tuple(known[a] if a == axis else factors for a, factors in enumerate(before))
+    return units_on(known, axis, int(shape[axis]))

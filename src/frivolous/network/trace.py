@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
 import warnings
@@ -11,26 +12,34 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.export import Dim, ExportedProgram, export
-from torch.export.graph_signature import OutputKind, TensorArgument
+from torch.export import Dim, ExportedProgram, default_decompositions, export
 
-from frivolous.errors import BadArgument, NotTraceable
+from frivolous.errors import BadArgument, FrivolousError, NotTraceable
 from frivolous.network.faster import faster
 from frivolous.network.faults import (
-    NO_SCORES,
     check_examples_apart,
     check_settled,
     explain,
     explain_fixed_batch,
 )
 from frivolous.network.inputs import Inputs, parts_of
+from frivolous.network.outputs import chosen
 from frivolous.network.program import Program, read_program
 from frivolous.network.sites import find_sites
 from frivolous.network.split import Network
 from frivolous.network.state import state_of
 
+#: Operations that are read as those they are made of.
+IN_PARTS = (torch.ops.aten.einsum.default,)
 
-def trace(model: nn.Module, example_inputs: Inputs) -> Network:
+
+def trace(
+    model: nn.Module,
+    example_inputs: Inputs,
+    *,
+    output: str | int | None = None,
+    residual: bool = False,
+) -> Network:
     """Read a model once into a graph that knows its sites.
 
     ``example_inputs`` is a batch as the model takes it: a tensor, a tuple of tensors for several
@@ -39,8 +48,16 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Network:
     is in; the model itself is left exactly as it was. The network refers to the model's parameters
     and buffers and copies none.
 
+    ``output`` names what the network computes where the model gives several things: the key or
+    field of a dict or dataclass, the place in a tuple. By default it is the one tensor that the
+    model gives, the entry ``logits``, or the only entry that is a floating-point tensor.
+
+    With ``residual`` the residual streams are sites too (``Site.kind`` "residual"): values that
+    blocks add to and hand on, which many layers write and read. By default a site is a layer's own
+    units, and a layer that reads a stream, be it through a normalisation, is in ``skipped``.
+
     Raises ``NotTraceable`` with the model's line, the reason and the remedy, and ``BadArgument``
-    for inputs that are no batch.
+    for inputs that are no batch or an output that there is not.
 
     >>> model = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2))
     >>> net = trace(model, torch.zeros(1, 3))
@@ -56,15 +73,16 @@ def trace(model: nn.Module, example_inputs: Inputs) -> Network:
         parts = tuple(part.repeat(2, *(1 for _ in part.shape[1:])) for part in parts)
     with _left_as_it_was(model), torch.no_grad(), _quietly():
         try:
+            _give_one_tensor(model, output)
             exported = _exported(model, parts, keywords)
+        except FrivolousError:
+            raise
         except Exception as error:
             raise NotTraceable(explain(error, model)) from error
-    if not _gives_one_tensor(exported):
-        raise NotTraceable(NO_SCORES.format(model=type(model).__name__, what="no single tensor"))
     program = read_program(exported)
     state, ties = state_of(model)
     device = parts[0].device
-    network = _network(program, state, ties, device)
+    network = _network(program, state, ties, device, residual)
     fixed = [i for i in program.inputs if isinstance(program.shapes[i][0], int)]
     if fixed:
         raise NotTraceable(explain_fixed_batch(network, parts))
@@ -78,9 +96,10 @@ def _network(
     state: dict[str, Tensor],
     ties: tuple[tuple[str, ...], ...],
     device: torch.device,
+    residual: bool,
 ) -> Network:
-    found = find_sites(program, frozenset(state))
-    program = faster(program, found.values.values())
+    found = find_sites(program, frozenset(state), ties, residual)
+    program = faster(found.program, found.values.values())
     return Network(
         found.sites, found.skipped, program, found.values, found.readers, state, ties, device
     )
@@ -97,14 +116,27 @@ def _exported(
         args, kwargs = (), dict(zip(keywords, parts, strict=True))
         shapes = dict(zip(keywords, shapes, strict=True))
     exported = export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
-    return exported.run_decompositions({})
+    return exported.run_decompositions(_parts())
 
 
-def _gives_one_tensor(exported: ExportedProgram) -> bool:
-    specs = exported.graph_signature.output_specs
-    outputs = [spec.arg for spec in specs if spec.kind == OutputKind.USER_OUTPUT]
-    form: Any = exported.call_spec.out_spec
-    return form.is_leaf() and len(outputs) == 1 and isinstance(outputs[0], TensorArgument)
+@functools.cache
+def _parts() -> dict[Any, Any]:
+    known = default_decompositions()
+    return {operation: known[operation] for operation in IN_PARTS}
+
+
+def _give_one_tensor(model: nn.Module, output: str | int | None) -> None:
+    """Let the model's forward give what is chosen of its output, for as long as it is exported.
+
+    What else it gives, a cache for instance, need not be anything that an export knows.
+    """
+    forward = model.forward
+
+    @functools.wraps(forward)
+    def chosen_of(*args: Any, **kwargs: Any) -> Tensor:
+        return chosen(forward(*args, **kwargs), output, type(model).__name__)
+
+    model.forward = chosen_of
 
 
 @contextlib.contextmanager

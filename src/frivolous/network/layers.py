@@ -1,0 +1,109 @@
+"""What a layer's step reads, with which weights, and what it is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from frivolous.network.faults import at
+from frivolous.network.layout import UNIT, holds, unit_axes
+from frivolous.network.operations import LOOKING_UP, MIXING, RESPONSE_CHAIN
+from frivolous.network.program import Program, Ref, Step
+
+if TYPE_CHECKING:
+    from frivolous.network.reading import Reading
+
+
+def operands(step: Step, reading: Reading) -> tuple[int, int]:
+    """Input and weight of a mixing operation; weight -1 where an input reaches both."""
+    rule = MIXING.get(step.op) or LOOKING_UP[step.op]
+    pair = [step.args[rule.input], step.args[rule.weight]]
+    first, second = (item.index if isinstance(item, Ref) else -1 for item in pair)
+    if rule.symmetric and first not in reading.fed:
+        first, second = second, first
+    if rule.symmetric and second in reading.fed:
+        return first, -1
+    return first, second
+
+
+def weights_of(step: Step, reading: Reading) -> tuple[str, ...]:
+    """Names of the parameters that a mixing operation's weight is made of.
+
+    Of the names that share a parameter, the layer's own.
+    """
+    own = f"{step.module}.weight"
+    names = reading.weights.get(operands(step, reading)[1], ())
+    return tuple(own if own in reading.ties.get(name, ()) else name for name in names)
+
+
+def reads_units(step: Step, reading: Reading) -> bool:
+    """Whether a mixing operation sums over the units of its input, and not over its positions."""
+    layout = reading.layouts.get(operands(step, reading)[0])
+    if layout is None or not unit_axes(layout):
+        return True
+    rule = MIXING[step.op]
+    axis = 1 if rule.axis == 1 else -2 if swapped(step, reading) else -1
+    return len(layout) >= 2 and holds(layout[axis], UNIT)
+
+
+def swapped(step: Step, reading: Reading) -> bool:
+    """Whether a mixing operation has its weight where others have their input."""
+    argument = step.args[MIXING[step.op].input]
+    return isinstance(argument, Ref) and argument.index not in reading.fed
+
+
+def call_name(step: Step, reading: Reading, names: frozenset[str], counts: dict[str, int]) -> str:
+    """The name of a layer's call: module path, or the weight's own name; ':2' the second time."""
+    weights = weights_of(step, reading)
+    own = f"{step.module}.weight" if step.module else "weight"
+    parametrised = f"{step.module}.parametrizations.weight.original"
+    layer = step.module and (own in names or any(w.startswith(parametrised) for w in weights))
+    name = step.module if layer else (weights or (step.module or step.op,))[0]
+    name = name if layer else name.removesuffix(".weight") or name
+    counts[name] = counts.get(name, 0) + 1
+    return name if counts[name] == 1 else f"{name}:{counts[name]}"
+
+
+def opaque(step: Step, program: Program, reading: Reading) -> bool:
+    """Whether a step that is in no table reads what layers wrote with weights of its own."""
+    matrices = [
+        need
+        for need in step.needs
+        if reading.weights.get(need) and len(program.shapes.get(need, ())) > 1
+    ]
+    unknown = reading.kinds[step.index] == "unknown"
+    return bool(unknown and matrices and reading.mixed.intersection(step.needs))
+
+
+def unread(step: Step) -> str:
+    """Why nothing is known of the units behind a step."""
+    return (
+        f"it reads through '{step.op}', which is in none of the tables of operations "
+        f"that keep units apart{at(step)}"
+    )
+
+
+def response_input(step: Step, steps: dict[int, Step]) -> int | None:
+    """The input of a local response normalisation that ends at this division, else None.
+
+    ``F.local_response_norm`` exports as x / (k + a * pooled(x * x)) ** b.
+    """
+    if step.op != "div" or not all(isinstance(arg, Ref) for arg in step.args[:2]):
+        return None
+    above, below = step.args[0].index, steps.get(step.args[1].index)
+    if below is None or below.op != "pow" or not isinstance(below.args[0], Ref):
+        return None
+    link = steps.get(below.args[0].index)
+    while link is not None and link.op in RESPONSE_CHAIN:
+        refs = [arg.index for arg in link.args if isinstance(arg, Ref)]
+        if link.op == "mul" and refs == [above, above]:
+            return above
+        if len(refs) != 1:
+            return None
+        link = steps.get(refs[0])
+    return None
+
+
+def union(groups: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """All items of all groups, each once, in the order in which they come."""
+    return tuple(dict.fromkeys(item for group in groups for item in group))

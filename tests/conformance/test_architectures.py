@@ -1,0 +1,237 @@
+"""Every architecture answers the same questions: its sites, its parts, and what is left of it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from frivolous.network import Network, trace
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import hugging_face
+from architecture_cases import CASES, HUGGING_FACE, OWN, Case
+
+missing = pytest.mark.skipif(not hugging_face.AVAILABLE, reason=hugging_face.WHY_NOT)
+NAMES = [*OWN, *(pytest.param(name, marks=missing) for name in HUGGING_FACE)]
+architectures = pytest.mark.parametrize("name", NAMES)
+# Tables that are looked up by place, not by what an input holds.
+TABLES = re.compile("position|token_type|wpe")
+
+
+def picture(model: nn.Module) -> dict[str, Any]:
+    """Everything of a model that reading it might change."""
+    hooks = [name for name in vars(nn.Module()) if "hooks" in name]
+    return {
+        "parameters": [(id(p), p.data_ptr(), p._version) for p in model.parameters()],
+        "buffers": [(id(b), b._version) for b in model.buffers()],
+        "modules": [
+            (id(m), m.training, sorted(vars(m)), [len(getattr(m, name)) for name in hooks])
+            for m in model.modules()
+        ],
+    }
+
+
+@cache
+def model_of(name: str) -> nn.Module:
+    """The model, no parameter of it 0 or 1."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = CASES[name].build().eval()
+    rng = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            scale = parameter[0].numel() ** -0.5 if parameter.dim() > 1 else 1
+            parameter.copy_(torch.randn(parameter.shape, generator=rng) * scale)
+    return model
+
+
+@cache
+def traced(name: str) -> tuple[Network, bool]:
+    """The network with its residual sites, and whether reading it left the model as it was."""
+    model = model_of(name)
+    before = picture(model)
+    network = trace(model, batch(CASES[name], 2), residual=True)
+    return network, before == picture(model)
+
+
+def batch(case: Case, examples: int) -> Any:
+    inputs = case.inputs(examples)
+    return inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs
+
+
+@torch.no_grad()
+def scores(name: str, examples: int) -> Tensor:
+    """What the model itself gives."""
+    inputs = CASES[name].inputs(examples)
+    model = model_of(name)
+    given = model(**inputs) if isinstance(inputs, dict) else model(*inputs)
+    if isinstance(given, tuple | dict) and not hasattr(given, "logits"):
+        return next(iter(given.values())) if isinstance(given, dict) else given[0]
+    found: Tensor = getattr(given, "logits", given)
+    return found
+
+
+@contextmanager
+def changed(module: nn.Module, side: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+    """Inside, a module gives or reads something else."""
+    if side == "out":
+        hook = module.register_forward_hook(lambda _module, _args, value: change(value))
+    else:
+        hook = module.register_forward_pre_hook(lambda _module, args: (change(args[0]),))
+    try:
+        yield
+    finally:
+        hook.remove()
+
+
+def silencing(axis: int, width: int, unit: int | None) -> Callable[[Tensor], Tensor]:
+    """A function that sets one unit, or all of them, to zero."""
+    keep = torch.zeros(width)
+    if unit is not None:
+        keep = torch.ones(width)
+        keep[unit] = 0
+
+    def silence(value: Tensor) -> Tensor:
+        return value * keep.view(-1, *(1 for _ in range(value.dim() - 2) if axis == 1))
+
+    return silence
+
+
+@architectures
+def test_its_sites_are_what_its_layers_write(name: str) -> None:
+    case, (network, _) = CASES[name], traced(name)
+    layers = [site for site in network.sites if site.kind == "layer"]
+    found = {site.name: (site.width, site.axis, site.positions) for site in layers}
+    assert found == case.sites
+    assert list(found) == list(case.sites)
+    streams = [site.name for site in network.sites if site.kind == "residual"]
+    assert sorted(streams) == sorted(case.streams)
+    assert [site.depth for site in network.sites] == list(range(len(network.sites)))
+    assert all(site.writers and site.readers for site in network.sites)
+
+
+@architectures
+def test_every_layer_has_a_site_or_the_reason_why_not(name: str) -> None:
+    """But for those that read inputs alone: nothing is skipped in silence."""
+    network, _ = traced(name)
+    assert layers_of(name) <= accounted(network)
+
+
+@pytest.mark.parametrize("name", ["mobile", "gated", "encoder", "mixer"])
+def test_streams_are_sites_on_request_only(name: str) -> None:
+    case, (asked, _) = CASES[name], traced(name)
+    network = trace(model_of(name), batch(case, 2))
+    assert {site.name for site in network.sites} == set(case.sites)
+    assert layers_of(name) <= accounted(network)
+    assert len(network.skipped) > len(asked.skipped)
+    assert any("trace with `residual=True`" in reason for _, reason in network.skipped)
+    for site in network.sites:
+        (other,) = [one for one in asked.sites if one.name == site.name]
+        assert (site.width, site.writers, site.readers) == (
+            *(other.width, other.writers, other.readers),
+        )
+
+
+def layers_of(name: str) -> set[str]:
+    """The weights that mix units, but for those of layers that read inputs alone."""
+    first = {f"{layer}.weight" for layer in CASES[name].first}
+    return {
+        weight
+        for weight, parameter in model_of(name).named_parameters()
+        if weight.endswith("weight") and parameter.dim() > 1 and not TABLES.search(weight)
+    } - first
+
+
+def accounted(network: Network) -> set[str]:
+    """Weights that read a site, or whose layer is skipped for a reason."""
+    skipped = [layer.split(":")[0] for layer, reason in network.skipped if reason]
+    readers = {weight for site in network.sites for weight in site.readers}
+    return readers | set(skipped) | {f"{layer}.weight" for layer in skipped}
+
+
+@architectures
+def test_parts_are_the_whole_and_the_model_for_any_batch(name: str) -> None:
+    case, (network, _) = CASES[name], traced(name)
+    for examples in (1, 3, 5):
+        inputs, whole = batch(case, examples), network(batch(case, examples))
+        if case.exact:
+            assert torch.equal(whole, scores(name, examples))
+        else:  # PyTorch has one kernel for the whole of a transformer's layer
+            torch.testing.assert_close(whole, scores(name, examples), rtol=1e-4, atol=1e-5)
+        for site in network.sites:
+            alive = network.until(site.name, inputs)
+            assert tuple(alive.value.shape) == (examples, *site.shape)
+            assert torch.equal(network.onward(site.name, alive), whole), site.name
+
+
+@architectures
+def test_copies_of_a_batch_are_independent_of_each_other(name: str) -> None:
+    """Also where examples share an axis with heads."""
+    case, (network, _) = CASES[name], traced(name)
+    inputs = batch(case, 3)
+    for site in network.sites:
+        alive = network.until(site.name, inputs)
+        assert alive.stackable
+        changed = torch.cat([alive.value, alive.value * 0.5])
+        first, second = network.onward(site.name, alive.stacked(2, {site.name: changed})).chunk(2)
+        halved = network.run(inputs, {site.name: lambda value: value * 0.5})
+        torch.testing.assert_close(first, network(inputs), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(second, halved, rtol=1e-4, atol=1e-5)
+
+
+@architectures
+def test_silencing_is_what_a_hook_by_hand_does(name: str) -> None:
+    case, (network, _) = CASES[name], traced(name)
+    for site_name, path, side in case.modules:
+        site, module = network.site(site_name), model_of(name).get_submodule(path)
+        for unit in (None, 0, site.width - 1):
+            axis = 1 if site.axis == 1 else -1
+            silence = silencing(axis, site.width, unit)
+            found = network.run(batch(case, 3), {site_name: silence})
+            with changed(module, side, silence):
+                expected = scores(name, 3)
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+            if unit is None:
+                assert not torch.allclose(found, scores(name, 3))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(n, marks=missing if n in HUGGING_FACE else ())
+        for n, case in CASES.items()
+        if case.attention
+    ],
+)
+def test_units_stay_apart_through_attention(name: str) -> None:
+    """A unit of attention's site is zero where the weights that write the value are."""
+    case, (network, _) = CASES[name], traced(name)
+    for site_name in case.attention:
+        base, width = site_name.split(":")[0], network.site(site_name).width
+        weight = base if base in network.state else f"{base}.weight"
+        bias = weight.removesuffix("weight") + "bias"
+        rows = len(network.state[bias])
+        axis = 0 if network.state[weight].shape[0] == rows else 1
+        for unit in (0, width - 1):
+            row = torch.tensor([rows - width + unit])
+            without = {**network.state}
+            without[weight] = without[weight].index_fill(axis, row, 0)
+            without[bias] = without[bias].index_fill(0, row, 0)
+            expected = network.with_weights(without)(batch(case, 3))
+            found = network.run(batch(case, 3), {site_name: silencing(-1, width, unit)})
+            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@architectures
+def test_nothing_is_left_on_the_model(name: str) -> None:
+    assert traced(name)[1]
