@@ -180,12 +180,20 @@ def test_control_flow_that_depends_on_the_data() -> None:
     refused(NotTraceable, words, Branching(), INPUTS)
 
 
+def test_one_output_of_several_is_named() -> None:
+    several = Ending(lambda s: {"logits": s, "other": -s})
+    found = {output: fv.measure(several, INPUTS, output=output).table for output in (None, "other")}
+    assert found[None].equals(fv.measure(Ending(lambda s: s), INPUTS).table)
+    assert found["other"].equals(fv.measure(Ending(lambda s: -s), INPUTS).table)
+    with pytest.raises(FrivolousError, match="other.*Did you mean|logits, other"):
+        fv.measure(several, INPUTS, output="othr")
+
+
 @pytest.mark.parametrize(
     ("ending", "kind", "words"),
     [
-        (lambda s: (s, s), NotTraceable, "returns no single tensor.*Wrap it in a module"),
-        (lambda s: {"logits": s}, NotTraceable, "returns no single tensor.*Wrap it in a module"),
-        (lambda s: None, NotTraceable, "returns no single tensor.*Wrap it in a module"),
+        (lambda s: (s, s), NotTraceable, "returns tuple with 2 tensors.*name it, e.g. `output=0`"),
+        (lambda s: None, NotTraceable, "without a floating-point tensor.*Wrap it in a module"),
         (lambda s: s.argmax(1), BadArgument, "class scores.*int64.*before the arg-max"),
         (lambda s: s[:, :1], BadArgument, r"class scores.*\(40, 1\).*For two classes"),
         (lambda s: s[:, 0], BadArgument, r"class scores.*\(40,\).*For two classes"),

@@ -75,6 +75,8 @@ def measure(
     data: str,
     weights: Path | None = None,
     sites: tuple[str, ...] = (),
+    output: str | None = None,
+    residual: bool = False,
     grain: Literal["channel", "position"] = "channel",
     replacement: Literal["zero", "mean"] = "zero",
     tolerance: float = 0.2,
@@ -94,6 +96,8 @@ def measure(
             returns them.
         weights: safetensors file with the model's state.
         sites: names of the sites to measure; default all.
+        output: which of several outputs holds the scores; default the entry logits.
+        residual: measure residual streams too, values that many layers write and read.
         grain: ablate whole units, or each spatial position by itself.
         replacement: what an ablated unit gives: zero, or its mean.
         tolerance: share of labels that may change, from 0 to below 1.
@@ -114,6 +118,8 @@ def measure(
         out,
         as_json=json,
         sites=sites or None,
+        output=output,
+        residual=residual,
         grain=grain,
         replacement=replacement,
         tolerance=tolerance,

@@ -66,6 +66,8 @@ def measure(
     data: Any,
     *,
     sites: Sequence[str] | None = None,
+    output: str | int | None = None,
+    residual: bool = False,
     grain: str = "channel",
     replacement: str = "zero",
     tolerance: float | None = None,
@@ -83,10 +85,13 @@ def measure(
     The model is read as a graph and left as it is; it is measured as in evaluation mode.
 
     Args:
-        model: any module with class scores (N, classes) as its output.
+        model: any module with class scores (N, classes) as its output, or among its outputs.
         data: inputs, or inputs with labels, in any form that :func:`frivolous.batches.as_batches`
             reads; labels serve only to state the accuracy.
         sites: names of the sites to measure; default all. ``trace(model, inputs).sites`` has them.
+        output: which of several outputs holds the scores, a key, field or place; default the entry
+            ``logits``, or the only one that can.
+        residual: measure residual streams too, values that many layers write and read.
         grain: ablate whole units (``channel``) or each spatial position by itself (``position``).
         replacement: what an ablated unit gives: ``zero``, or its ``mean`` over the data.
         tolerance: share of labels that may change, in [0, 1); default the protocol's 0.2.
@@ -119,7 +124,7 @@ def measure(
     parameter = next(model.parameters(), None)
     home = torch.device("cpu") if parameter is None else parameter.device
     batches = as_batches(data, batch_size=batch_size, device=home if device is None else device)
-    network = read_model(model, batches, home).to(batches.device)
+    network = read_model(model, batches, home, output=output, residual=residual).to(batches.device)
     return measure_network(
         network,
         batches,

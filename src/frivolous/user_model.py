@@ -17,15 +17,23 @@ from frivolous.measures import curve
 from frivolous.network import Network, trace
 
 
-def read_model(model: nn.Module, batches: Batches, home: torch.device) -> Network:
+def read_model(
+    model: nn.Module,
+    batches: Batches,
+    home: torch.device,
+    *,
+    output: str | int | None = None,
+    residual: bool = False,
+) -> Network:
     """Read a model that lives on the device ``home`` into a graph, by two examples of the data.
 
+    ``output`` and ``residual`` are those of :func:`frivolous.network.trace`.
     Raises :class:`BadArgument` where the data does not fit the model, :class:`NotTraceable` where
     the model takes the data and still cannot be read.
     """
     inputs = batches.first(2, home)
     try:
-        network = trace(model, inputs)
+        network = trace(model, inputs, output=output, residual=residual)
         network(inputs)
         return network
     except (NotTraceable, RuntimeError, IndexError) as error:

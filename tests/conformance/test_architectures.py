@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+import frivolous as fv
 from frivolous.network import Network, trace
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -235,3 +236,43 @@ def test_units_stay_apart_through_attention(name: str) -> None:
 @architectures
 def test_nothing_is_left_on_the_model(name: str) -> None:
     assert traced(name)[1]
+
+
+@architectures
+def test_every_unit_has_weights_that_read_it(name: str) -> None:
+    """Products of weights, a Gram matrix; zero where those weights are."""
+    network, _ = traced(name)
+    tied = {one: {*names} for names in network.ties for one in names}
+    for site in network.sites:
+        products = network.reader_products(site.name)
+        assert products.shape == (site.width, site.width)
+        assert (products.diagonal() > 0).all(), site.name
+        torch.testing.assert_close(products, products.T)
+        assert torch.linalg.eigvalsh(products).min() > -1e-9 * products.trace()
+        read = set[str]().union(*(tied.get(weight, {weight}) for weight in site.readers))
+        without = {
+            key: torch.zeros_like(value) if key in read else value
+            for key, value in network.state.items()
+        }
+        assert not network.with_weights(without).reader_products(site.name).any()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobile",
+        "mixer",
+        "encoder",
+        *(pytest.param(n, marks=missing) for n in ("hf-vit", "hf-bert")),
+    ],
+)
+def test_it_is_measured_saved_and_loaded(name: str, tmp_path: Path) -> None:
+    case, (network, _) = CASES[name], traced(name)
+    data = [batch(case, examples) for examples in (5, 5, 3)]
+    found = fv.measure(model_of(name), data, residual=True, unit_examples=8)
+    sites = {site.name: site.width for site in network.sites}
+    assert found.units.groupby("site", sort=False).size().to_dict() == sites
+    assert set(found.table.site) == {*sites, "all"}
+    assert found.value("effective") <= sum(sites.values())
+    found.save(tmp_path)
+    assert fv.load_measurement(tmp_path).summary() == found.summary()

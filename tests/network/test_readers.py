@@ -62,6 +62,11 @@ CASES = {
         lambda x: F.pad(F.avg_pool2d(F.max_pool2d(x, 2), 2, 1, 1), (1, 1, 1, 1)),
         lambda w: rows(w.transpose(0, 1)),
     ),
+    "an average of borders": (
+        lambda: nn.Conv2d(4, 5, 1),
+        lambda x: F.avg_pool2d(F.adaptive_avg_pool2d(x, 1), 2, 1, 1),
+        lambda w: rows(w.transpose(0, 1)),
+    ),
     "flattened": (
         lambda: nn.Linear(4 * 64, 5),
         lambda x: x.flatten(1),
@@ -101,6 +106,23 @@ def test_products_of_the_weights_on_each_unit(name: str) -> None:
     weight = model.reader.weight
     assert isinstance(weight, Tensor)
     torch.testing.assert_close(found, expected(weight.detach()))
+
+
+def test_dense_units_unfolded_into_maps() -> None:
+    class Unfolded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense, self.reader = nn.Linear(3, 8), nn.Conv2d(2, 5, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.reader(F.relu(self.dense(x)).view(-1, 2, 2, 2)).flatten(1)
+
+    model = Unfolded()
+    weight = model.reader.weight.detach().double().flatten(1).T
+    # Units of one map are read by the same weights, and by other outputs.
+    expected = torch.kron(weight @ weight.T, torch.eye(4, dtype=torch.float64))
+    found = trace(model, torch.randn(2, 3)).reader_products("dense")
+    torch.testing.assert_close(found, expected)
 
 
 def test_several_readers_and_a_tied_weight_add_up() -> None:

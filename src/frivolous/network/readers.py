@@ -28,8 +28,20 @@ def _largest(value: Tensor, axes: Any = None, keepdim: bool = False, **_: Any) -
     return value.amax(() if axes is None else axes, keepdim)
 
 
+def _pooled(dimensions: int) -> Callable[..., Tensor]:
+    """Max-pooling in place of an average, which takes in the padding."""
+    operation: Callable[..., Tensor] = getattr(torch.nn.functional, f"max_pool{dimensions}d")
+
+    def pool(value: Tensor, size: Any, stride: Any = (), padding: Any = 0, *rest: Any) -> Tensor:
+        ceil = bool(rest[0]) if rest else False
+        return operation(value, size, stride or size, padding, ceil_mode=ceil)
+
+    return pool
+
+
 #: Operations that would change a unit's number, and what keeps it.
 _KEEPING: dict[str, Callable[..., Tensor]] = {
+    **{f"avg_pool{dimensions}d": _pooled(dimensions) for dimensions in (1, 2, 3)},
     "sum": _largest,
     "mean": _largest,
     "logsumexp": _largest,
@@ -46,7 +58,8 @@ def reader_products(
     positions of a flattened feature map: W W'. The diagonal holds squared outgoing norms.
     ``source`` is the site's value and ``axis`` that of its units.
     """
-    width = int(program.shapes[source][axis])
+    shape = program.shapes[source]
+    width = int(shape[axis])
     total = torch.zeros(width, width, dtype=torch.float64)
     steps = {step.index: step for step in program.steps}
     pairs = [_operands(steps[reader.step], reader.swapped) for reader in readers]
@@ -54,27 +67,27 @@ def reader_products(
     for reader, (read, weight) in zip(readers, pairs, strict=True):
         step = steps[reader.step]
         rows, groups = _rows(step, reader.swapped, _value(program, state, weight))
-        units = _units_read(step, numbers[read], len(rows))
-        group = torch.arange(len(rows)) // (len(rows) // groups)
-        total += _products(rows.to("cpu", torch.float64), units, group, width)
+        feature, unit, place = _units_read(step, numbers[read], len(rows), len(shape) > 2)
+        outputs = place * groups + feature // (len(rows) // groups)
+        total += _products(rows.to("cpu", torch.float64)[feature], unit, outputs, width)
     return total
 
 
-def _products(rows_FR: Tensor, unit_F: Tensor, group_F: Tensor, width: int) -> Tensor:
+def _products(rows_FR: Tensor, unit_F: Tensor, outputs_F: Tensor, width: int) -> Tensor:
     """Sum the products of rows over the positions that a unit's features come from, one by one.
 
-    Features of different groups are read by different outputs: they have no product.
+    ``outputs_F`` numbers who reads a feature: groups of a convolution, or its positions where units
+    are unfolded into maps. Features that no output reads together have no product.
     """
-    read = (unit_F >= 0).nonzero().flatten()
-    read = read[unit_F[read].argsort(stable=True)]
-    unit = unit_F[read]
+    order = unit_F.argsort(stable=True)
+    unit = unit_F[order]
     first = torch.searchsorted(unit, unit)  # where the features of the same unit begin
     turn = torch.arange(len(unit)) - first
     total = torch.zeros(width, width, dtype=torch.float64)
     for position in range(int(turn.max()) + 1 if len(turn) else 0):
         here = turn == position
-        rows, group = rows_FR[read[here]], group_F[read[here]]
-        total[unit[here][:, None], unit[here]] += (rows @ rows.T) * (group[:, None] == group)
+        rows, outputs = rows_FR[order[here]], outputs_F[order[here]]
+        total[unit[here][:, None], unit[here]] += (rows @ rows.T) * (outputs[:, None] == outputs)
     return total
 
 
@@ -120,17 +133,25 @@ def _through_tail(step: Step, values: Values, reached: set[int]) -> Tensor:
     return max((values[need] for need in step.needs if need in reached), key=Tensor.numel)
 
 
-def _units_read(step: Step, numbers: Tensor, features: int) -> Tensor:
-    """Which unit each feature of a mixing operation's input belongs to; -1 for no unit of the site.
+def _units_read(
+    step: Step, numbers: Tensor, features: int, positions: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Features of a mixing operation's input, the unit of the site that each holds, and where.
 
-    The largest number over examples and positions: a padded border or one that an average takes
-    in gives a smaller one than the unit's own.
+    Of a site with ``positions`` a feature holds one unit: the largest number over examples and
+    positions, since a padded border gives 0. Units of a dense layer may be unfolded into feature
+    maps, several into each, at positions of their own.
     """
     axis = 1 if step.op in CONVOLUTIONS else numbers.dim() - 1
     if numbers.shape[axis] != features:
         axis = numbers.dim() - 2  # weight @ input
-    others = [a for a in range(numbers.dim()) if a != axis]
-    return numbers.amax(others).round().long() - 1
+    held = numbers[0].movedim(axis - 1, 0).reshape(features, -1)
+    if positions:
+        held = held.amax(dim=1, keepdim=True)
+    whole = held.round()
+    there = ((whole - held).abs() < 1e-6) & (whole > 0)
+    feature, place = there.nonzero(as_tuple=True)
+    return feature, whole[there].long() - 1, place
 
 
 def _operands(step: Step, swapped: bool) -> tuple[int, int]:

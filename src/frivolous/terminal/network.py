@@ -137,7 +137,10 @@ def _notes(table: pd.DataFrame, facts: Mapping[str, Any]) -> list[str]:
             f"accuracy {facts['accuracy']:.3f} "
             f"[{facts['accuracy_low']:.3f}, {facts['accuracy_high']:.3f}]"
         )
-    return notes + [f"no site for {layer}: {reason}" for layer, reason in facts.get("skipped", [])]
+    why: dict[str, list[str]] = {}
+    for layer, reason in facts.get("skipped", []):
+        why.setdefault(reason, []).append(layer)
+    return notes + [f"no site for {', '.join(layers)}: {reason}" for reason, layers in why.items()]
 
 
 def _lines(paragraphs: list[str], width: int) -> str:
