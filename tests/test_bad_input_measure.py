@@ -197,7 +197,8 @@ def test_one_output_of_several_is_named() -> None:
         (lambda s: s.argmax(1), BadArgument, "class scores.*int64.*before the arg-max"),
         (lambda s: s[:, :1], BadArgument, r"class scores.*\(40, 1\).*For two classes"),
         (lambda s: s[:, 0], BadArgument, r"class scores.*\(40,\).*For two classes"),
-        (lambda s: s[:, None], BadArgument, r"class scores.*\(40, 1, 3\).*Reduce the other axes"),
+        (lambda s: s[:, None, None], BadArgument, r"\(40, 1, 1, 3\).*Reduce the other axes"),
+        (lambda s: s[:, :, None], BadArgument, r"class scores.*\(40, 3, 1\).*For two classes"),
         (lambda s: s.sum(), BadArgument, r"class scores.*shape \(\).*Reduce the other axes"),
     ],
 )

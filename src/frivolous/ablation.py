@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument
+from frivolous.labels import labels
 from frivolous.masking import GRAINS, Plan, count_units
 from frivolous.network import Network, Site
 from frivolous.network.inputs import Inputs
 from frivolous.seeds import generator
-from frivolous.unchanged import ablate, labels, unchanged_counts
+from frivolous.unchanged import ablate, unchanged_counts
 
 #: Proportions of units silenced: 0, 1/6, ..., 1.
 FRACTIONS = tuple(step / 6 for step in range(7))
@@ -30,7 +31,8 @@ class AblationCurve:
     ``site`` is a site's name, ``"all"`` for every site of the network together, or ``"a+b"``.
     ``units`` is how many units proportion 1 silences, ``fractions`` the nominal proportions;
     ``unchanged_DF`` in ``unchanged`` counts, for D draws and F proportions, the examples whose
-    label is what the intact network predicts, of ``examples``.
+    label is what the intact network predicts, of ``examples``; of several labels per example, the
+    share of all labels times ``examples``.
     """
 
     site: str

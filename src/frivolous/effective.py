@@ -14,6 +14,7 @@ from torch import Tensor
 from frivolous.activity import Activity
 from frivolous.batches import Inputs
 from frivolous.errors import BadArgument
+from frivolous.labels import UNCOUNTED, intact_labels, per_example
 from frivolous.measures import arguments
 from frivolous.measures.curve import wilson
 from frivolous.measures.joint import Elimination, eliminate
@@ -22,7 +23,7 @@ from frivolous.moments import Moments, pool
 from frivolous.network import Network, Site
 from frivolous.network.program import Edit
 from frivolous.sampling import deal
-from frivolous.unchanged import count_unchanged, intact_labels
+from frivolous.unchanged import count_unchanged
 
 TRIED = 8
 """Numbers of units tried in one pass over the data; each pass leaves a ninth of the range."""
@@ -33,10 +34,11 @@ class EffectiveWidth:
     """How few units of a site do, and in which order the others can go.
 
     ``units`` is the fewest found that leave at least ``1 - tolerance`` of the labels unchanged.
-    ``tried_K`` units were kept, in rising order, and ``unchanged_K`` of ``examples`` labels stayed;
-    0 and all units are among them. ``elimination`` is the order on all examples. ``apart``: readers
-    were fitted on one half of the examples and labels compared on the other, each half in its turn;
-    False where a site is too wide for its examples to be kept in groups.
+    ``tried_K`` units were kept, in rising order, and ``unchanged_K`` of ``examples`` labels stayed
+    (of several labels per example, their share times ``examples``); 0 and all units are among them.
+    ``elimination`` is the order on all examples. ``apart``: readers were fitted on one half of the
+    examples and labels compared on the other, each half in its turn; False where a site is too wide
+    for its examples to be kept in groups.
     """
 
     site: str
@@ -44,7 +46,7 @@ class EffectiveWidth:
     tolerance: float
     units: int
     tried_K: NDArray[np.int64]
-    unchanged_K: NDArray[np.int64]
+    unchanged_K: NDArray[np.float64]
     examples: int
     elimination: Elimination
     apart: bool
@@ -91,7 +93,7 @@ def effective_width(
     whole = activity.moments(0)
     elimination = eliminate(whole.covariance_UU, products)
     folds = _folds(activity, products, elimination)
-    tried = {site.width: activity.examples}
+    tried = {site.width: float(activity.examples)}
     low, high = -1, site.width
     while high - low > 1:
         # Few units often do: spread over sizes at first, evenly when there are bounds.
@@ -113,7 +115,7 @@ def effective_width(
         tolerance=tolerance,
         units=high,
         tried_K=kept,
-        unchanged_K=np.array([tried[k] for k in kept.tolist()], dtype=np.int64),
+        unchanged_K=np.array([tried[k] for k in kept.tolist()], dtype=np.float64),
         examples=activity.examples,
         elimination=elimination,
         apart=len(folds.reconstructors) > 1,
@@ -169,7 +171,7 @@ def _kept_labels(
     folds: _Folds,
     units: Sequence[int],
     seed: int,
-) -> NDArray[np.int64]:
+) -> NDArray[np.float64]:
     """How many labels stay when the last so many units of each fold's order are kept."""
     dtype = network.program.dtypes[network.places[site.name]]
 
@@ -180,7 +182,7 @@ def _kept_labels(
     matrices = [on_device([matrix for matrix, _ in fit]) for fit in fits]
     constants = [on_device([constant for _, constant in fit]) for fit in fits]
     counts = torch.zeros(len(units), dtype=torch.int64, device=network.device)
-    seen = 0
+    seen = counted = 0
     for inputs in batches:
         alive = network.until(site.name, inputs)
         fold_N = folds.of(seen, seen + alive.batch, seed)
@@ -189,9 +191,10 @@ def _kept_labels(
         refits = Refits(matrices, constants, rows, site.axis)
         counts += count_unchanged(network, alive, intact, {site.name: refits})
         seen += alive.batch
+        counted += int((intact != UNCOUNTED).sum())
     if not seen:
         raise BadArgument("`batches` holds no example; pass the batches of `activity`.")
-    return np.asarray(counts.cpu().numpy())
+    return per_example(counts, counted, seen)
 
 
 @dataclass(frozen=True)

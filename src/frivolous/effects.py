@@ -12,22 +12,24 @@ from torch import Tensor
 
 from frivolous.batches import Inputs, size_of, taken
 from frivolous.errors import BadArgument
+from frivolous.labels import UNCOUNTED, intact_labels, per_example
 from frivolous.masking import masks_for
 from frivolous.network import Network
 from frivolous.sampling import deal
-from frivolous.unchanged import intact_labels, outputs_under
+from frivolous.unchanged import outputs_under
 
 
 @dataclass(frozen=True, eq=False)
 class Effects:
     """The effect of silencing each unit of a site alone, on ``examples`` examples.
 
-    ``changed_U`` labels change; ``divergence_U`` is the mean Kullback-Leibler divergence of the
-    softmax of the scores from that of the intact network, in nats.
+    ``changed_U`` labels change (of several per example, their share times ``examples``);
+    ``divergence_U`` is the mean over labels of the Kullback-Leibler divergence of the softmax of
+    the scores from that of the intact network, in nats.
     """
 
     site: str
-    changed_U: NDArray[np.int64]
+    changed_U: NDArray[np.float64]
     divergence_U: NDArray[np.float64]
     examples: int
 
@@ -70,7 +72,7 @@ def single_effects(
     late = network.past_pooling()
     changed = torch.zeros(width, dtype=torch.int64, device=network.device)
     divergence = torch.zeros(width, dtype=torch.float64, device=network.device)
-    seen = examples = 0
+    seen = examples = counted = 0
     for batch in batches:
         size = size_of(batch)
         chosen = np.flatnonzero(deal(seen, seen + size, every, seed) == 0)
@@ -81,16 +83,20 @@ def single_effects(
         alive = late.until(site, inputs)
         output = late.onward(site, alive)
         labels = intact_labels(network, inputs, output)
+        counts = labels != UNCOUNTED
         intact = output.double().log_softmax(dim=-1)
         for first, scores in outputs_under(late, alive, {site: masks}, stack_bytes):
             units = slice(first, first + len(scores))
-            changed[units] += (scores.argmax(dim=-1) != labels).sum(dim=1)
-            divergence[units] += _divergence(intact, scores).sum(dim=1)
+            differ = (scores.argmax(dim=-1) != labels) & counts
+            changed[units] += differ.flatten(1).sum(dim=1)
+            divergence[units] += (_divergence(intact, scores) * counts).flatten(1).sum(dim=1)
         examples += alive.batch
+        counted += int(counts.sum())
     if not examples:
         raise BadArgument("`batches` holds no example; pass at least one batch.")
-    mean = divergence.clamp(min=0) / examples
-    return Effects(site, changed.cpu().numpy(), mean.cpu().numpy(), examples)
+    shares = per_example(changed, counted, examples)
+    mean = divergence.clamp(min=0) / counted
+    return Effects(site, shares, mean.cpu().numpy(), examples)
 
 
 def check_examples(name: str, number: int) -> int:
@@ -102,9 +108,9 @@ def check_examples(name: str, number: int) -> int:
     return number
 
 
-def _divergence(intact_NC: Tensor, scores_KNC: Tensor) -> Tensor:
-    """Kullback-Leibler divergence of each of K outputs from the intact one, per example: (K, N)."""
-    log = scores_KNC.double().log_softmax(dim=-1)
+def _divergence(intact: Tensor, scores: Tensor) -> Tensor:
+    """Kullback-Leibler divergence of each output from the intact one, per label."""
+    log = scores.double().log_softmax(dim=-1)
     return torch.nn.functional.kl_div(
-        log, intact_NC.expand_as(log), reduction="none", log_target=True
+        log, intact.expand_as(log), reduction="none", log_target=True
     ).sum(dim=-1)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument, NotFinite
+from frivolous.labels import UNCOUNTED, intact_labels, per_example
 from frivolous.masking import Changes, Plan, masks_for
 from frivolous.network import Alive, Network
 from frivolous.network.inputs import Inputs
@@ -16,34 +17,6 @@ from frivolous.network.inputs import Inputs
 #: Bytes that one value of a stacked batch may take. Larger stacks leave the processor's cache
 #: without saving anything; on an accelerator they keep it busy.
 STACK_BYTES = {"cpu": 2**20, "cuda": 2**28}
-
-
-def labels(output: Tensor) -> Tensor:
-    """The predicted label of every example: the arg-max over the last axis of (N, classes) scores.
-
-    Raises ``BadArgument`` for an output that is no table of scores.
-
-    >>> labels(torch.tensor([[0.1, 0.9], [2.0, 1.0]]))
-    tensor([1, 0])
-    """
-    shape = tuple(output.shape)
-    needed = "labels need floating-point scores of shape (N, classes), two classes at least"
-    if not output.dtype.is_floating_point:
-        raise BadArgument(
-            f"the network's output is {output.dtype} of shape {shape}; {needed}. Return the scores "
-            f"before the arg-max."
-        )
-    if output.dim() == 1 or (output.dim() == 2 and shape[1] < 2):
-        raise BadArgument(
-            f"the network's output has shape {shape}, one number per example; {needed}. For two "
-            f"classes with one logit z return `torch.stack([-z / 2, z / 2], dim=-1)`."
-        )
-    if output.dim() != 2:
-        raise BadArgument(
-            f"the network's output has shape {shape}; {needed}. Reduce the other axes inside the "
-            f"model, e.g. by a mean over positions."
-        )
-    return output.argmax(dim=-1)
 
 
 @torch.no_grad()
@@ -90,7 +63,8 @@ def unchanged_counts(
 
     A plan maps sites to the units to silence there, all at once. Plans for the same sites share
     the computation before the first of them and are stacked into one batch up to ``stack_bytes``
-    per value (0: one by one). Returns counts of shape (plans,), int64, and the examples.
+    per value (0: one by one). Returns counts of shape (plans,) and the examples; whole numbers for
+    one label per example, else as :func:`frivolous.labels.per_example` makes them.
 
     Raises ``NotFinite`` naming the site where scores stop being numbers.
     """
@@ -122,7 +96,7 @@ def unchanged_counts(
     starts: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
     for names in groups:
         starts.setdefault(late.heads(names), []).append(names)
-    examples = 0
+    examples = counted = 0
     for inputs in batches:
         intact = None if starts else intact_labels(network, inputs, network(inputs))
         for heads, shared in starts.items():
@@ -134,26 +108,11 @@ def unchanged_counts(
                 counts[groups[names]] += count_unchanged(late, alive, intact, changes, stack_bytes)
         assert intact is not None
         examples += len(intact)
+        counted += int((intact != UNCOUNTED).sum())
     if not examples:
         raise BadArgument("`batches` holds no example; pass at least one batch.")
-    counts[untouched] = examples
-    return counts.cpu().numpy(), examples
-
-
-def intact_labels(network: Network, inputs: Inputs, output: Tensor) -> Tensor:
-    """Labels of the intact network, or an error that names the first site without numbers."""
-    intact = labels(output)
-    if bool(torch.isfinite(output).all()):
-        return intact
-    _, activities = network.activities(inputs)
-    guilty = next(
-        (name for name, value in activities.items() if not bool(torch.isfinite(value).all())), None
-    )
-    where = f"the activity at site '{guilty}'" if guilty else "the network's output"
-    raise NotFinite(
-        f"{where} is NaN or infinite before any unit is silenced; labels need finite scores. Check "
-        f"the weights up to there and the scale of the inputs."
-    )
+    counts[untouched] = counted
+    return per_example(counts, counted, examples), examples
 
 
 def count_unchanged(
@@ -163,10 +122,10 @@ def count_unchanged(
     changes: Mapping[str, Changes],
     stack_bytes: int | None = None,
 ) -> Tensor:
-    """Examples of one batch with unchanged labels under each change: shape (changes,), int64."""
+    """How many of one batch's labels stay under each change: shape (changes,), int64."""
     return torch.cat(
         [
-            (labels(scores.flatten(0, 1)).view(len(scores), -1) == intact).sum(dim=1)
+            (scores.argmax(dim=-1) == intact).flatten(1).sum(dim=1)
             for _, scores in outputs_under(network, alive, changes, stack_bytes)
         ]
     )

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from frivolous.ablation import labels as predicted_labels
 from frivolous.batches import Batches, Inputs
 from frivolous.errors import BadArgument, NotTraceable
+from frivolous.labels import UNCOUNTED, counted
+from frivolous.labels import labels as predicted_labels
 from frivolous.measures import curve
 from frivolous.network import Network, trace
 
@@ -74,10 +75,11 @@ def _told(error: Exception) -> str:
 def accuracy_of(network: Network, batches: Batches) -> dict[str, Any]:
     """Check that every batch gives class scores; return the accuracy if the data has labels.
 
-    ``accuracy`` with its 95% Wilson interval, ``accuracy_low`` and ``accuracy_high``; empty without
-    labels. Raises :class:`BadArgument` for another output and for labels out of range.
+    ``accuracy`` with its 95% Wilson interval, ``accuracy_low`` and ``accuracy_high``, without
+    labels none of them; ``labels``, how many the model predicts that count, where that is not one
+    per example. Raises :class:`BadArgument` for another output and for labels out of range.
     """
-    right = seen = 0
+    right = seen = total = 0
     for inputs, labels in batches.labelled():
         try:
             scores = network(inputs)
@@ -93,11 +95,17 @@ def accuracy_of(network: Network, batches: Batches) -> dict[str, Any]:
         except BadArgument as error:
             raise BadArgument(f"`model` gives no class scores: {error}") from None
         seen += len(predicted)
+        total += int((counted(predicted, inputs) != UNCOUNTED).sum())
         if labels is not None:
+            if labels.shape != predicted.shape:
+                raise BadArgument(
+                    f"`data` has a label per example and `model` predicts {predicted.shape[1]} per "
+                    "example, one at every position. Leave the labels out: they serve the accuracy."
+                )
             _check_labels(labels, scores.shape[-1])
             right += int((predicted == labels).sum())
     if not batches.has_labels:
-        return {}
+        return {} if total == seen else {"labels": total}
     bounds = curve.wilson(right, seen)
     return {
         "accuracy": right / seen,

@@ -261,9 +261,9 @@ def test_every_unit_has_weights_that_read_it(name: str) -> None:
     "name",
     [
         "mobile",
-        "mixer",
+        "gated",
         "encoder",
-        *(pytest.param(n, marks=missing) for n in ("hf-vit", "hf-bert")),
+        *(pytest.param(n, marks=missing) for n in ("hf-vit", "hf-bert", "hf-gpt2", "hf-llama")),
     ],
 )
 def test_it_is_measured_saved_and_loaded(name: str, tmp_path: Path) -> None:

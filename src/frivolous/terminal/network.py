@@ -52,7 +52,9 @@ def measurement_text(
             count += f"\n({int(by['prunable']['width'])} positions)"
         rows.append((str(site), count, *(_interval(by.get(name)) for name in shown)))
     examples = int(facts["examples"])
-    above = [f"{examples} example{'s' * (examples != 1)}; in brackets 95% intervals over examples"]
+    several = f" with {facts['labels']} labels in all" if "labels" in facts else ""
+    whole = f"{examples} example{'s' * (examples != 1)}{several}"
+    above = [f"{whole}; in brackets 95% intervals over examples"]
     text = plain_table(_lines(above, width), ("site", "width", *shown), rows, width=width)
     if units is not None and len(units):
         text = f"{text}\n\n{_kinds(units, facts, width)}"
