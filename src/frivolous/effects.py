@@ -62,7 +62,7 @@ def single_effects(
     >>> net = trace(torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), reader),
     ...             torch.zeros(2, 2))
     >>> found = single_effects(net, [torch.eye(2)], "0", total=2)
-    >>> found.changed_U.shape, found.divergence_U[1]
+    >>> found.changed_U.shape, float(found.divergence_U[1])
     ((2,), 0.0)
     """
     width = network.site(site).width

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import hugging_face
 import pytest
 import torch
+from architecture_cases import CASES, HUGGING_FACE, OWN, Case
 from torch import Tensor, nn
 
 import frivolous as fv
 from frivolous.network import Network, trace
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-import hugging_face
-from architecture_cases import CASES, HUGGING_FACE, OWN, Case
 
 missing = pytest.mark.skipif(not hugging_face.AVAILABLE, reason=hugging_face.WHY_NOT)
 NAMES = [*OWN, *(pytest.param(name, marks=missing) for name in HUGGING_FACE)]

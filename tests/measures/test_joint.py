@@ -129,7 +129,7 @@ def test_the_order_follows_the_units(seed: int) -> None:
 
 
 @settings(max_examples=25, deadline=None)
-@given(st.integers(0, 10_000), st.lists(st.integers(-20, 20), min_size=9, max_size=9))
+@given(st.integers(0, 10_000), st.lists(st.integers(-15, 15), min_size=9, max_size=9))
 def test_scaling_a_unit_and_its_readers_inversely_changes_nothing(
     seed: int, powers: list[int]
 ) -> None:
