@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from frivolous import effective
 from frivolous.activity import collect
 from frivolous.constructions import more_of_both, only_more_prunable, only_more_redundant
 from frivolous.effective import EffectiveWidth, effective_width
@@ -132,6 +133,16 @@ def test_feature_maps(x: Tensor) -> None:
     first, _ = widths(model, images)
     assert first.units <= 4
     assert sorted(unit % 4 for unit in first.elimination.kept(4)) == [0, 1, 2, 3]
+
+
+def test_matrices_in_parts_give_the_same(
+    narrow: MLP, x: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = widths(narrow, x, 0.1)
+    monkeypatch.setattr(effective, "MATRIX_BYTES", 2000)
+    for one, other in zip(whole, widths(narrow, x, 0.1), strict=True):
+        assert one.units == other.units
+        np.testing.assert_array_equal(one.unchanged_K, other.unchanged_K)
 
 
 def test_wrong_arguments(narrow: MLP, x: Tensor) -> None:

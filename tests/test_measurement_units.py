@@ -180,3 +180,14 @@ def test_units_are_not_redundant_because_examples_are_few() -> None:
     units = fv.measure(model, few).units
     assert (units.explained > 0.999).all()
     assert not units.kind.str.startswith("redundant").any()
+
+
+def test_one_example_cannot_be_kept_apart() -> None:
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    found = fv.measure(model, torch.randn(1, 3, generator=torch.Generator().manual_seed(0)))
+    assert found.facts["fitted_to_themselves"] == ["0"]
+    assert "effective at 0: re-fitted to the examples that it is tested on" in found.summary()
+    assert (
+        found.value("effective", "0"),
+        *found.table.low[found.table.measure == "effective"],
+    ) == (*(0, 0, 0),)

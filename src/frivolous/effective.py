@@ -27,6 +27,8 @@ from frivolous.unchanged import count_unchanged
 
 TRIED = 8
 """Numbers of units tried in one pass over the data; each pass leaves a ninth of the range."""
+MATRIX_BYTES = 2**29
+"""Bytes that the matrices of predictions of one pass may take."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +105,9 @@ def effective_width(
             else [0, *np.geomspace(1, high, TRIED)]
         )
         units = sorted({math.ceil(x) for x in between} - {high})
-        counts = _kept_labels(network, batches, site, folds, units, seed)
-        tried |= dict(zip(units, counts.tolist(), strict=True))
+        for some in _at_once(units, site.width, len(folds.reconstructors)):
+            counts = _kept_labels(network, batches, site, folds, some, seed)
+            tried |= dict(zip(some, counts.tolist(), strict=True))
         enough = [k for k in units if tried[k] >= (1 - tolerance) * activity.examples]
         high = min([*enough, high])
         low = max([k for k in units if k < high], default=low)
@@ -120,6 +123,12 @@ def effective_width(
         elimination=elimination,
         apart=len(folds.reconstructors) > 1,
     )
+
+
+def _at_once(units: Sequence[int], width: int, folds: int) -> list[Sequence[int]]:
+    """The numbers of units in parts whose matrices of predictions fit :data:`MATRIX_BYTES`."""
+    count = max(1, MATRIX_BYTES // (folds * 8 * width**2))
+    return [units[start : start + count] for start in range(0, len(units), count)]
 
 
 @dataclass(frozen=True)

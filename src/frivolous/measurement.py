@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 
@@ -25,13 +23,11 @@ from frivolous.measured_rows import (
     CURVE_COLUMNS,
     correlation_frame,
     curve_frame,
-    curve_rows,
-    statistic_rows,
 )
+from frivolous.measured_sites import ablated_of, sites_of, table_of, with_whole
 from frivolous.measured_units import (
     JOINT_COLUMNS,
     UNIT_COLUMNS,
-    effective_rows,
     empty,
     joint_frame,
     units_of,
@@ -39,8 +35,7 @@ from frivolous.measured_units import (
 )
 from frivolous.measures import AS_WRITTEN, Protocol, arguments
 from frivolous.measures.kinds import Thresholds
-from frivolous.network import Network, Site
-from frivolous.site_statistics import of_all_sites, of_site
+from frivolous.network import Network
 from frivolous.user_model import accuracy_of, read_model
 
 __all__ = [
@@ -173,9 +168,9 @@ def measure_network(
         arguments.share("joint_tolerance", joint_tolerance)
     if unit_examples is not None:
         check_examples("unit_examples", unit_examples)
-    chosen = _chosen(network, sites)
+    chosen = sites_of(network, sites)
     names = [site.name for site in chosen]
-    ablated = _ablated(names, ablated_sites)
+    ablated = ablated_of(names, ablated_sites)
     accuracy = accuracy_of(network, batches)
     by_position = replacement == "mean" and grain == "position"
     tell("activity")
@@ -204,7 +199,7 @@ def measure_network(
         silenced_as=silenced_as,
         seed=seed,
     )
-    curves = _with_whole(curves, ablated, protocol)
+    curves = with_whole(curves, ablated, protocol)
     units, joint = empty(UNIT_COLUMNS), empty(JOINT_COLUMNS)
     limits = thresholds or Thresholds()
     if unit_examples is not None:
@@ -241,12 +236,13 @@ def measure_network(
         "unexplained": protocol.unexplained,
         "joint_tolerance": joint_tolerance,
         "unit_examples": unit_examples,
+        "fitted_to_themselves": [name for name, found in widths.items() if not found.apart],
         "thresholds": asdict(limits),
         "left_out": [site.name for site in network.sites if site.name not in names],
         "skipped": [list(pair) for pair in network.skipped],
         **accuracy,
     }
-    table = _table(chosen, curves, activity, widths, protocol, batches.examples)
+    table = table_of(chosen, curves, activity, widths, protocol, batches.examples)
     return Measurement(
         table,
         curve_frame(list(curves.values())),
@@ -257,86 +253,9 @@ def measure_network(
     )
 
 
-def _ablated(names: Sequence[str], chosen: Sequence[str] | None) -> list[str]:
-    """Return the sites that get an ablation curve, in order of depth."""
-    if chosen is None:
-        return list(names)
-    wanted = [chosen] if isinstance(chosen, str) else list(chosen)
-    unknown = [name for name in wanted if name not in names]
-    if unknown or not wanted:
-        raise BadArgument(
-            f"`ablated_sites` names {unknown[0] if unknown else 'no site'}; it names at least one "
-            f"of the sites measured: {', '.join(names)}. Add it to `sites`, or pass None for all."
-        )
-    return [name for name in names if name in wanted]
-
-
-def _with_whole(
-    curves: Mapping[str, ablation.AblationCurve], names: Sequence[str], protocol: Protocol
-) -> dict[str, ablation.AblationCurve]:
-    """Return the sites' own curves and that of site "all", where the protocol has one."""
-    single = {name: curves[name] for name in names}
-    first = single[names[0]]
-    if len(single) == 1:  # ablating every site together is ablating it; so is the mean
-        return single | {ALL: replace(first, site=ALL)}
-    if protocol.sites == "one site":
-        return single
-    if protocol.sites == "mean of single sites":
-        mean = np.mean([found.unchanged for found in single.values()], axis=0)
-        units = sum(found.units for found in single.values())
-        return single | {ALL: replace(first, site=ALL, units=units, unchanged=mean)}
-    together = next(name for name in curves if name not in single)
-    return single | {ALL: replace(curves[together], site=ALL)}
-
-
 def _means(activity: Mapping[str, Activity], by_position: bool) -> dict[str, Tensor]:
     """Return what an ablated unit gives instead: its mean, at each position or over all."""
     return {
         name: torch.as_tensor(found.position_mean if by_position else found.mean_U)
         for name, found in activity.items()
     }
-
-
-def _table(
-    sites: Sequence[Site],
-    curves: Mapping[str, ablation.AblationCurve],
-    activity: Mapping[str, Activity],
-    widths: Mapping[str, EffectiveWidth],
-    protocol: Protocol,
-    examples: int,
-) -> pd.DataFrame:
-    """Return a row per site and measure, the whole network's last."""
-    statistics = [of_site(activity[site.name], protocol) for site in sites]
-    depths = {site.name: site.depth for site in sites}
-    effective = {row["site"]: row for row in effective_rows(widths, depths, ALL)}
-    rows: list[dict[str, Any]] = []
-    for site, found in zip(sites, statistics, strict=True):
-        if site.name in curves:
-            rows += curve_rows(curves[site.name], site.depth, protocol)
-        rows += statistic_rows(found, site.name, site.depth, site.width, examples)
-        rows += [effective[site.name]] if effective else []
-    if ALL in curves:
-        rows += curve_rows(curves[ALL], -1, protocol)
-    width = sum(site.width for site in sites)
-    rows += statistic_rows(of_all_sites(statistics), ALL, -1, width, examples)
-    rows += [effective[ALL]] if effective else []
-    return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def _chosen(network: Network, sites: Sequence[str] | None) -> list[Site]:
-    """Return the sites to measure in order of depth."""
-    known = {site.name for site in network.sites}
-    if not known:
-        why = "".join(f"; {layer}: {reason}" for layer, reason in network.skipped)
-        raise BadArgument(
-            f"`model` has no site: no hidden layer is read by another layer{why}. Measure a model "
-            "with a hidden layer."
-        )
-    if ALL in known:
-        raise BadArgument(
-            f"`model` has a layer called '{ALL}', which stands for all sites together; rename it."
-        )
-    names = known if sites is None else [sites] if isinstance(sites, str) else sites
-    if not names:
-        raise BadArgument("`sites` is empty; name at least one site, or pass None for all.")
-    return sorted({network.site(name) for name in names}, key=lambda site: site.depth)

@@ -117,6 +117,11 @@ def _notes(table: pd.DataFrame, facts: Mapping[str, Any]) -> list[str]:
             f"effective: the fewest units of a site by itself with which at most "
             f"{facts['joint_tolerance']:.3g} of labels change, the weights that read them re-fitted"
         )
+    if facts.get("fitted_to_themselves"):
+        notes.append(
+            f"effective at {', '.join(facts['fitted_to_themselves'])}: re-fitted to the examples "
+            "that it is tested on, which are too few, or the site too wide, to be kept apart"
+        )
     named = [site for site in table["site"].unique() if site != "all"]
     if len(named) > 1:
         whole = "all sites" if not facts.get("left_out") else f"the {len(named)} sites above"
