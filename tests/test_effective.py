@@ -51,7 +51,7 @@ def test_a_wide_network_needs_as_many_units_as_the_narrow_one(
     if how == "prunable":
         made = only_more_prunable(narrow, x)
     elif how == "redundant":
-        made = only_more_redundant(narrow, x, balance=16.0)
+        made = only_more_redundant(narrow, x, balance=1024.0)
     else:
         made = more_of_both(narrow, x, how=how)  # type: ignore[arg-type]
     wanted = widths(made.narrow, made.narrow_inputs, tolerance)
