@@ -16,7 +16,7 @@ from frivolous.batches import Inputs
 from frivolous.errors import BadArgument
 from frivolous.labels import UNCOUNTED, intact_labels, per_example
 from frivolous.measures import arguments
-from frivolous.measures.curve import wilson
+from frivolous.measures.curve import Interval, wilson
 from frivolous.measures.joint import Elimination, eliminate
 from frivolous.measures.refit import Reconstructor, reconstructor
 from frivolous.moments import Moments, pool
@@ -67,6 +67,11 @@ class EffectiveWidth:
         """The fewest units tried whose interval lies above ``1 - tolerance``; else all units."""
         low_K, _ = wilson(self.unchanged_K, self.examples)
         return int(self.tried_K[low_K >= 1 - self.tolerance].min(initial=self.width))
+
+    @property
+    def interval(self) -> Interval:
+        """The units with their bounds."""
+        return Interval(float(self.units), float(self.low), float(self.high))
 
 
 @torch.no_grad()

@@ -126,7 +126,8 @@ def load_measurement(folder: str | Path) -> Measurement:
     Raises :class:`BadArgument` for a folder that holds no measurement, or a damaged one.
     """
     folder = Path(folder)
-    missing = [name for name in (FACTS, *_files()) if not (folder / name).is_file()]
+    files = [FACTS, *(f"{name}.parquet" for name in FRAMES)]
+    missing = [name for name in files if not (folder / name).is_file()]
     if missing:
         raise BadArgument(
             f"`folder` {folder} holds no measurement: it has no {missing[0]}. Pass a folder that "
@@ -141,7 +142,3 @@ def load_measurement(folder: str | Path) -> Measurement:
             f"`folder` {folder} holds a measurement that cannot be read ({first}). Measure again."
         ) from error
     return Measurement(facts=facts, **frames)
-
-
-def _files() -> list[str]:
-    return [f"{name}.parquet" for name in FRAMES]

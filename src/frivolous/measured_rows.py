@@ -28,6 +28,20 @@ CURVE_COLUMNS = (
 CORRELATION_COLUMNS = ("site", "low", "high", "pairs", "mean", "undefined", "copies")
 
 
+def table_row(
+    site: str,
+    depth: int,
+    grain: str,
+    width: int,
+    measure: str,
+    interval: curve.Interval,
+    examples: int,
+) -> dict[str, Any]:
+    """Return one row of the table: a measure of a site, with its interval."""
+    bounds = (interval.value, interval.low, interval.high)
+    return dict(zip(COLUMNS, (site, depth, grain, width, measure, *bounds, examples), strict=True))
+
+
 def curve_rows(found: AblationCurve, depth: int, protocol: Protocol) -> list[dict[str, Any]]:
     """Return the rows of one ablation curve: prunable units and area."""
     prunable = curve.prunable_interval(
@@ -40,17 +54,7 @@ def curve_rows(found: AblationCurve, depth: int, protocol: Protocol) -> list[dic
     )
     area = curve.area_interval(found.fractions, found.unchanged, found.examples)
     return [
-        {
-            "site": found.site,
-            "depth": depth,
-            "grain": found.grain,
-            "width": found.units,
-            "measure": name,
-            "value": interval.value,
-            "low": interval.low,
-            "high": interval.high,
-            "examples": found.examples,
-        }
+        table_row(found.site, depth, found.grain, found.units, name, interval, found.examples)
         for name, interval in (("prunable", prunable), ("area", area))
     ]
 
@@ -60,17 +64,7 @@ def statistic_rows(
 ) -> list[dict[str, Any]]:
     """Return the rows of one site's statistics."""
     return [
-        {
-            "site": site,
-            "depth": depth,
-            "grain": "channel",
-            "width": width,
-            "measure": name,
-            "value": interval.value,
-            "low": interval.low,
-            "high": interval.high,
-            "examples": examples,
-        }
+        table_row(site, depth, "channel", width, name, interval, examples)
         for name, interval in found.intervals().items()
     ]
 

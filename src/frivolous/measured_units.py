@@ -13,6 +13,7 @@ from frivolous.activity import Activity
 from frivolous.batches import Batches
 from frivolous.effective import EffectiveWidth, effective_width, halves_of
 from frivolous.effects import Effects, single_effects
+from frivolous.measured_rows import table_row
 from frivolous.measures import curve, similarity
 from frivolous.measures.kinds import Thresholds, kinds
 from frivolous.measures.refit import explained
@@ -156,13 +157,12 @@ def joint_frame(widths: Mapping[str, EffectiveWidth]) -> pd.DataFrame:
     frames = []
     for name, found in widths.items():
         kept = np.arange(found.width - 1, -1, -1)
-        total = found.elimination.total
         frame = pd.DataFrame(
             {
                 "site": name,
                 "kept": kept,
                 "unit": found.elimination.order_U,
-                "error": found.elimination.error_U / total if total > 0 else 0.0,
+                "error": found.elimination.share_U,
                 "examples": found.examples,
             }
         )
@@ -188,18 +188,10 @@ def effective_rows(
     widths: Mapping[str, EffectiveWidth], depths: Mapping[str, int], whole: str
 ) -> list[dict[str, Any]]:
     """Return the table's rows of measure ``effective``: each site's and their sum's."""
-    rows: list[dict[str, Any]] = [
-        {
-            "site": name,
-            "depth": depths[name],
-            "grain": "channel",
-            "width": found.width,
-            "measure": "effective",
-            "value": float(found.units),
-            "low": float(found.low),
-            "high": float(found.high),
-            "examples": found.examples,
-        }
+    rows = [
+        table_row(
+            name, depths[name], "channel", found.width, "effective", found.interval, found.examples
+        )
         for name, found in widths.items()
     ]
     summed = {key: sum(row[key] for row in rows) for key in ("width", "value", "low", "high")}

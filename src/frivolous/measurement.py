@@ -200,7 +200,7 @@ def measure_network(
         seed=seed,
     )
     curves = with_whole(curves, ablated, protocol)
-    units, joint = empty(UNIT_COLUMNS), empty(JOINT_COLUMNS)
+    units = empty(UNIT_COLUMNS)
     limits = thresholds or Thresholds()
     if unit_examples is not None:
         # Whole units, whatever the grain of the curves.
@@ -222,7 +222,6 @@ def measure_network(
         widths = widths_of(
             network, batches, activity, tolerance=joint_tolerance, seed=seed, tell=tell
         )
-        joint = joint_frame(widths)
     facts = {
         "examples": batches.examples,
         "seed": seed,
@@ -249,7 +248,7 @@ def measure_network(
         facts,
         correlation_frame(activity, protocol),
         units,
-        joint,
+        joint_frame(widths),
     )
 
 

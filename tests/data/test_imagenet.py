@@ -123,6 +123,7 @@ def test_an_iterator_may_be_left_early(tree: Path) -> None:
     batches = stored(made(tree)).batches(torch.arange(18).split(1))
     next(batches)
     batches.close()  # type: ignore[attr-defined]
+    assert list(batches) == []
 
 
 def test_it_stands_where_examples_stand(tree: Path) -> None:

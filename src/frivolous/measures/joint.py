@@ -24,8 +24,8 @@ from scipy.linalg import blas, lapack
 
 from frivolous.errors import BadArgument
 from frivolous.measures import arguments
-from frivolous.measures.refit import cholesky
-from frivolous.measures.similarity import NO_VARIANCE
+from frivolous.measures.refit import factored
+from frivolous.measures.similarity import varying
 
 Numbers = NDArray[np.float64]
 
@@ -54,13 +54,15 @@ class Elimination:
             raise BadArgument(f"`units` is 0 to {self.order_U.size}; got {units}.")
         return self.order_U[::-1][:units]
 
-    def error(self, units: int) -> float:
-        """The share of ``total`` that is lost with all but ``units`` units: in [0, 1].
+    @property
+    def share_U(self) -> Numbers:
+        """``error_U`` as shares of ``total``, in [0, 1]; 0 where the readers compute a constant."""
+        return self.error_U / self.total if self.total > 0 else np.zeros_like(self.error_U)
 
-        0 where the readers compute nothing that varies.
-        """
+    def error(self, units: int) -> float:
+        """The share of ``total`` that is lost with all but ``units`` units: in [0, 1]."""
         gone = self.order_U.size - self.kept(units).size
-        return float(self.error_U[gone - 1] / self.total) if gone and self.total > 0 else 0.0
+        return float(self.share_U[gone - 1]) if gone else 0.0
 
 
 def eliminate(covariance_UU: ArrayLike, products_UU: ArrayLike) -> Elimination:
@@ -97,8 +99,7 @@ def eliminate(covariance_UU: ArrayLike, products_UU: ArrayLike) -> Elimination:
             f"`products` holds squared norms on its diagonal, 0 or above; got {square_U.min():g}. "
             "Pass W @ W.T, units along the rows of W."
         )
-    variance_U = np.diagonal(covariance)
-    varies_U = variance_U > NO_VARIANCE * variance_U.max()
+    varies_U = varying(covariance)
     still, moving = np.flatnonzero(~varies_U), np.flatnonzero(varies_U)
     still = still[np.argsort(square_U[still], kind="stable")]
     inner = np.ix_(moving, moving)
@@ -125,8 +126,7 @@ def _eliminated(covariance: Numbers, products: Numbers) -> tuple[NDArray[np.int6
     costs = np.empty(width)
     if not width:
         return order, costs
-    deviation = np.sqrt(np.diagonal(covariance))
-    factor = cholesky(covariance / deviation[:, None] / deviation[None, :])
+    factor, deviation = factored(covariance)
     inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
     products = np.asfortranarray(products * deviation[:, None] * deviation[None, :])
     names = np.arange(width)

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from frivolous.errors import BadArgument
 from frivolous.measures import arguments
+from frivolous.measures.similarity import TWINS
 
 # Active on at most one sample in a hundred.
 SILENT_RATE = 0.01
@@ -50,7 +51,7 @@ class Thresholds:
     redundant: float = 0.95
     changed: float = 0.0
     divergence: float = 1e-4
-    twins: float = 0.95
+    twins: float = TWINS
 
     def __post_init__(self) -> None:
         """Refuse what is no share, correlation or divergence."""

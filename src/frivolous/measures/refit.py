@@ -15,7 +15,7 @@ from scipy.linalg import lapack, solve_triangular
 
 from frivolous.errors import BadArgument
 from frivolous.measures import arguments
-from frivolous.measures.similarity import NO_VARIANCE
+from frivolous.measures.similarity import varying
 
 Numbers = NDArray[np.float64]
 
@@ -81,9 +81,8 @@ def reconstructor(
             f"{order_U.tolist()[:8]}... Pass `Elimination.order_U` of the same site."
         )
     kept = order_U[::-1]
-    variance_U = np.diagonal(covariance)
-    varies_U = variance_U > NO_VARIANCE * variance_U.max()
-    deviation = np.where(varies_U, np.sqrt(variance_U), 0.0)
+    varies_U = varying(covariance)
+    deviation = np.where(varies_U, np.sqrt(np.diagonal(covariance)), 0.0)
     scale_U = np.where(varies_U, deviation, 1.0)
     correlation = (covariance / scale_U[:, None] / scale_U)[np.ix_(kept, kept)]
     correlation[~varies_U[kept], :] = 0.0
@@ -113,13 +112,11 @@ def explained(covariance_UU: ArrayLike, elsewhere_UU: ArrayLike | None = None) -
             f"`elsewhere` has shape {test.shape}, `covariance` {covariance.shape}; pass those of "
             "the same units."
         )
-    variance_U, wanted_U = np.diagonal(covariance), np.diagonal(test)
-    varies_U = variance_U > NO_VARIANCE * variance_U.max()
+    varies_U, wanted_U = varying(covariance), np.diagonal(test)
     found_U = np.full(len(covariance), np.nan)
     if varies_U.any():
         inner = np.ix_(varies_U, varies_U)
-        deviation = np.sqrt(variance_U[varies_U])
-        factor = cholesky(covariance[inner] / deviation[:, None] / deviation)
+        factor, deviation = factored(covariance[inner])
         inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
         own = np.diagonal(inverse).copy()
         if elsewhere_UU is None:
@@ -134,6 +131,12 @@ def explained(covariance_UU: ArrayLike, elsewhere_UU: ArrayLike | None = None) -
             left = residual * deviation**2 * scale
         found_U[varies_U] = np.minimum(1.0 - left, 1.0)
     return found_U
+
+
+def factored(covariance: Numbers) -> tuple[Numbers, Numbers]:
+    """The Cholesky factor of the correlations of units that all vary, and their deviations."""
+    deviation = np.sqrt(np.diagonal(covariance))
+    return cholesky(covariance / deviation[:, None] / deviation), deviation
 
 
 def cholesky(correlation: Numbers) -> Numbers:

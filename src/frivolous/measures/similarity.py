@@ -25,6 +25,16 @@ TWINS = 0.95
 ROUNDING = 1e-12
 
 
+def varying(covariance_UU: Numbers) -> NDArray[np.bool_]:
+    """Which units vary: those with more than ``NO_VARIANCE`` times the largest variance.
+
+    >>> varying(np.diag([1.0, 0.0]))
+    array([ True, False])
+    """
+    variance_U = np.diagonal(covariance_UU)
+    return np.asarray(variance_U > NO_VARIANCE * variance_U.max())
+
+
 def correlations(covariance_UU: ArrayLike) -> Numbers:
     """Pearson correlation of every pair of units: shape (U, U), in [-1, 1], 1 on the diagonal.
 
@@ -37,10 +47,9 @@ def correlations(covariance_UU: ArrayLike) -> Numbers:
            [ nan,  nan,  nan]])
     """
     values_UU = arguments.covariance(covariance_UU)
-    variance_U = np.diagonal(values_UU)
-    varies_U = variance_U > NO_VARIANCE * variance_U.max()
+    varies_U = varying(values_UU)
     # The roots are multiplied, not the variances: their product could over- or underflow.
-    scale_U = np.where(varies_U, np.sqrt(variance_U), 1.0)
+    scale_U = np.where(varies_U, np.sqrt(np.diagonal(values_UU)), 1.0)
     r_UU = np.clip(values_UU / scale_U[:, None] / scale_U[None, :], -1.0, 1.0)
     np.fill_diagonal(r_UU, 1.0)
     r_UU[~varies_U, :] = np.nan

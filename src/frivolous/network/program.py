@@ -90,6 +90,13 @@ class Program:
             }
         return self._sizes_of[batch]
 
+    def shape_of(self, index: int, batch: int) -> tuple[int, ...]:
+        """The sizes of a value for a batch of this many examples."""
+        return tuple(
+            size if isinstance(size, int) else int(_number(size, batch))
+            for size in self.shapes[index]
+        )
+
     def batch_axis(self, index: int) -> int | None:
         """The axis of the examples; None for a value that is the same for every batch.
 

@@ -96,7 +96,7 @@ def _unit_numbers(
 ) -> dict[int, Tensor]:
     """What is at ``wanted`` when the site's units give their numbers, from 1 on, and others 0."""
     batch = 2
-    shape = _shape(program, source, batch)
+    shape = program.shape_of(source, batch)
     along = [1] * len(shape)
     along[axis] = shape[axis]
     numbers = torch.arange(1.0, shape[axis] + 1, dtype=torch.float64)
@@ -109,9 +109,9 @@ def _unit_numbers(
             if need in program.sizes:
                 values[need] = program.sizes_of(batch)[need]
             elif need not in values:
-                values[need] = torch.zeros(_shape(program, need, batch), dtype=torch.float64)
+                values[need] = torch.zeros(program.shape_of(need, batch), dtype=torch.float64)
         reached.add(step.index)
-        if step.op in TAIL or (step.op == "getitem" and _whole(values[step.needs[0]])):
+        if step.op in TAIL or _whole(step, values):
             values[step.index] = _through_tail(step, values, reached)
             continue
         kept = _KEEPING.get(step.op)
@@ -120,9 +120,9 @@ def _unit_numbers(
     return {index: values[index] for index in wanted}
 
 
-def _whole(value: Any) -> bool:
-    """Whether a value stands for all that a normalisation gives, not for one of several."""
-    return isinstance(value, Tensor)
+def _whole(step: Step, values: Values) -> bool:
+    """Whether a step takes out one of several values of a normalisation, for which one stands."""
+    return step.op == "getitem" and isinstance(values[step.needs[0]], Tensor)
 
 
 def _through_tail(step: Step, values: Values, reached: set[int]) -> Tensor:
@@ -181,10 +181,3 @@ def _value(program: Program, state: Mapping[str, Tensor], index: int) -> Tensor:
     plan = program.plan(needed(program.steps, {index}), [index])
     value: Tensor = execute(plan, values, {})[index]
     return value
-
-
-def _shape(program: Program, index: int, batch: int) -> tuple[int, ...]:
-    return tuple(
-        size if isinstance(size, int) else int(size.subs(dict.fromkeys(size.free_symbols, batch)))
-        for size in program.shapes[index]
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -223,13 +224,9 @@ class Network:
 
     def largest_value(self, site: str | Sequence[str]) -> int:
         """Numbers per example in the largest value computed after a site."""
-        after, most = self._parts(self._names(site))[1], 0
-        for step, _ in after.steps:
-            size = 1
-            for axis in self.program.shapes.get(step.index, ()):
-                size *= axis if isinstance(axis, int) else int(axis.subs(_ones(axis)))
-            most = max(most, size)
-        return most
+        after = self._parts(self._names(site))[1]
+        known = [step.index for step, _ in after.steps if step.index in self.program.shapes]
+        return max((math.prod(self.program.shape_of(index, 1)) for index in known), default=0)
 
     def _names(self, site: str | Sequence[str]) -> tuple[str, ...]:
         names = (site,) if isinstance(site, str) else tuple(site)
@@ -269,7 +266,3 @@ class Network:
         )
         self._plans[names] = parts
         return parts
-
-
-def _ones(expression: Any) -> dict[Any, int]:
-    return dict.fromkeys(expression.free_symbols, 1)
