@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+)
 
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument
-
-Inputs: TypeAlias = Tensor | tuple[Tensor, ...] | Mapping[str, Tensor]
-"""A tensor, a tuple of tensors or a dictionary of keyword tensors, the batch on the first axis."""
-
-Batch: TypeAlias = tuple[Inputs, Tensor | None]
+from frivolous.forms import Batch, each, form_of, joined, moved, parsed, size_of, taken, whole
+from frivolous.network.inputs import Inputs
 
 BATCH_SIZE = 256
+
+Picked = Callable[[Tensor], Iterator[Batch]]
 
 
 @dataclass(frozen=True)
@@ -27,12 +35,50 @@ class Batches:
 
     Iterating gives inputs alone, on ``device``; ``labelled()`` gives (inputs, labels or None).
     ``examples`` is the number of examples in all; ``has_labels`` is whether they have labels.
+    ``picked`` gives the examples at any places, where the data can be read out of order.
     """
 
     source: Callable[[], Iterator[Batch]]
     examples: int
     device: torch.device
     has_labels: bool = False
+    picked: Picked | None = None
+
+    def at(self, index: Tensor) -> Batches:
+        """Return only the examples at these different places, shape (n,).
+
+        Only they are read where the data can be read out of order: tensors, a ``Dataset``, a
+        ``DataLoader`` of one in plain or shuffled order. Anything else is read from its beginning
+        to the last of them.
+        """
+        picked = self.picked or self._read_through
+        return Batches(
+            lambda: picked(index),
+            len(index),
+            self.device,
+            self.has_labels,
+            lambda places: picked(index[places]),
+        )
+
+    def _read_through(self, index: Tensor) -> Iterator[Batch]:
+        wanted = np.sort(index.numpy())
+        last = int(wanted[-1]) if len(wanted) else -1
+        start = size = 0
+        kept: list[Batch] = []
+        for inputs, labels in self.source():
+            stop = start + size_of(inputs)
+            size = max(size, stop - start)
+            here = torch.as_tensor(
+                wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, stop)] - start
+            )
+            if len(here):
+                kept.append((taken(inputs, here), None if labels is None else labels[here]))
+            if kept and (stop > last or sum(size_of(part) for part, _ in kept) >= size):
+                yield joined(kept)
+                kept = []
+            start = stop
+            if start > last:
+                return
 
     def labelled(self) -> Iterator[Batch]:
         """Iterate over (inputs, labels); labels are None where the data has none.
@@ -43,7 +89,7 @@ class Batches:
         for inputs, labels in self.source():
             seen += size_of(inputs)
             yield (
-                _moved(inputs, self.device),
+                moved(inputs, self.device),
                 None if labels is None else labels.to(self.device),
             )
         if seen != self.examples:
@@ -62,13 +108,13 @@ class Batches:
     def first(self, examples: int | None = None, device: torch.device | None = None) -> Inputs:
         """Return the first batch's inputs, or the first few of them, on ``device`` if given."""
         for inputs, _ in self.source():
-            return _each(inputs, lambda part: part[:examples].to(device or self.device))
+            return each(inputs, lambda part: part[:examples].to(device or self.device))
         raise self._changed(0)
 
     @property
     def form(self) -> str:
         """The type and shape of the inputs, such as "torch.float32 of shape (N, 3)"."""
-        return _form(self.first(1))
+        return form_of(self.first(1))
 
 
 def as_batches(
@@ -99,11 +145,11 @@ def as_batches(
         raise BadArgument(
             f"`batch_size` is a whole number of at least 1; got {batch_size!r}. Pass e.g. 256."
         )
-    source = _source(data, batch_size)
+    source, picked = _source(data, batch_size)
     examples, has_labels = _counted(source)
     if examples == 0:
         raise BadArgument("`data` holds no example; give at least one batch with one example.")
-    return Batches(source, examples, as_device(device), has_labels)
+    return Batches(source, examples, as_device(device), has_labels, picked)
 
 
 class _Takeable(Protocol):
@@ -142,19 +188,21 @@ def prepared(
             raise BadArgument(f"`{name}` is a whole number of at least 1; got {number!r}.")
     count = len(examples) if limit is None else min(limit, len(examples))
 
-    def read() -> Iterator[Batch]:
-        for start in range(0, count, batch_size):
-            index = torch.arange(start, min(start + batch_size, count))
+    def picked(places: Tensor) -> Iterator[Batch]:
+        for index in places.split(batch_size):
             yield prepare(examples.take(index).to(home)), examples.labels[index]
 
-    return Batches(read, count, home, has_labels=True)
+    return Batches(lambda: picked(torch.arange(count)), count, home, True, picked)
 
 
-def _source(data: Any, batch_size: int) -> Callable[[], Iterator[Batch]]:
-    whole = _whole(data)
-    if whole is not None:
-        inputs, labels = whole
-        return lambda: _cut(inputs, labels, batch_size)
+def _source(data: Any, batch_size: int) -> tuple[Callable[[], Iterator[Batch]], Picked | None]:
+    """How to read all batches, and how to read some examples alone if that is possible."""
+    together = whole(data)
+    if together is not None:
+        inputs, labels = together
+        return lambda: _cut(inputs, labels, batch_size), lambda index: _cut(
+            taken(inputs, index), None if labels is None else labels[index], batch_size
+        )
     if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
         data = DataLoader(data, batch_size=batch_size)
     if not isinstance(data, Iterable) or isinstance(data, str | bytes):
@@ -164,105 +212,37 @@ def _source(data: Any, batch_size: int) -> Callable[[], Iterator[Batch]]:
         )
     if isinstance(data, Iterator):
         data = list(data)
-    # A loader may end on a batch without examples, which no statistic can use.
-    return lambda: (parsed for batch in data if size_of((parsed := _parsed(batch))[0]))
 
+    def read(batches: Iterable[Any] = data) -> Iterator[Batch]:
+        # A loader may end on a batch without examples, which no statistic can use.
+        return (found for batch in batches if size_of((found := parsed(batch))[0]))
 
-def _whole(data: Any) -> Batch | None:
-    """All examples at once as (inputs, labels), or None for what has to be iterated."""
-    if isinstance(data, Tensor | Mapping):
-        return _parsed(data)
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        return None
-    inputs, labels = data
-    if _are_labels(labels):
-        return _parsed(data)
-    if not isinstance(labels, Tensor) or not isinstance(inputs, Tensor):
-        return None
-    # Two tensors of one form are two batches, such as ``x.split(n)`` gives; of as many examples
-    # but another form, the second are labels, and wrong ones.
-    alike = inputs.shape[1:] == labels.shape[1:] and inputs.dtype == labels.dtype
-    as_many = inputs.shape[:1] == labels.shape[:1]
-    return _parsed(data) if as_many and not alike else None
-
-
-def _are_labels(labels: Any) -> bool:
-    return (
-        isinstance(labels, Tensor)
-        and labels.dim() == 1
-        and not (labels.is_floating_point() or labels.is_complex())
+    if not _gives_each_example_once(data):
+        return read, None
+    options = {"batch_size": data.batch_size, "num_workers": data.num_workers}
+    return read, lambda index: read(
+        DataLoader(Subset(data.dataset, index.tolist()), collate_fn=data.collate_fn, **options)
     )
 
 
-def _parsed(batch: Any) -> Batch:
-    """One batch as (inputs, labels or None), or an error that says what is wrong with it."""
-    if isinstance(batch, tuple | list) and len(batch) > 1:
-        *parts, labels = batch
-        inputs = _inputs(parts[0] if len(parts) == 1 else tuple(parts))
-        return inputs, _checked_labels(labels, size_of(inputs), len(parts))
-    if isinstance(batch, tuple | list) and len(batch) == 1:
-        return _parsed(batch[0])
-    if isinstance(batch, Mapping) and "labels" in batch:
-        inputs = _inputs({name: value for name, value in batch.items() if name != "labels"})
-        return inputs, _checked_labels(batch["labels"], size_of(inputs), 1)
-    return _inputs(batch), None
-
-
-def _inputs(inputs: Any) -> Inputs:
-    parts: list[Any]
-    if isinstance(inputs, Mapping):
-        parts = list(inputs.values())
-        inputs = dict(inputs)
-    elif isinstance(inputs, tuple | list):
-        parts = list(inputs)
-        inputs = tuple(inputs)
-    else:
-        parts = [inputs]
-    wrong = [part for part in parts if not isinstance(part, Tensor)]
-    if wrong or not parts:
-        got = f"a {type(wrong[0]).__name__}" if wrong else "nothing"
-        raise BadArgument(
-            "`data` must give batches that are inputs or (inputs, labels), inputs being a tensor, "
-            f"a tuple of tensors or a dictionary of tensors; got {got}. Map your batches to that "
-            "form, e.g. with torch.as_tensor."
-        )
-    sizes = [len(part) if part.dim() else -1 for part in parts]
-    if min(sizes) < 0 or len(set(sizes)) > 1:
-        shapes = ", ".join(str(tuple(part.shape)) for part in parts)
-        raise BadArgument(
-            f"`data` must have the examples along the first axis of every tensor, as many in each; "
-            f"got the shape{'s' * (len(parts) > 1)} {shapes}. For one example add an axis: x[None]."
-        )
-    given: Inputs = inputs
-    return given
-
-
-def _checked_labels(labels: Any, size: int, parts: int) -> Tensor | None:
-    if labels is None:
-        return None
-    if not _are_labels(labels):
-        got = (
-            f"{labels.dtype} of shape {tuple(labels.shape)}"
-            if isinstance(labels, Tensor)
-            else type(labels).__name__
-        )
-        raise BadArgument(
-            "`data` has labels that are no tensor of whole numbers, one class per example, shape "
-            f"(N,); got {got}. Pass class numbers, or no labels as (inputs, None)"
-            + (", for two inputs ((first, second), None)." if parts == 1 else ".")
-        )
-    if len(labels) != size:
-        raise BadArgument(
-            f"`data` has {size} inputs with {len(labels)} labels; give one label for each input."
-        )
-    return labels
+def _gives_each_example_once(data: Any) -> bool:
+    """Whether the data is a loader of a whole ``Dataset``, in plain or in shuffled order."""
+    if not isinstance(data, DataLoader) or isinstance(data.dataset, IterableDataset):
+        return False
+    order = data.sampler
+    plain = type(order) is SequentialSampler or (
+        type(order) is RandomSampler
+        and not order.replacement
+        and order.num_samples == len(data.dataset)  # type: ignore[arg-type]
+    )
+    return plain and type(data.batch_sampler) is BatchSampler and not data.drop_last
 
 
 def _cut(inputs: Inputs, labels: Tensor | None, batch_size: int) -> Iterator[Batch]:
     for start in range(0, size_of(inputs), batch_size):
         chosen = slice(start, start + batch_size)
         yield (
-            _each(inputs, lambda part, chosen=chosen: part[chosen]),  # type: ignore[misc]
+            each(inputs, lambda part, chosen=chosen: part[chosen]),  # type: ignore[misc]
             None if labels is None else labels[chosen],
         )
 
@@ -271,7 +251,7 @@ def _counted(source: Callable[[], Iterator[Batch]]) -> tuple[int, bool]:
     """Count examples and see whether they have labels; batches must be alike."""
     total, first, labelled = 0, "", set()
     for inputs, labels in source():
-        form = _form(inputs)
+        form = form_of(inputs)
         if first and form != first:
             raise BadArgument(
                 f"`data` has batches of different forms, {first} and then {form}; all must agree "
@@ -285,39 +265,3 @@ def _counted(source: Callable[[], Iterator[Batch]]) -> tuple[int, bool]:
             "every batch, or with none."
         )
     return total, labelled == {True}
-
-
-def _form(inputs: Inputs) -> str:
-    def one(part: Tensor) -> str:
-        return f"{part.dtype} of shape ({', '.join(('N', *map(str, part.shape[1:])))})"
-
-    if isinstance(inputs, Tensor):
-        return one(inputs)
-    if isinstance(inputs, Mapping):
-        return ", ".join(f"'{name}' {one(inputs[name])}" for name in sorted(inputs))
-    return ", ".join(one(part) for part in inputs)
-
-
-def _each(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
-    if isinstance(inputs, Tensor):
-        return change(inputs)
-    if isinstance(inputs, Mapping):
-        return {name: change(value) for name, value in inputs.items()}
-    return tuple(change(value) for value in inputs)
-
-
-def taken(inputs: Inputs, index: Tensor) -> Inputs:
-    """Return the examples of a batch at these places."""
-    return _each(inputs, lambda part: part[index.to(part.device)])
-
-
-def size_of(inputs: Inputs) -> int:
-    """Return how many examples a batch holds."""
-    if isinstance(inputs, Tensor):
-        return len(inputs)
-    parts = inputs.values() if isinstance(inputs, Mapping) else inputs
-    return len(next(iter(parts)))
-
-
-def _moved(inputs: Inputs, device: torch.device) -> Inputs:
-    return _each(inputs, lambda part: part.to(device))

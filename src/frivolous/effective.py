@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frivolous.activity import Activity
-from frivolous.batches import Inputs
 from frivolous.errors import BadArgument
 from frivolous.labels import UNCOUNTED, intact_labels, per_example
 from frivolous.measures import arguments
@@ -21,9 +20,10 @@ from frivolous.measures.joint import Elimination, eliminate
 from frivolous.measures.refit import Reconstructor, reconstructor
 from frivolous.moments import Moments, pool
 from frivolous.network import Network, Site
+from frivolous.network.inputs import Inputs
 from frivolous.network.program import Edit
 from frivolous.sampling import deal
-from frivolous.unchanged import count_unchanged
+from frivolous.unchanged import kept_labels
 
 TRIED = 8
 """Numbers of units tried in one pass over the data; each pass leaves a ninth of the range."""
@@ -203,7 +203,7 @@ def _kept_labels(
         rows = [torch.as_tensor(np.flatnonzero(fold_N == f)) for f in range(len(matrices))]
         intact = intact_labels(network, inputs, network.onward(site.name, alive))
         refits = Refits(matrices, constants, rows, site.axis)
-        counts += count_unchanged(network, alive, intact, {site.name: refits})
+        counts += kept_labels(network, alive, intact, {site.name: refits}).sum(dim=1)
         seen += alive.batch
         counted += int((intact != UNCOUNTED).sum())
     if not seen:

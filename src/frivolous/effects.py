@@ -10,11 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frivolous.batches import Inputs, size_of, taken
 from frivolous.errors import BadArgument
+from frivolous.forms import size_of, taken
 from frivolous.labels import UNCOUNTED, intact_labels, per_example
 from frivolous.masking import masks_for
 from frivolous.network import Network
+from frivolous.network.inputs import Inputs
 from frivolous.sampling import deal
 from frivolous.unchanged import outputs_under
 

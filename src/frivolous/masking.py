@@ -68,6 +68,10 @@ class Masks:
             0, 1
         )
 
+    def some(self, places: Sequence[int]) -> Masks:
+        """Only the masks at these places."""
+        return Masks(self.keep[places], None if self.fill is None else self.fill[places])
+
     def _masked(self, values: Tensor, first: int, copies: int) -> Tensor:
         keep = self.keep[first : first + copies]
         if self.fill is None:

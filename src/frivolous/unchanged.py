@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,80 +53,117 @@ def unchanged_counts(
     network: Network,
     batches: Iterable[Inputs],
     plans: Sequence[Plan],
-    *,
-    grain: str = "channel",
-    replacement: str = "zero",
-    means: Mapping[str, Tensor] | None = None,
-    silenced_as: Mapping[str, Tensor] | None = None,
-    stack_bytes: int | None = None,
+    **options: Any,
 ) -> tuple[np.ndarray, int]:
     """How many examples keep their label under each plan, and how many there are.
 
-    A plan maps sites to the units to silence there, all at once. Plans for the same sites share
-    the computation before the first of them and are stacked into one batch up to ``stack_bytes``
-    per value (0: one by one). Returns counts of shape (plans,) and the examples; whole numbers for
-    one label per example, else as :func:`frivolous.labels.per_example` makes them.
-
-    Raises ``NotFinite`` naming the site where scores stop being numbers.
+    ``options`` are those of :class:`Trials`. Returns counts of shape (plans,) and the examples;
+    whole numbers for one label per example, else as :func:`frivolous.labels.per_example` makes
+    them. Raises ``NotFinite`` naming the site where scores stop being numbers.
     """
     _check_batches(batches)
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for number, plan in enumerate(plans):
-        ordered = sorted(plan, key=lambda name: network.site(name).depth)
-        touched = tuple(name for name in ordered if len(plan[name]))
-        groups.setdefault(touched, []).append(number)
-    untouched = groups.pop((), [])
-    masks = {
-        names: {
-            name: masks_for(
-                network,
-                name,
-                [plans[n][name] for n in numbers],
-                grain,
-                replacement,
-                means,
-                silenced_as,
-            )
-            for name in names
-        }
-        for names, numbers in groups.items()
-    }
-    # Silenced channels are the same before max-pooling and behind it, where there is less to do.
-    late = network.past_pooling() if grain == "channel" else network
+    trials = Trials(network, plans, **options)
     counts = torch.zeros(len(plans), dtype=torch.int64, device=network.device)
-    starts: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
-    for names in groups:
-        starts.setdefault(late.heads(names), []).append(names)
     examples = counted = 0
     for inputs in batches:
-        intact = None if starts else intact_labels(network, inputs, network(inputs))
-        for heads, shared in starts.items():
-            alive = late.until(heads, inputs)
-            if intact is None:
-                intact = intact_labels(network, inputs, late.onward(heads, alive))
-            for names in shared:
-                changes = masks[names]
-                counts[groups[names]] += count_unchanged(late, alive, intact, changes, stack_bytes)
-        assert intact is not None
-        examples += len(intact)
-        counted += int((intact != UNCOUNTED).sum())
+        kept, labels = trials.kept(inputs)
+        counts += kept.sum(dim=1)
+        examples += len(labels)
+        counted += int(labels.sum())
     if not examples:
         raise BadArgument("`batches` holds no example; pass at least one batch.")
-    counts[untouched] = counted
     return per_example(counts, counted, examples), examples
 
 
-def count_unchanged(
+class Trials:
+    """Plans of what to silence, ready to be tried on any batch.
+
+    A plan maps sites to the units to silence there, all at once. Plans for the same sites share
+    the computation before the first of them and are stacked into one batch up to ``stack_bytes``
+    per value (0: one by one). ``grain``, ``replacement``, ``means`` and ``silenced_as`` are those
+    of :func:`ablate`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        plans: Sequence[Plan],
+        *,
+        grain: str = "channel",
+        replacement: str = "zero",
+        means: Mapping[str, Tensor] | None = None,
+        silenced_as: Mapping[str, Tensor] | None = None,
+        stack_bytes: int | None = None,
+    ) -> None:
+        self.network = network
+        # Silenced channels are the same before max-pooling and behind it, where there is less
+        # to do.
+        self.late = network.past_pooling() if grain == "channel" else network
+        self.stack_bytes = stack_bytes
+        self.plans = len(plans)
+        groups: dict[tuple[str, ...], list[int]] = {}
+        for number, plan in enumerate(plans):
+            ordered = sorted(plan, key=lambda name: network.site(name).depth)
+            touched = tuple(name for name in ordered if len(plan[name]))
+            groups.setdefault(touched, []).append(number)
+        self.untouched = groups.pop((), [])
+        self.groups = groups
+        how = (grain, replacement, means, silenced_as)
+        self.masks = {
+            names: {
+                name: masks_for(network, name, [plans[n][name] for n in numbers], *how)
+                for name in names
+            }
+            for names, numbers in groups.items()
+        }
+        self.heads = {names: self.late.heads(names) for names in groups}
+
+    @torch.no_grad()
+    def kept(self, inputs: Inputs, which: Sequence[int] | None = None) -> tuple[Tensor, Tensor]:
+        """Unchanged labels of each example under each plan: (plans, N), and its labels: (N,).
+
+        ``which`` names the plans to try, by default all; both are of type int64.
+        """
+        wanted = range(self.plans) if which is None else which
+        row = {number: at for at, number in enumerate(wanted)}
+        starts: dict[tuple[str, ...], list[tuple[str, ...]]] = {}
+        for names, numbers in self.groups.items():
+            if not row.keys().isdisjoint(numbers):
+                starts.setdefault(self.heads[names], []).append(names)
+        intact = None
+        if not starts:
+            intact = intact_labels(self.network, inputs, self.network(inputs))
+        found: dict[int, Tensor] = {}
+        for heads, shared in starts.items():
+            alive = self.late.until(heads, inputs)
+            if intact is None:
+                intact = intact_labels(self.network, inputs, self.late.onward(heads, alive))
+            for names in shared:
+                numbers, masks = self.groups[names], self.masks[names]
+                if which is not None:
+                    places = [at for at, number in enumerate(numbers) if number in row]
+                    numbers = [numbers[at] for at in places]
+                    masks = {name: mask.some(places) for name, mask in masks.items()}
+                kept = kept_labels(self.late, alive, intact, masks, self.stack_bytes)
+                found |= dict(zip(numbers, kept, strict=True))
+        assert intact is not None
+        labels = (intact != UNCOUNTED).reshape(len(intact), -1).sum(dim=1)
+        found |= {number: labels for number in self.untouched if number in row}
+        rows = [found[number] for number in wanted]
+        return torch.stack(rows) if rows else labels.new_zeros(0, len(labels)), labels
+
+
+def kept_labels(
     network: Network,
     alive: Alive,
     intact: Tensor,
     changes: Mapping[str, Changes],
     stack_bytes: int | None = None,
 ) -> Tensor:
-    """How many of one batch's labels stay under each change: shape (changes,), int64."""
+    """How many of each example's labels stay under each change: shape (changes, N), int64."""
     return torch.cat(
         [
-            (scores.argmax(dim=-1) == intact).flatten(1).sum(dim=1)
+            (scores.argmax(dim=-1) == intact).view(len(scores), len(intact), -1).sum(dim=2)
             for _, scores in outputs_under(network, alive, changes, stack_bytes)
         ]
     )

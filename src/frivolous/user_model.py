@@ -10,12 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from frivolous.batches import Batches, Inputs
+from frivolous.batches import Batches
 from frivolous.errors import BadArgument, NotTraceable
 from frivolous.labels import UNCOUNTED, counted
 from frivolous.labels import labels as predicted_labels
 from frivolous.measures import curve
 from frivolous.network import Network, trace
+from frivolous.network.inputs import Inputs
 
 
 def read_model(

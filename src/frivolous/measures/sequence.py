@@ -1,0 +1,234 @@
+"""Bounds that hold however long one looks: confidence sequences for shares and for crossings.
+
+An interval of a fixed number of examples covers too little when the number is chosen by looking at
+it. A confidence sequence covers at every number at once. It comes from bets: under a hypothesis
+about the mean of bounded numbers no bet on them can be expected to win, so a capital that has
+grown by 1 / alpha refutes it (Ville's inequality), at any time.
+
+Source: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting" (2024).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import betaln, xlog1py, xlogy
+
+from frivolous.errors import BadArgument
+from frivolous.measures import arguments
+from frivolous.measures.curve import Draws, Interval, crossing
+
+Numbers = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+SLICES = 128
+"""Points between two fractions at which a crossing is tested."""
+BETS = np.geomspace(0.01, 0.95, 16)
+"""Bets as shares of the largest that cannot lose all; their mean capital is what counts."""
+HALVINGS = 50
+
+
+def sequence(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Numbers, Numbers]:
+    """Bounds (low, high) of a proportion that hold at every n at once, in [0, 1].
+
+    The shares p against which a mixture of bets, with the Beta(1/2, 1/2) distribution as weights,
+    has not won 1 / (1 - level). ``successes`` may be sums of shares in [0, 1]; ``n`` of 0 gives
+    [0, 1].
+
+    >>> low, high = sequence(80, 100)
+    >>> round(float(low), 3), round(float(high), 3)
+    (0.667, 0.893)
+    """
+    limit = -np.log(1 - arguments.confidence(level))
+    won, tried = np.broadcast_arrays(
+        arguments.finite("successes", successes), arguments.finite("n", n)
+    )
+    if (won < 0).any() or (won > tried).any():
+        raise BadArgument(
+            f"`successes` are counts from 0 to n; got {won.min():g} to {won.max():g} for n of "
+            f"{tried.min():g} to {tried.max():g}."
+        )
+    lost = tried - won
+    share = np.divide(won, tried, out=np.full(won.shape, 0.5), where=tried > 0)
+    mixture = betaln(won + 0.5, lost + 0.5) - betaln(0.5, 0.5)
+
+    def end(outside: float) -> Numbers:
+        # The capital falls towards the observed share: halve the way between it and the end.
+        refuted, kept = np.full(won.shape, outside), share.copy()
+        for _ in range(HALVINGS):
+            middle = (refuted + kept) / 2
+            with np.errstate(divide="ignore"):
+                capital = mixture - xlogy(won, middle) - xlog1py(lost, -middle)
+            refuted = np.where(capital >= limit, middle, refuted)
+            kept = np.where(capital >= limit, kept, middle)
+        return refuted
+
+    return np.where(won > 0, end(0.0), 0.0), np.where(lost > 0, end(1.0), 1.0)
+
+
+@dataclass(eq=False)
+class CrossingSequence:
+    """Where one ablation curve falls below ``target``, bounded at every number of examples at once.
+
+    ``target`` is the share of labels that must stay, ``fractions`` ascend from 0. Between two
+    fractions the curve is a line, so it lies above ``target`` at a point exactly if the mean of
+    (1 - t) a + t b - target c over examples is positive: a and b are the example's unchanged labels
+    at the fractions on either side, c is how many labels it has. Each point is one hypothesis,
+    tested by bets on both sides; where the curve really crosses, a wrong bound needs the refutation
+    of that one true hypothesis. So the lower bound fails with probability at most ``alpha_low``
+    and the upper with ``alpha_high``, whatever the number of points.
+
+    Read :attr:`needed`, pass what came of it to :meth:`add`, until ``high - low`` is small enough.
+    """
+
+    fractions: tuple[float, ...]
+    target: float
+    alpha_low: float
+    alpha_high: float
+    kept_F: Numbers = field(init=False)
+    labels_F: Numbers = field(init=False)
+    examples_F: NDArray[np.int64] = field(init=False)
+    low: float = field(init=False, default=0.0)
+    high: float = field(init=False, default=1.0)
+
+    def __post_init__(self) -> None:
+        """Begin without examples: the curve may cross anywhere."""
+        size = len(self.fractions)
+        self.kept_F, self.labels_F = np.zeros(size), np.zeros(size)
+        self.examples_F = np.zeros(size, dtype=np.int64)
+        self.high = self.fractions[-1]
+        inner = np.arange(SLICES) / SLICES
+        # A fraction is the first point of the step that begins there; only the last ends one too.
+        self._along = [inner] * (size - 2) + [np.append(inner, 1.0)]
+        self._points = np.concatenate(
+            [
+                self.fractions[step] + along * (self.fractions[step + 1] - self.fractions[step])
+                for step, along in enumerate(self._along)
+            ]
+        )
+        self._starts = np.cumsum([0, *(len(along) for along in self._along)])
+        shape = (len(self._points), len(BETS))
+        self._above, self._below = np.zeros(shape), np.zeros(shape)  # logarithms of capital
+        self._is_above = np.zeros(len(self._points), dtype=bool)
+        self._is_below = np.zeros(len(self._points), dtype=bool)
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps from one fraction to the next in which the crossing may lie."""
+        at = self.fractions
+        return [
+            step
+            for step in range(len(at) - 1)
+            if at[step] <= self.high and at[step + 1] >= self.low
+        ]
+
+    @property
+    def needed(self) -> list[int]:
+        """Places in ``fractions`` of those at which labels must be known to go on."""
+        return sorted({at for step in self.steps for at in (step, step + 1)})
+
+    @property
+    def crossing(self) -> float:
+        """Where the observed curve crosses, within the bounds."""
+        known = self.labels_F > 0
+        shares = np.divide(self.kept_F, self.labels_F, out=np.ones_like(self.kept_F), where=known)
+        at = np.asarray(self.fractions)
+        found = crossing(at[known], shares[known], 1 - self.target) if known.any() else 1.0
+        return float(np.clip(found, self.low, self.high))
+
+    def add(self, kept: Mapping[int, ArrayLike], labels: ArrayLike, most: int = 1) -> None:
+        """Take in new examples: their unchanged labels at the places :attr:`needed`.
+
+        ``kept`` maps each place to shape (N,), ``labels`` (N,) is how many labels each example has,
+        at most ``most``. Examples must be drawn at random, each only once.
+        """
+        labels_N = np.asarray(labels, dtype=np.float64)
+        for place, given in kept.items():
+            self.kept_F[place] += np.sum(given)
+            self.labels_F[place] += labels_N.sum()
+            self.examples_F[place] += len(labels_N)
+        for step in self.steps:
+            rows, counts = np.unique(
+                np.stack([kept[step], kept[step + 1], labels_N], axis=1) / most,
+                axis=0,
+                return_counts=True,
+            )
+            self._bet(step, rows, counts)
+        above = np.flatnonzero(~self._is_above)
+        below = np.flatnonzero(~self._is_below)
+        self.low = float(self._points[max(above[0] - 1, 0) if len(above) else -1])
+        self.high = float(self._points[min(below[-1] + 1, len(self._points) - 1)])
+
+    def _bet(self, step: int, rows: Numbers, counts: NDArray[np.int64]) -> None:
+        along_T1 = self._along[step][:, None]
+        gains_TR = (1 - along_T1) * rows[:, 0] + along_T1 * rows[:, 1] - self.target * rows[:, 2]
+        points = slice(self._starts[step], self._starts[step + 1])
+        for logs, flags, most, alpha in (
+            (self._above, self._is_above, 1 / self.target, self.alpha_low),
+            (self._below, self._is_below, -1 / (1 - self.target), self.alpha_high),
+        ):
+            for bet, share in enumerate(BETS):
+                logs[points, bet] += np.log1p(share * most * gains_TR) @ counts
+            capital = np.logaddexp.reduce(logs[points], axis=1) - np.log(len(BETS))
+            # Refuted once is refuted: the capital's largest value counts.
+            flags[points] |= capital >= -np.log(alpha)
+
+
+@dataclass(eq=False)
+class PrunableSequence:
+    """The crossings of a curve's random orders, bounded together until they are known well enough.
+
+    Of ``draws`` orders the one with the largest crossing counts (``best``) or their mean. Done as
+    soon as the bounds are no further than ``precision`` from their middle. With probability
+    ``level`` they hold the crossing, at every number of examples at once.
+    """
+
+    fractions: Sequence[float]
+    draws: int
+    draw: Draws
+    tolerance: float
+    precision: float
+    level: float = 0.95
+    curves: tuple[CrossingSequence, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Share the probability of a wrong bound among the orders."""
+        alpha = (1 - arguments.confidence(self.level)) / 2
+        # The largest crossing's own upper bound is enough; any order's lower bound may be wrong.
+        above = alpha if self.draw == "best" else alpha / self.draws
+        at = tuple(float(fraction) for fraction in self.fractions)
+        self.curves = tuple(
+            CrossingSequence(at, 1 - self.tolerance, alpha / self.draws, above)
+            for _ in range(self.draws)
+        )
+
+    @property
+    def interval(self) -> Interval:
+        """The crossing as a share of the units, with its bounds."""
+        of = max if self.draw == "best" else np.mean
+        return Interval(
+            float(of([curve.crossing for curve in self.curves])),
+            float(of([curve.low for curve in self.curves])),
+            float(of([curve.high for curve in self.curves])),
+        )
+
+    @property
+    def done(self) -> bool:
+        """Whether the bounds are close enough."""
+        found = self.interval
+        return found.high - found.low <= 2 * self.precision
+
+    @property
+    def open(self) -> list[int]:
+        """The orders that still matter."""
+        if self.done:
+            return []
+        least = self.interval.low if self.draw == "best" else -1.0
+        return [
+            number
+            for number, curve in enumerate(self.curves)
+            if curve.high > least and curve.high - curve.low > 2 * self.precision
+        ]
