@@ -12,9 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frivolous.errors import BadArgument
+from frivolous.errors import BadArgument, Interrupted
 from frivolous.labels import labels
 from frivolous.masking import GRAINS, Plan, count_units
+from frivolous.measures.curve import Interval
 from frivolous.network import Network, Site
 from frivolous.network.inputs import Inputs
 from frivolous.seeds import generator
@@ -33,6 +34,10 @@ class AblationCurve:
     ``unchanged_DF`` in ``unchanged`` counts, for D draws and F proportions, the examples whose
     label is what the intact network predicts, of ``examples``; of several labels per example, the
     share of all labels times ``examples``.
+
+    A curve that was followed only as far as a precision needed (:mod:`frivolous.precise`) has
+    ``seen``, how many of the ``examples`` each count is out of, shape (D, F), and ``crossing``, the
+    share of units that can go, with bounds.
     """
 
     site: str
@@ -42,11 +47,13 @@ class AblationCurve:
     fractions: tuple[float, ...]
     unchanged: np.ndarray
     examples: int
+    seen: np.ndarray | None = None
+    crossing: Interval | None = None
 
     @property
     def shares(self) -> np.ndarray:
         """Unchanged labels as a share of the examples, in [0, 1], of shape (draws, fractions)."""
-        return self.unchanged / self.examples
+        return self.unchanged / (self.examples if self.seen is None else self.seen)
 
 
 def permutation(units: int, seed: int, draw: int, depth: int) -> Tensor:
@@ -84,7 +91,9 @@ def ablation_curves(
     definition. ``batches`` gives inputs without labels. ``replacement``, ``means`` and
     ``silenced_as`` are those of :func:`frivolous.unchanged.ablate`.
 
-    Counts depend on how examples are batched only where two scores tie within rounding.
+    Stopped by Ctrl-C after a batch it raises :class:`frivolous.errors.Interrupted` with the curves
+    of the batches before. Counts depend on how examples are batched only where two scores tie
+    within rounding.
 
     Source: PROTOCOL 1.1; Casper et al. 2021, section 4.
 
@@ -95,41 +104,56 @@ def ablation_curves(
     >>> curve.unchanged.shape, curve.unchanged[:, 0].tolist()
     ((2, 7), [8, 8])
     """
-    fractions = _checked_fractions(fractions)
+    fractions = checked_fractions(fractions)
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
         raise BadArgument(f"`draws` is a whole number of at least 1; got {draws!r}. Pass e.g. 3.")
+    groups = groups_of(network, sites, together)
+    plans, places = plans_of(groups, fractions, draws, grain, seed)
+
+    def curves(counts: np.ndarray, examples: int) -> dict[str, AblationCurve]:
+        return {
+            name: AblationCurve(
+                site=name,
+                grain=grain,
+                replacement=replacement,
+                units=sum(count_units(site, grain) for site in group),
+                fractions=fractions,
+                unchanged=counts[places[name]],
+                examples=examples,
+            )
+            for name, group in groups.items()
+        }
+
+    try:
+        found = unchanged_counts(
+            network,
+            batches,
+            plans,
+            grain=grain,
+            replacement=replacement,
+            means=means,
+            silenced_as=silenced_as,
+            stack_bytes=stack_bytes,
+        )
+    except Interrupted as stopped:
+        raise Interrupted(str(stopped), curves(*stopped.found)) from None
+    return curves(*found)
+
+
+def groups_of(
+    network: Network, sites: Sequence[str] | None, together: bool
+) -> dict[str, tuple[Site, ...]]:
+    """Return the sites that each curve silences, by the curve's name."""
     chosen = _chosen(network, sites)
     groups: dict[str, tuple[Site, ...]] = {site.name: (site,) for site in chosen}
     if together and len(chosen) == len(network.sites):
         groups["all"] = tuple(chosen)
     elif together and len(chosen) > 1:
         groups["+".join(site.name for site in chosen)] = tuple(chosen)
-    plans, places = _plans(groups, fractions, draws, grain, seed)
-    counts, examples = unchanged_counts(
-        network,
-        batches,
-        plans,
-        grain=grain,
-        replacement=replacement,
-        means=means,
-        silenced_as=silenced_as,
-        stack_bytes=stack_bytes,
-    )
-    return {
-        name: AblationCurve(
-            site=name,
-            grain=grain,
-            replacement=replacement,
-            units=sum(count_units(site, grain) for site in group),
-            fractions=fractions,
-            unchanged=counts[places[name]],
-            examples=examples,
-        )
-        for name, group in groups.items()
-    }
+    return groups
 
 
-def _plans(
+def plans_of(
     groups: Mapping[str, tuple[Site, ...]],
     fractions: Sequence[float],
     draws: int,
@@ -163,7 +187,8 @@ def _plans(
     return plans, places
 
 
-def _checked_fractions(fractions: Sequence[float]) -> tuple[float, ...]:
+def checked_fractions(fractions: Sequence[float]) -> tuple[float, ...]:
+    """Return increasing proportions in [0, 1], or say what they must be."""
     values = tuple(float(value) for value in fractions)
     increasing = all(low < high for low, high in itertools.pairwise(values))
     inside = all(math.isfinite(value) and 0 <= value <= 1 for value in values)

@@ -80,6 +80,8 @@ def measure(
     grain: Literal["channel", "position"] = "channel",
     replacement: Literal["zero", "mean"] = "zero",
     tolerance: float = 0.2,
+    precision: float | None = None,
+    intervals: Literal["wilson", "exact"] = "wilson",
     joint_tolerance: float | None = 0.02,
     unit_examples: int | None = 1000,
     batch_size: int = 256,
@@ -101,7 +103,10 @@ def measure(
         grain: ablate whole units, or each spatial position by itself.
         replacement: what an ablated unit gives: zero, or its mean.
         tolerance: share of labels that may change, from 0 to below 1.
-        joint_tolerance: the same for the effective width; None leaves it out.
+        precision: how closely to know prunable units, as a share of the units, such as 0.01; only
+            as many examples are taken as that needs. Default: all examples.
+        intervals: of proportions over examples.
+        joint_tolerance: share of labels for the effective width; None leaves it out.
         unit_examples: examples on which units are silenced one by one; None leaves it out.
         batch_size: examples per batch for data given as a tensor.
         seed: of ablation orders and samplings.
@@ -123,6 +128,8 @@ def measure(
         grain=grain,
         replacement=replacement,
         tolerance=tolerance,
+        precision=precision,
+        intervals=intervals,
         joint_tolerance=joint_tolerance,
         unit_examples=unit_examples,
         batch_size=batch_size,
@@ -171,9 +178,9 @@ def main() -> None:
         sys.stdout.flush()
     except FrivolousError as error:
         _stop(2, str(error))
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         running = "run" in sys.argv[1:2]
-        _stop(130, f"stopped{'; ' + KEPT if running else ''}")
+        _stop(130, str(stop) or f"stopped{'; ' + KEPT if running else ''}")
     except BrokenPipeError:
         # The reader of our output has gone; there is nobody to tell.
         _stop(141)

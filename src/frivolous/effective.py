@@ -15,7 +15,7 @@ from frivolous.activity import Activity
 from frivolous.errors import BadArgument
 from frivolous.labels import UNCOUNTED, intact_labels, per_example
 from frivolous.measures import arguments
-from frivolous.measures.curve import Interval, wilson
+from frivolous.measures.curve import Interval, Method, proportion
 from frivolous.measures.joint import Elimination, eliminate
 from frivolous.measures.refit import Reconstructor, reconstructor
 from frivolous.moments import Moments, pool
@@ -52,20 +52,26 @@ class EffectiveWidth:
     examples: int
     elimination: Elimination
     apart: bool
+    method: Method = "wilson"
+
+    @property
+    def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Bounds of the share of unchanged labels, (low, high), of each number of units tried."""
+        return proportion(self.unchanged_K, self.examples, method=self.method)
 
     @property
     def low(self) -> int:
         """The fewest units not ruled out.
 
-        Of fewer, the 95% Wilson interval of unchanged labels ends below ``1 - tolerance``.
+        Of fewer, the 95% interval by ``method`` of unchanged labels ends below ``1 - tolerance``.
         """
-        _, high_K = wilson(self.unchanged_K, self.examples)
+        _, high_K = self.bounds
         return int(self.tried_K[high_K < 1 - self.tolerance].max(initial=-1)) + 1
 
     @property
     def high(self) -> int:
         """The fewest units tried whose interval lies above ``1 - tolerance``; else all units."""
-        low_K, _ = wilson(self.unchanged_K, self.examples)
+        low_K, _ = self.bounds
         return int(self.tried_K[low_K >= 1 - self.tolerance].min(initial=self.width))
 
     @property
@@ -82,6 +88,7 @@ def effective_width(
     *,
     tolerance: float = 0.02,
     seed: int = 0,
+    method: Method = "wilson",
 ) -> EffectiveWidth:
     """Find the fewest units of a site with which at most ``tolerance`` of the labels change.
 
@@ -127,6 +134,7 @@ def effective_width(
         examples=activity.examples,
         elimination=elimination,
         apart=len(folds.reconstructors) > 1,
+        method=method,
     )
 
 
@@ -187,7 +195,8 @@ def _kept_labels(
     seed: int,
 ) -> NDArray[np.float64]:
     """How many labels stay when the last so many units of each fold's order are kept."""
-    dtype = network.program.dtypes[network.places[site.name]]
+    # Predictions of an activity of few digits keep more of them until they are rounded as it was.
+    dtype = torch.promote_types(network.program.dtypes[network.places[site.name]], torch.float32)
 
     def on_device(numbers: Sequence[np.ndarray]) -> Tensor:
         return torch.as_tensor(np.stack(numbers)).to(network.device, dtype)
@@ -237,7 +246,8 @@ class Refits:
             index = rows.to(value.device)
             part = units_last[index].flatten(1, -2) if value.dim() > 2 else units_last[index]
             for copy in range(copies):
-                predicted = part @ matrices[first + copy] + constants[first + copy]
+                predicted = part.to(matrices.dtype) @ matrices[first + copy]
+                predicted = (predicted + constants[first + copy]).to(value.dtype)
                 changed[copy, index] = predicted.view(len(rows), *units_last.shape[1:])
         return changed.flatten(0, 1).movedim(-1, self.axis).contiguous()
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Value = TypeVar("Value")
 
@@ -37,6 +37,14 @@ class NotFinite(FrivolousError, ValueError):
 
 class StoreError(FrivolousError, OSError):
     """The store cannot be read or written."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Work stopped by Ctrl-C, with what was done until then in ``found``."""
+
+    def __init__(self, message: str, found: Any) -> None:
+        super().__init__(message)
+        self.found = found
 
 
 def look_up(table: Mapping[str, Value], name: str, kind: str) -> Value:

@@ -16,6 +16,10 @@ from frivolous.network.inputs import Inputs
 COUNTED = "attention_mask"
 """The keyword of inputs (N, positions) that is 0 where a sequence is padded."""
 UNCOUNTED = -1
+NO_LABEL = (
+    f"`data` has no position that counts: `{COUNTED}` is 0 everywhere. It is 1 where a sequence "
+    "has a token."
+)
 
 
 def labels(output: Tensor) -> Tensor:
@@ -90,10 +94,7 @@ def per_example(counts: Tensor, labels_counted: int, examples: int) -> NDArray[n
     if labels_counted == examples:
         return found
     if not labels_counted:
-        raise BadArgument(
-            f"`data` has no position that counts: `{COUNTED}` is 0 everywhere. It is 1 where a "
-            "sequence has a token."
-        )
+        raise BadArgument(NO_LABEL)
     return np.asarray(found * examples / labels_counted)
 
 

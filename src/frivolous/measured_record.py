@@ -44,10 +44,13 @@ class Measurement:
     share of the units, which the papers plot times size factor / 4. The preprint's removability of
     a network, per layer and then averaged, is the mean of the sites' areas.
     ``low`` and ``high`` bound the 95% interval over examples, NaN where there are too few to say.
+    Measured to a ``precision``, ``examples`` of a prunable row is how many the curve took, and its
+    bounds hold at every number of examples (a confidence sequence).
 
     ``curves``: the ablation curves, one row per site, draw and fraction; ``unchanged`` is the share
-    of unchanged labels with its 95% Wilson interval (of a mean over sites: as wide as if the sites'
-    labels changed for the same examples, the widest that it can be).
+    of unchanged labels with its 95% interval (of a mean over sites: as wide as if the sites' labels
+    changed for the same examples, the widest that it can be), ``spread`` its standard deviation
+    over draws.
 
     ``correlations``: how the absolute correlations of pairs of units are distributed, one row per
     site and bin (:func:`frivolous.measured_rows.correlation_frame`).
@@ -81,7 +84,7 @@ class Measurement:
         """Return the table for a terminal: one line per site, each value with its interval."""
         from frivolous.terminal.network import measurement_text
 
-        return measurement_text(self.table, self.facts, self.units)
+        return measurement_text(self.table, self.facts, self.units, self.curves)
 
     def plot(self, title: str = "") -> Figure:
         """Draw the ablation curves and the counts of every site.

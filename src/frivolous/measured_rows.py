@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from frivolous.ablation import AblationCurve
 from frivolous.activity import Activity
 from frivolous.measures import Protocol, curve, similarity
+from frivolous.measures.sequence import sequence
 from frivolous.site_statistics import SiteStatistics
 
 COLUMNS = ("site", "depth", "grain", "width", "measure", "value", "low", "high", "examples")
@@ -24,6 +26,7 @@ CURVE_COLUMNS = (
     "low",
     "high",
     "examples",
+    "spread",
 )
 CORRELATION_COLUMNS = ("site", "low", "high", "pairs", "mean", "undefined", "copies")
 
@@ -42,21 +45,43 @@ def table_row(
     return dict(zip(COLUMNS, (site, depth, grain, width, measure, *bounds, examples), strict=True))
 
 
-def curve_rows(found: AblationCurve, depth: int, protocol: Protocol) -> list[dict[str, Any]]:
+def curve_rows(
+    found: AblationCurve, depth: int, protocol: Protocol, method: curve.Method = "wilson"
+) -> list[dict[str, Any]]:
     """Return the rows of one ablation curve: prunable units and area."""
-    prunable = curve.prunable_interval(
-        found.fractions,
-        found.unchanged,
-        found.examples,
-        found.units,
-        tolerance=protocol.tolerance,
-        draws=protocol.draw,
-    )
-    area = curve.area_interval(found.fractions, found.unchanged, found.examples)
+    at, units = found.fractions, found.units
+    if found.crossing is None:
+        prunable = curve.prunable_interval(
+            at,
+            found.unchanged,
+            found.examples,
+            units,
+            tolerance=protocol.tolerance,
+            draws=protocol.draw,
+            method=method,
+        )
+    else:
+        known = found.crossing
+        prunable = curve.Interval(known.value * units, known.low * units, known.high * units)
+    shares = (found.shares, *_bounds(found, method))
+    area = curve.Interval(*(float(curve.area(at, share).mean()) for share in shares))
     return [
-        table_row(found.site, depth, found.grain, found.units, name, interval, found.examples)
+        table_row(found.site, depth, found.grain, units, name, interval, found.examples)
         for name, interval in (("prunable", prunable), ("area", area))
     ]
+
+
+def _bounds(
+    found: AblationCurve, method: curve.Method
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the bounds of every point of a curve, shape (draws, fractions)."""
+    if found.seen is None:
+        low, high = curve.proportion(found.unchanged, found.examples, method=method)
+    else:
+        low, high = sequence(found.unchanged, found.seen)
+    # Nothing is ablated at fraction 0: unchanged by definition, not by sampling.
+    low[:, np.equal(found.fractions, 0)] = high[:, np.equal(found.fractions, 0)] = 1.0
+    return low, high
 
 
 def statistic_rows(
@@ -69,16 +94,21 @@ def statistic_rows(
     ]
 
 
-def curve_frame(curves: list[AblationCurve]) -> pd.DataFrame:
-    """Return the ablation curves, one row per site, draw and fraction, with Wilson intervals."""
+def curve_frame(curves: list[AblationCurve], method: curve.Method = "wilson") -> pd.DataFrame:
+    """Return the ablation curves, one row per site, draw and fraction; :data:`CURVE_COLUMNS`.
+
+    ``unchanged`` has the interval of ``method``, or of a confidence sequence where the curve was
+    followed to a precision; ``spread`` is the standard deviation over draws of ``unchanged`` at
+    that fraction, NaN for one draw.
+    """
     rows = []
     for found in curves:
-        low, high = curve.wilson(found.unchanged, found.examples)
-        for draw in range(found.unchanged.shape[0]):
+        low, high = _bounds(found, method)
+        shares = found.shares
+        spread = shares.std(axis=0, ddof=1) if len(shares) > 1 else np.full(shares.shape[1], np.nan)
+        seen = np.full(shares.shape, found.examples) if found.seen is None else found.seen
+        for draw in range(shares.shape[0]):
             for at, fraction in enumerate(found.fractions):
-                share = found.unchanged[draw, at] / found.examples
-                # Nothing is ablated at fraction 0: unchanged by definition, not by sampling.
-                bounds = (1.0, 1.0) if fraction == 0 else (low[draw, at], high[draw, at])
                 rows.append(
                     (
                         found.site,
@@ -86,9 +116,11 @@ def curve_frame(curves: list[AblationCurve]) -> pd.DataFrame:
                         draw,
                         fraction,
                         int(fraction * found.units),
-                        share,
-                        *bounds,
-                        found.examples,
+                        shares[draw, at],
+                        low[draw, at],
+                        high[draw, at],
+                        int(seen[draw, at]),
+                        spread[at],
                     )
                 )
     return pd.DataFrame(rows, columns=list(CURVE_COLUMNS))

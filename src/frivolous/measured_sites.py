@@ -17,6 +17,7 @@ from frivolous.measured_record import ALL
 from frivolous.measured_rows import COLUMNS, curve_rows, statistic_rows
 from frivolous.measured_units import effective_rows
 from frivolous.measures import Protocol
+from frivolous.measures.curve import Method
 from frivolous.network import Network, Site
 from frivolous.site_statistics import of_all_sites, of_site
 
@@ -46,6 +47,8 @@ def with_whole(
     if protocol.sites == "one site":
         return single
     if protocol.sites == "mean of single sites":
+        if ALL in curves:  # averaged example by example already
+            return single | {ALL: curves[ALL]}
         mean = np.mean([found.unchanged for found in single.values()], axis=0)
         units = sum(found.units for found in single.values())
         return single | {ALL: replace(first, site=ALL, units=units, unchanged=mean)}
@@ -60,22 +63,25 @@ def table_of(
     widths: Mapping[str, EffectiveWidth],
     protocol: Protocol,
     examples: int,
+    method: Method,
 ) -> pd.DataFrame:
     """Return a row per site and measure, the whole network's last."""
     statistics = [of_site(activity[site.name], protocol) for site in sites]
     depths = {site.name: site.depth for site in sites}
     effective = {row["site"]: row for row in effective_rows(widths, depths, ALL)}
+    if len(widths) < len(sites):  # stopped on the way: the sum would be of some
+        effective.pop(ALL, None)
     rows: list[dict[str, Any]] = []
     for site, found in zip(sites, statistics, strict=True):
         if site.name in curves:
-            rows += curve_rows(curves[site.name], site.depth, protocol)
+            rows += curve_rows(curves[site.name], site.depth, protocol, method)
         rows += statistic_rows(found, site.name, site.depth, site.width, examples)
-        rows += [effective[site.name]] if effective else []
+        rows += [effective[site.name]] if site.name in effective else []
     if ALL in curves:
-        rows += curve_rows(curves[ALL], -1, protocol)
+        rows += curve_rows(curves[ALL], -1, protocol, method)
     width = sum(site.width for site in sites)
     rows += statistic_rows(of_all_sites(statistics), ALL, -1, width, examples)
-    rows += [effective[ALL]] if effective else []
+    rows += [effective[ALL]] if ALL in effective else []
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

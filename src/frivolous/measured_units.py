@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,9 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from frivolous.activity import Activity
-from frivolous.batches import Batches
-from frivolous.effective import EffectiveWidth, effective_width, halves_of
-from frivolous.effects import Effects, single_effects
+from frivolous.effective import EffectiveWidth, halves_of
+from frivolous.effects import Effects
 from frivolous.measured_rows import table_row
 from frivolous.measures import curve, similarity
 from frivolous.measures.kinds import Thresholds, kinds
@@ -41,47 +40,12 @@ UNIT_COLUMNS = (
 JOINT_COLUMNS = ("site", "kept", "unit", "error", "unchanged", "low", "high", "examples")
 
 
-def units_of(
-    network: Network,
-    batches: Batches,
-    activity: Mapping[str, Activity],
-    *,
-    thresholds: Thresholds,
-    tell: Callable[[str], None],
-    **options: Any,
-) -> pd.DataFrame:
-    """Silence every unit of every site of ``activity`` alone, and tell what kind each is.
-
-    ``options`` are those of :func:`frivolous.effects.single_effects`.
-    """
-    effects = {}
-    for name in activity:
-        tell(f"units of {name}")
-        effects[name] = single_effects(network, batches, name, total=batches.examples, **options)
-    return unit_frame(network, activity, effects, thresholds)
-
-
-def widths_of(
-    network: Network,
-    batches: Batches,
-    activity: Mapping[str, Activity],
-    *,
-    tell: Callable[[str], None],
-    **options: Any,
-) -> dict[str, EffectiveWidth]:
-    """Find the effective width of every site of ``activity``."""
-    widths = {}
-    for name, found in activity.items():
-        tell(f"effective width of {name}")
-        widths[name] = effective_width(network, batches, found, **options)
-    return widths
-
-
 def unit_frame(
     network: Network,
     activity: Mapping[str, Activity],
     effects: Mapping[str, Effects],
     thresholds: Thresholds,
+    method: curve.Method = "wilson",
 ) -> pd.DataFrame:
     """Return one row per unit; columns :data:`UNIT_COLUMNS`.
 
@@ -91,9 +55,9 @@ def unit_frame(
     effect on the readers first); ``explained``, R squared on all others, and ``predicted``, the
     same for examples that the regression was not fitted to: two halves, each predicted from the
     other (of a site too wide for groups of examples it is ``explained``). The kind goes by the
-    latter. ``changed``, share of labels that change when it alone is silenced, with its 95% Wilson
-    interval, and ``divergence`` of the scores in nats, on so many ``examples``; ``outgoing``, norm
-    of the weights that read it.
+    latter. ``changed``, share of labels that change when it alone is silenced, with its 95%
+    interval by ``method``, and ``divergence`` of the scores in nats, on so many ``examples``;
+    ``outgoing``, norm of the weights that read it.
     """
     frames = []
     for name, found in effects.items():
@@ -103,7 +67,7 @@ def unit_frame(
         twin, twin_r = similarity.nearest_twins(covariance)
         deviation = np.sqrt(moments.variance_U)
         share = found.changed_U / found.examples
-        low, high = curve.wilson(found.changed_U, found.examples)
+        low, high = curve.proportion(found.changed_U, found.examples, method=method)
         r_squared = explained(covariance)
         predicted = _predicted(activity[name], r_squared)
         columns: dict[str, Any] = {
@@ -151,7 +115,7 @@ def joint_frame(widths: Mapping[str, EffectiveWidth]) -> pd.DataFrame:
 
     One row per number of units ``kept``, from all but one down to none: the ``unit`` that goes
     last of those gone, ``error``, the share lost of the variance of what the readers compute, and
-    the share of ``unchanged`` labels with its 95% Wilson interval where that number was tried,
+    the share of ``unchanged`` labels with its 95% interval where that number was tried,
     else NaN.
     """
     frames = []
@@ -166,7 +130,7 @@ def joint_frame(widths: Mapping[str, EffectiveWidth]) -> pd.DataFrame:
                 "examples": found.examples,
             }
         )
-        low, high = curve.wilson(found.unchanged_K, found.examples)
+        low, high = found.bounds
         tried = pd.DataFrame(
             {
                 "kept": found.tried_K,

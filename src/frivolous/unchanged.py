@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frivolous.errors import BadArgument, NotFinite
+from frivolous.errors import BadArgument, Interrupted, NotFinite
 from frivolous.labels import UNCOUNTED, intact_labels, per_example
 from frivolous.masking import Changes, Plan, masks_for
 from frivolous.network import Alive, Network
@@ -59,20 +59,28 @@ def unchanged_counts(
 
     ``options`` are those of :class:`Trials`. Returns counts of shape (plans,) and the examples;
     whole numbers for one label per example, else as :func:`frivolous.labels.per_example` makes
-    them. Raises ``NotFinite`` naming the site where scores stop being numbers.
+    them. Raises ``NotFinite`` naming the site where scores stop being numbers, and, when stopped by
+    Ctrl-C after a batch, ``Interrupted`` with what it would have returned for those before.
     """
     _check_batches(batches)
     trials = Trials(network, plans, **options)
-    counts = torch.zeros(len(plans), dtype=torch.int64, device=network.device)
-    examples = counted = 0
-    for inputs in batches:
-        kept, labels = trials.kept(inputs)
-        counts += kept.sum(dim=1)
-        examples += len(labels)
-        counted += int(labels.sum())
-    if not examples:
+    parts: list[tuple[Tensor, int, int]] = []
+    try:
+        for inputs in batches:
+            kept, labels = trials.kept(inputs)
+            parts.append((kept.sum(dim=1), len(labels), int(labels.sum())))
+    except KeyboardInterrupt:
+        if not parts:
+            raise
+        raise Interrupted("stopped while units were silenced", _summed(parts)) from None
+    if not parts:
         raise BadArgument("`batches` holds no example; pass at least one batch.")
-    return per_example(counts, counted, examples), examples
+    return _summed(parts)
+
+
+def _summed(parts: Sequence[tuple[Tensor, int, int]]) -> tuple[np.ndarray, int]:
+    counts, examples, labels = zip(*parts, strict=True)
+    return per_example(torch.stack(counts).sum(dim=0), sum(labels), sum(examples)), sum(examples)
 
 
 class Trials:

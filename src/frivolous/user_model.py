@@ -12,11 +12,14 @@ from torch import Tensor, nn
 
 from frivolous.batches import Batches
 from frivolous.errors import BadArgument, NotTraceable
+from frivolous.forms import each
 from frivolous.labels import UNCOUNTED, counted
 from frivolous.labels import labels as predicted_labels
 from frivolous.measures import curve
 from frivolous.network import Network, trace
 from frivolous.network.inputs import Inputs
+
+FEW_DIGITS = (torch.bfloat16, torch.float16)
 
 
 def read_model(
@@ -49,6 +52,46 @@ def read_model(
         ) from error
 
 
+def rounding_of(
+    model: nn.Module,
+    network: Network,
+    batches: Batches,
+    home: torch.device,
+    *,
+    output: str | int | None = None,
+) -> dict[str, Any]:
+    """How many labels the few digits of a model's own numbers change, and of how many labels.
+
+    Compares ``network``, made of a model of 16-bit numbers, with the same weights in float32, and
+    warns where labels differ; empty for a model of more digits.
+    """
+    few = {str(part.dtype) for part in model.parameters() if part.dtype in FEW_DIGITS}
+    if not few:
+        return {}
+    finer = copy.deepcopy(model).float()
+    exact = trace(finer, _finer(batches.first(2, home)), output=output).to(network.device)
+    changed = total = 0
+    for inputs in batches:
+        ours = counted(predicted_labels(network(inputs)), inputs)
+        theirs = predicted_labels(exact(_finer(inputs)))
+        there = ours != UNCOUNTED
+        changed += int(((ours != theirs) & there).sum())
+        total += int(there.sum())
+    dtype = " and ".join(sorted(few)).replace("torch.", "")
+    if changed:
+        warnings.warn(
+            f"`model` computes in {dtype}: rounding alone changes {changed} of {total} labels "
+            "against the same weights in float32, so counts of labels are no finer than that. Pass "
+            "`model.float()` to measure without rounding.",
+            stacklevel=3,
+        )
+    return {"rounding": {"dtype": dtype, "changed": changed, "labels": total}}
+
+
+def _finer(inputs: Inputs) -> Inputs:
+    return each(inputs, lambda part: part.float() if part.dtype in FEW_DIGITS else part)
+
+
 def _refusal(model: nn.Module, inputs: Inputs) -> str:
     """What a copy of the model raises on the inputs as it is; empty if it takes them."""
     try:
@@ -73,12 +116,14 @@ def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {text}"
 
 
-def accuracy_of(network: Network, batches: Batches) -> dict[str, Any]:
+def accuracy_of(
+    network: Network, batches: Batches, method: curve.Method = "wilson"
+) -> dict[str, Any]:
     """Check that every batch gives class scores; return the accuracy if the data has labels.
 
-    ``accuracy`` with its 95% Wilson interval, ``accuracy_low`` and ``accuracy_high``, without
-    labels none of them; ``labels``, how many the model predicts that count, where that is not one
-    per example. Raises :class:`BadArgument` for another output and for labels out of range.
+    ``accuracy`` with its 95% interval by ``method``, ``accuracy_low`` and ``accuracy_high``,
+    without labels none of them; ``labels``, how many the model predicts that count, where that is
+    not one per example. Raises :class:`BadArgument` for another output and for labels out of range.
     """
     right = seen = total = 0
     for inputs, labels in batches.labelled():
@@ -107,7 +152,7 @@ def accuracy_of(network: Network, batches: Batches) -> dict[str, Any]:
             right += int((predicted == labels).sum())
     if not batches.has_labels:
         return {} if total == seen else {"labels": total}
-    bounds = curve.wilson(right, seen)
+    bounds = curve.proportion(right, seen, method=method)
     return {
         "accuracy": right / seen,
         "accuracy_low": float(bounds[0]),

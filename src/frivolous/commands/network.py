@@ -12,7 +12,7 @@ from torch import nn
 
 from frivolous.commands.places import called, named_object
 from frivolous.devices import as_device
-from frivolous.errors import BadArgument
+from frivolous.errors import BadArgument, Interrupted
 from frivolous.figures import save
 from frivolous.measured_record import Measurement
 from frivolous.measurement import measure
@@ -52,18 +52,24 @@ def measure_network(
     # Before the work, not after it.
     make_folder(out)
     with Console(stderr=True).status("reading the model") as status:
-        found = measure(
-            model, data, device=device, tolerance=tolerance, progress=status.update, **options
-        )
+        stopped = ""
+        try:
+            found = measure(
+                model, data, device=device, tolerance=tolerance, progress=status.update, **options
+            )
+        except Interrupted as error:
+            found, stopped = error.found, str(error).partition(";")[0]
     folder = found.save(out)
     figure = found.plot()
     pictures = [save(figure, folder / name) for name in ("measurement.png", "measurement.svg")]
     if as_json:
         print(as_text(found, folder))
-        return
-    print(found.summary())
-    for path in (*pictures, folder / "table.parquet", folder / "units.parquet"):
-        print(path)
+    else:
+        print(found.summary())
+        for path in (*pictures, folder / "table.parquet", folder / "units.parquet"):
+            print(path)
+    if stopped:
+        raise KeyboardInterrupt(f"{stopped}; what was measured until then is in {folder}")
 
 
 def as_text(found: Measurement, folder: Path) -> str:

@@ -149,6 +149,20 @@ def exact(successes: ArrayLike, n: int, level: float = 0.95) -> tuple[Numbers, N
     return low, high
 
 
+def proportion(
+    successes: ArrayLike, n: int, level: float = 0.95, *, method: Method = "wilson"
+) -> tuple[Numbers, Numbers]:
+    """The interval of a proportion by either method: :func:`wilson` or :func:`exact`."""
+    return (wilson if check_method(method) == "wilson" else exact)(successes, n, level)
+
+
+def check_method(method: Method, name: str = "method") -> Method:
+    """Return the name of an interval, or say which there are."""
+    if method not in get_args(Method):
+        raise BadArgument(f"`{name}` is 'wilson' or 'exact'; got {method!r}. Pass 'wilson'.")
+    return method
+
+
 def prunable_interval(
     fractions: ArrayLike,
     unchanged_DF: ArrayLike,
@@ -213,10 +227,8 @@ def _interval(
     level: float,
     method: Method,
 ) -> Interval:
-    if method not in get_args(Method):
-        raise BadArgument(f"`method` is 'wilson' or 'exact'; got {method!r}. Pass 'wilson'.")
     counts_DF = np.atleast_2d(_successes(unchanged_DF, examples))
-    low_DF, high_DF = (wilson if method == "wilson" else exact)(counts_DF, examples, level)
+    low_DF, high_DF = proportion(counts_DF, examples, level, method=method)
     at_F, shares_DF = _curves(fractions, counts_DF / examples)
     low_DF[:, at_F == 0] = high_DF[:, at_F == 0] = 1.0
     return Interval(functional(shares_DF), functional(low_DF), functional(high_DF))

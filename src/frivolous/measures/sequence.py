@@ -22,7 +22,7 @@ from frivolous.measures import arguments
 from frivolous.measures.curve import Draws, Interval, crossing
 
 Numbers = NDArray[np.float64]
-Flags = NDArray[np.bool_]
+Whole = NDArray[np.int64]
 
 SLICES = 128
 """Points between two fractions at which a crossing is tested."""
@@ -139,24 +139,19 @@ class CrossingSequence:
         found = crossing(at[known], shares[known], 1 - self.target) if known.any() else 1.0
         return float(np.clip(found, self.low, self.high))
 
-    def add(self, kept: Mapping[int, ArrayLike], labels: ArrayLike, most: int = 1) -> None:
+    def add(self, kept: Mapping[int, Whole], labels: Whole, most: int = 1) -> None:
         """Take in new examples: their unchanged labels at the places :attr:`needed`.
 
-        ``kept`` maps each place to shape (N,), ``labels`` (N,) is how many labels each example has,
-        at most ``most``. Examples must be drawn at random, each only once.
+        ``kept`` maps each place to whole numbers (N,), ``labels`` (N,) is how many labels each
+        example has, at most ``most``. Examples must be drawn at random, each only once.
         """
-        labels_N = np.asarray(labels, dtype=np.float64)
+        labels_N = np.asarray(labels)
         for place, given in kept.items():
             self.kept_F[place] += np.sum(given)
             self.labels_F[place] += labels_N.sum()
             self.examples_F[place] += len(labels_N)
         for step in self.steps:
-            rows, counts = np.unique(
-                np.stack([kept[step], kept[step + 1], labels_N], axis=1) / most,
-                axis=0,
-                return_counts=True,
-            )
-            self._bet(step, rows, counts)
+            self._bet(step, *_alike(kept[step], kept[step + 1], labels_N, most))
         above = np.flatnonzero(~self._is_above)
         below = np.flatnonzero(~self._is_below)
         self.low = float(self._points[max(above[0] - 1, 0) if len(above) else -1])
@@ -168,13 +163,22 @@ class CrossingSequence:
         points = slice(self._starts[step], self._starts[step + 1])
         for logs, flags, most, alpha in (
             (self._above, self._is_above, 1 / self.target, self.alpha_low),
-            (self._below, self._is_below, -1 / (1 - self.target), self.alpha_high),
+            (self._below, self._is_below, -1 / max(1 - self.target, 1e-3), self.alpha_high),
         ):
-            for bet, share in enumerate(BETS):
-                logs[points, bet] += np.log1p(share * most * gains_TR) @ counts
+            logs[points] += np.log1p(BETS[:, None] * (most * gains_TR)[:, None, :]) @ counts
             capital = np.logaddexp.reduce(logs[points], axis=1) - np.log(len(BETS))
             # Refuted once is refuted: the capital's largest value counts.
             flags[points] |= capital >= -np.log(alpha)
+
+
+def _alike(
+    first: Whole, second: Whole, labels: Whole, most: int
+) -> tuple[Numbers, NDArray[np.int64]]:
+    """The different triples of whole numbers up to ``most``, as shares of it, and their counts."""
+    base = most + 1
+    codes, counts = np.unique((first * base + second) * base + labels, return_counts=True)
+    triples = np.stack([codes // base**2, codes // base % base, codes % base], axis=1)
+    return triples / most, counts
 
 
 @dataclass(eq=False)
@@ -208,27 +212,25 @@ class PrunableSequence:
     @property
     def interval(self) -> Interval:
         """The crossing as a share of the units, with its bounds."""
-        of = max if self.draw == "best" else np.mean
-        return Interval(
-            float(of([curve.crossing for curve in self.curves])),
-            float(of([curve.low for curve in self.curves])),
-            float(of([curve.high for curve in self.curves])),
-        )
+        return Interval(self._of("crossing"), self._of("low"), self._of("high"))
 
     @property
     def done(self) -> bool:
         """Whether the bounds are close enough."""
-        found = self.interval
-        return found.high - found.low <= 2 * self.precision
+        return self._of("high") - self._of("low") <= 2 * self.precision
 
     @property
     def open(self) -> list[int]:
         """The orders that still matter."""
         if self.done:
             return []
-        least = self.interval.low if self.draw == "best" else -1.0
+        least = self._of("low") if self.draw == "best" else -1.0
         return [
             number
             for number, curve in enumerate(self.curves)
             if curve.high > least and curve.high - curve.low > 2 * self.precision
         ]
+
+    def _of(self, name: str) -> float:
+        values = [getattr(curve, name) for curve in self.curves]
+        return float(max(values) if self.draw == "best" else np.mean(values))

@@ -105,6 +105,7 @@ class Network:
     ties: tuple[tuple[str, ...], ...] = field(repr=False)  # names of one and the same tensor
     device: torch.device
     _plans: dict[Any, tuple[Plan, Plan]] = field(default_factory=dict, repr=False, compare=False)
+    _largest: dict[Any, int] = field(default_factory=dict, repr=False, compare=False)
 
     def site(self, name: str) -> Site:
         """The site of that name; an unknown one is answered with the nearest."""
@@ -211,7 +212,14 @@ class Network:
         if device == self.device:
             return self
         state = {name: tensor.to(device) for name, tensor in self.state.items()}
-        return replace(self, program=self.program.on(device), state=state, device=device, _plans={})
+        return replace(
+            self,
+            program=self.program.on(device),
+            state=state,
+            device=device,
+            _plans={},
+            _largest={},
+        )
 
     def past_pooling(self) -> Network:
         """The same network, its sites placed behind the max-pooling that alone reads them.
@@ -220,13 +228,20 @@ class Network:
         """
         images = [site.name for site in self.sites if site.axis == 1 and len(site.positions) == 2]
         places = past_pooling(self.program, self.places, images)
-        return self if places == self.places else replace(self, places=places, _plans={})
+        return (
+            self if places == self.places else replace(self, places=places, _plans={}, _largest={})
+        )
 
     def largest_value(self, site: str | Sequence[str]) -> int:
         """Numbers per example in the largest value computed after a site."""
-        after = self._parts(self._names(site))[1]
-        known = [step.index for step, _ in after.steps if step.index in self.program.shapes]
-        return max((math.prod(self.program.shape_of(index, 1)) for index in known), default=0)
+        names = self._names(site)
+        if names not in self._largest:
+            steps = self._parts(names)[1].steps
+            known = [step.index for step, _ in steps if step.index in self.program.shapes]
+            self._largest[names] = max(
+                (math.prod(self.program.shape_of(index, 1)) for index in known), default=0
+            )
+        return self._largest[names]
 
     def _names(self, site: str | Sequence[str]) -> tuple[str, ...]:
         names = (site,) if isinstance(site, str) else tuple(site)

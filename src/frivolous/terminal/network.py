@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from frivolous.measures.curve import crossing
 from frivolous.measures.kinds import KINDS
 from frivolous.terminal.tables import plain_table
 
@@ -33,32 +34,64 @@ def measurement_text(
     table: pd.DataFrame,
     facts: Mapping[str, Any],
     units: pd.DataFrame | None = None,
+    curves: pd.DataFrame | None = None,
     *,
     width: int | None = None,
 ) -> str:
     """Return a measurement's table: one row per site, values with their 95% intervals below.
 
-    Below it stand the kinds of ``units`` (``Measurement.units``), how many of each.
+    Beneath prunable stands how far the random orders of ``curves`` (``Measurement.curves``) differ.
+    Below the table stand the kinds of ``units`` (``Measurement.units``), how many of each.
 
     ``width`` is in characters; default that of the terminal (the variable COLUMNS, else 80 where
     there is no terminal). Measures that do not fit follow in a second table.
     """
     width = width or shutil.get_terminal_size().columns
     rows, shown = [], _shown(table)
+    spread = {} if curves is None else _orders(curves, facts["tolerance"])
     for site, part in table.groupby("site", sort=False):
         by = {row["measure"]: row for _, row in part.iterrows()}
         count = f"{int(by['redundant']['width'])}"
         if "prunable" in by and by["prunable"]["grain"] == "position":
             count += f"\n({int(by['prunable']['width'])} positions)"
-        rows.append((str(site), count, *(_interval(by.get(name)) for name in shown)))
-    examples = int(facts["examples"])
-    several = f" with {facts['labels']} labels in all" if "labels" in facts else ""
-    whole = f"{examples} example{'s' * (examples != 1)}{several}"
-    above = [f"{whole}; in brackets 95% intervals over examples"]
-    text = plain_table(_lines(above, width), ("site", "width", *shown), rows, width=width)
+        cells = {name: _interval(by.get(name)) for name in shown}
+        if site in spread and "prunable" in by:
+            low, high = (share * by["prunable"]["width"] for share in spread[site])
+            cells["prunable"] += f"\norders {low:.1f} to {high:.1f}"
+        rows.append((str(site), count, *cells.values()))
+    above = _lines([_examples(table, facts)], width)
+    text = plain_table(above, ("site", "width", *shown), rows, width=width)
     if units is not None and len(units):
         text = f"{text}\n\n{_kinds(units, facts, width)}"
     return f"{text}\n\n{_lines(_notes(table, facts), width)}"
+
+
+def _examples(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:
+    """Say how many examples there are, what each number took of them, and what brackets mean."""
+    examples = int(facts["examples"])
+    several = f" with {facts['labels']} labels in all" if "labels" in facts else ""
+    whole = f"{examples} example{'s' * (examples != 1)}{several}"
+    if facts.get("precision") is None:
+        return f"{whole}; in brackets 95% intervals over examples"
+    curves = table[table["measure"] == "prunable"]
+    least, most = int(curves["examples"].min()), int(curves["examples"].max())
+    taken = f"{least}" if least == most else f"{least} to {most}"
+    return (
+        f"{whole}, of which each ablation curve took as many as it needed ({taken}) and all else "
+        f"{facts['sampled_examples']}; in brackets 95% intervals over examples, those of prunable "
+        "and area valid at every number of examples"
+    )
+
+
+def _orders(curves: pd.DataFrame, tolerance: float) -> dict[str, tuple[float, float]]:
+    """Return the least and the largest crossing among each site's orders, as shares of units."""
+    found = {}
+    for site, part in curves.groupby("site", sort=False):
+        orders = [order.sort_values("fraction") for _, order in part.groupby("draw")]
+        crossings = [crossing(order.fraction, order.unchanged, tolerance) for order in orders]
+        if len(crossings) > 1:
+            found[str(site)] = (min(crossings), max(crossings))
+    return found
 
 
 def _shown(table: pd.DataFrame) -> list[str]:
@@ -117,6 +150,23 @@ def _notes(table: pd.DataFrame, facts: Mapping[str, Any]) -> list[str]:
             f"effective: the fewest units of a site by itself with which at most "
             f"{facts['joint_tolerance']:.3g} of labels change, the weights that read them re-fitted"
         )
+    if facts.get("precision") is not None and not facts.get("stopped"):
+        rough = _rough(table, facts["precision"])
+        notes.append(
+            f"precision: bounds of prunable at most {facts['precision']:.3g} of the units from "
+            "their middle" + (f"; not reached with all examples: {', '.join(rough)}" * bool(rough))
+        )
+    if facts.get("stopped"):
+        notes.append(
+            f"stopped during {facts['stopped']}: what came after is missing, and ablation curves "
+            "may be of the first examples only, as the table's numbers of examples say"
+        )
+    if "rounding" in facts:
+        rounding = facts["rounding"]
+        notes.append(
+            f"{rounding['dtype']}: rounding alone changes {rounding['changed']} of "
+            f"{rounding['labels']} labels against the same weights in float32"
+        )
     if facts.get("fitted_to_themselves"):
         notes.append(
             f"effective at {', '.join(facts['fitted_to_themselves'])}: re-fitted to the examples "
@@ -148,6 +198,13 @@ def _notes(table: pd.DataFrame, facts: Mapping[str, Any]) -> list[str]:
     for layer, reason in facts.get("skipped", []):
         why.setdefault(reason, []).append(layer)
     return notes + [f"no site for {', '.join(layers)}: {reason}" for reason, layers in why.items()]
+
+
+def _rough(table: pd.DataFrame, precision: float) -> list[str]:
+    """Return the sites whose prunable units are not known to the precision."""
+    rows = table[table["measure"] == "prunable"]
+    half = (rows["high"] - rows["low"]) / 2 / rows["width"]
+    return [str(site) for site in rows["site"][half > precision * (1 + 1e-9)]]
 
 
 def _lines(paragraphs: list[str], width: int) -> str:

@@ -1,0 +1,196 @@
+"""Ablation curves followed only as far as a wanted precision needs: examples and fractions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from frivolous.ablation import AblationCurve, checked_fractions, groups_of, plans_of
+from frivolous.batches import Batches
+from frivolous.errors import BadArgument, Interrupted
+from frivolous.labels import NO_LABEL
+from frivolous.masking import count_units
+from frivolous.measures.curve import Draws
+from frivolous.measures.sequence import PrunableSequence
+from frivolous.network import Network
+from frivolous.seeds import generator
+from frivolous.unchanged import Trials
+
+FIRST = 128
+"""Examples in the first round."""
+GROWTH = 4
+"""Each later round adds a share of 1 / GROWTH to the examples so far."""
+
+
+def check_precision(precision: float) -> float:
+    """Return a precision, or say that it is a share of the units above 0 and below a half."""
+    number = float(precision)
+    if 0 < number < 0.5:
+        return number
+    raise BadArgument(
+        f"`precision` is how far bounds may lie from the share of prunable units, above 0 and "
+        f"below 0.5; got {number:g}. Pass 0.01 for one percent of a site's units."
+    )
+
+
+def shuffled(examples: int, seed: int) -> torch.Tensor:
+    """The order in which examples are taken: shape (examples,), made of the seed alone."""
+    return torch.randperm(examples, generator=generator("examples taken", seed))
+
+
+def precise_curves(
+    network: Network,
+    batches: Batches,
+    *,
+    precision: float,
+    tolerance: float = 0.2,
+    draw: Draws = "best",
+    level: float = 0.95,
+    sites: Sequence[str] | None = None,
+    together: bool = True,
+    mean_of_sites: str | None = None,
+    fractions: Sequence[float],
+    draws: int = 3,
+    grain: str = "channel",
+    seed: int = 0,
+    tell: Callable[[int, int], None] = lambda curves, examples: None,
+    **silencing: Any,
+) -> dict[str, AblationCurve]:
+    """Follow each curve until its crossing is known to ``precision``, a share of its units.
+
+    Examples come in a random order, in growing rounds; after each, fractions that can no longer be
+    next to the crossing are left out, and curves whose crossing is known. So the examples taken,
+    ``AblationCurve.examples``, depend on the curve and not on how many there are. The bounds are
+    those of a confidence sequence: with probability ``level`` each curve's hold, though the number
+    of examples was chosen by looking. Where the data end first, they are wider than ``precision``.
+
+    ``mean_of_sites`` names a curve to be made of the sites' own, averaged example by example.
+    ``tell`` gets the curves still followed and the examples taken. Stopped by Ctrl-C it raises
+    :class:`frivolous.errors.Interrupted` with the curves so far; their bounds hold as well. The
+    other arguments, among them ``silencing``, are those of
+    :func:`frivolous.ablation.ablation_curves`.
+
+    >>> model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    >>> from frivolous.batches import as_batches
+    >>> from frivolous.network import trace
+    >>> data = as_batches(torch.randn(500, 2, generator=torch.Generator().manual_seed(0)))
+    >>> found = precise_curves(trace(model, data.first()), data, precision=0.3, fractions=(0, 1))
+    >>> found["0"].crossing.high - found["0"].crossing.low <= 0.6
+    True
+    """
+    check_precision(precision)
+    fractions = checked_fractions(fractions)
+    groups = groups_of(network, sites, together)
+    plans, places = plans_of(groups, fractions, draws, grain, seed)
+    members = {name: [places[name]] for name in groups}
+    own = [name for name, group in groups.items() if len(group) == 1]
+    if mean_of_sites is not None:
+        members[mean_of_sites] = [places[name] for name in own]
+    curves = {
+        name: _Curve(
+            found, PrunableSequence(fractions, draws, draw, tolerance, precision, level=level)
+        )
+        for name, found in members.items()
+    }
+    trials = Trials(network, plans, grain=grain, **silencing)
+    most = labels_each(network)
+    order = shuffled(batches.examples, seed)
+    counts = {
+        name: sum(count_units(site, grain) for site in group) for name, group in groups.items()
+    }
+    whole = sum(counts[name] for name in own)
+
+    def found() -> dict[str, AblationCurve]:
+        replacement = silencing.get("replacement", "zero")
+        return {
+            name: curve.found(
+                site=name,
+                grain=grain,
+                replacement=replacement,
+                units=counts.get(name, whole),
+                fractions=fractions,
+            )
+            for name, curve in curves.items()
+        }
+
+    start = 0
+    while start < len(order) and (open_curves := [c for c in curves.values() if not c.rule.done]):
+        tell(len(open_curves), start)
+        stop = start + max(FIRST, start // GROWTH)
+        wanted = sorted(set().union(*(curve.plans() for curve in open_curves)))
+        try:
+            parts = [trials.kept(inputs, wanted) for inputs in batches.at(order[start:stop])]
+        except KeyboardInterrupt:
+            if not start:
+                raise
+            raise Interrupted("stopped while units were silenced", found()) from None
+        kept_PN = torch.cat([kept for kept, _ in parts], dim=1).cpu().numpy()
+        labels_N = torch.cat([labels for _, labels in parts]).cpu().numpy()
+        rows = dict(zip(wanted, kept_PN, strict=True))
+        for curve in open_curves:
+            curve.add(rows, labels_N, most)
+        start = stop
+    return found()
+
+
+def labels_each(network: Network) -> int:
+    """How many labels one example can have: one, or one at every position."""
+    program = network.program
+    return math.prod(program.shape_of(program.output, 1)[1:-1])
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """A curve to be followed: which plans it is the mean of, and what is known of it.
+
+    ``members`` are numbers of plans, each of shape (draws, fractions).
+    """
+
+    members: Sequence[NDArray[np.int64]]
+    rule: PrunableSequence
+
+    def plans(self) -> set[int]:
+        """The plans that still tell something about it."""
+        return {
+            int(plans_DF[draw, at])
+            for draw in self.rule.open
+            for at in self.rule.curves[draw].needed
+            for plans_DF in self.members
+        }
+
+    def add(
+        self, rows: Mapping[int, NDArray[np.int64]], labels: NDArray[np.int64], most: int
+    ) -> None:
+        """Take in the labels of new examples that each plan keeps."""
+        # The mean over members is a share of as many times the labels.
+        times = len(self.members)
+        for draw in self.rule.open:
+            order = self.rule.curves[draw]
+            kept = {
+                at: np.sum([rows[int(plans_DF[draw, at])] for plans_DF in self.members], axis=0)
+                for at in order.needed
+            }
+            order.add(kept, labels * times, most * times)
+
+    def found(self, **named: Any) -> AblationCurve:
+        """What is known of it."""
+        orders = self.rule.curves
+        kept, labels, seen = (
+            np.array([getattr(order, name) for order in orders])
+            for name in ("kept_F", "labels_F", "examples_F")
+        )
+        if not labels.all():
+            raise BadArgument(NO_LABEL)
+        return AblationCurve(
+            **named,
+            unchanged=kept * seen / labels,
+            examples=int(seen.max()),
+            seen=seen,
+            crossing=self.rule.interval,
+        )
