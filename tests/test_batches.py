@@ -214,3 +214,78 @@ def test_batch_size(size: Any) -> None:
 def test_device(device: str) -> None:
     with pytest.raises(BadArgument, match=f"^`device` {device} is not available .* it has cpu"):
         as_batches(X, device=device)
+
+
+class Mapped(Dataset[Any]):
+    """A dataset that notes which examples are read."""
+
+    def __init__(self) -> None:
+        self.read: list[int] = []
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, at: int) -> tuple[Tensor, Tensor]:
+        self.read.append(at)
+        return X[at], Y[at]
+
+
+PICKED: dict[str, Any] = {
+    "tensor": X,
+    "pair": (X, Y),
+    "keywords": {"x": X, "mask": Z},
+    "dataset": TensorDataset(X, Y),
+    "loader": DataLoader(TensorDataset(X, Y), batch_size=3),
+    "shuffled": DataLoader(TensorDataset(X, Y), batch_size=3, shuffle=True),
+    "sampled": DataLoader(TensorDataset(X, Y), batch_size=3, sampler=list(range(10))),
+    "batches": list(zip(X.split(4), Y.split(4), strict=True)),
+    "of several": [(X[:4], Z[:4], None), (X[4:], Z[4:], None)],
+    "keyword batches": [{"x": X[:6], "mask": Z[:6]}, {"x": X[6:], "mask": Z[6:]}],
+    "stream": Stream(),
+}
+
+
+@pytest.mark.parametrize("form", PICKED)
+@pytest.mark.parametrize("places", [[7, 0, 9, 3, 4], [5], list(range(10)), []])
+def test_examples_at_any_places_are_those_examples(form: str, places: list[int]) -> None:
+    batches = as_batches(PICKED[form], batch_size=3).at(torch.tensor(places, dtype=torch.int64))
+    assert batches.examples == len(places)
+    found: list[list[float]] = []
+    for inputs, labels in batches.labelled():
+        rows = inputs["x"] if isinstance(inputs, dict) else inputs
+        rows = rows[0] if isinstance(rows, tuple) else rows
+        found += rows.tolist()
+        if isinstance(inputs, dict):
+            assert torch.equal(inputs["mask"], -rows)
+        if labels is not None:
+            assert torch.equal(labels, (rows[:, 0] / 3).long() % 4)
+    assert sorted(found) == sorted(X[places].tolist())
+
+
+def test_only_the_examples_wanted_are_read_where_the_data_allows_it() -> None:
+    data = Mapped()
+    batches = as_batches(data, batch_size=4)
+    data.read.clear()
+    list(batches.at(torch.tensor([8, 2])))
+    assert data.read == [8, 2]
+
+
+def test_a_stream_is_read_to_the_last_example_wanted_and_in_whole_batches() -> None:
+    read: list[int] = []
+
+    class Noting:
+        def __iter__(self) -> Iterator[Tensor]:
+            for number, batch in enumerate(X.split(2)):
+                read.append(number)
+                yield batch
+
+    batches = as_batches(Noting())
+    read.clear()
+    sizes = [len(inputs) for inputs in batches.at(torch.tensor([0, 2, 4, 5]))]
+    assert read == [0, 1, 2]
+    assert sizes == [2, 2]  # gathered into batches as large as those that came
+
+
+def test_places_of_places_are_the_examples_there() -> None:
+    batches = as_batches(X, batch_size=4).at(torch.tensor([9, 4, 1, 6])).at(torch.tensor([3, 0]))
+    assert torch.cat(list(batches)).tolist() == X[[6, 9]].tolist()

@@ -487,12 +487,14 @@ def test_progress_is_told() -> None:
     model, inputs, _ = CASES["dense"]
     told: list[str] = []
     fv.measure(model, inputs, progress=told.append)
-    assert told == [
-        "activity",
-        "ablation",
-        *(f"units of {site}" for site in ("first", "second")),
-        *(f"effective width of {site}" for site in ("first", "second")),
+    stages = list(dict.fromkeys(line.partition(":")[0] for line in told))
+    alone, width = "units alone", "effective width"
+    assert stages == [
+        *("accuracy", "activity", "ablation"),
+        *(alone, f"{alone}, first", f"{alone}, second"),
+        *(width, f"{width}, first", f"{width}, second"),
     ]
+    assert any(line.startswith(f"{width}, second: 50%, about ") for line in told)
     told.clear()
     fv.measure(model, inputs, joint_tolerance=None, unit_examples=None, progress=told.append)
-    assert told == ["activity", "ablation"]
+    assert [line for line in told if ":" not in line] == ["accuracy", "activity", "ablation"]

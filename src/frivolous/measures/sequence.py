@@ -10,8 +10,10 @@ Source: Waudby-Smith and Ramdas, "Estimating means of bounded random variables b
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -100,16 +102,13 @@ class CrossingSequence:
         self.kept_F, self.labels_F = np.zeros(size), np.zeros(size)
         self.examples_F = np.zeros(size, dtype=np.int64)
         self.high = self.fractions[-1]
-        inner = np.arange(SLICES) / SLICES
         # A fraction is the first point of the step that begins there; only the last ends one too.
-        self._along = [inner] * (size - 2) + [np.append(inner, 1.0)]
-        self._points = np.concatenate(
-            [
-                self.fractions[step] + along * (self.fractions[step + 1] - self.fractions[step])
-                for step, along in enumerate(self._along)
-            ]
-        )
-        self._starts = np.cumsum([0, *(len(along) for along in self._along)])
+        steps = [
+            start + _along(closed=stop == self.fractions[-1]) * (stop - start)
+            for start, stop in itertools.pairwise(self.fractions)
+        ]
+        self._points = np.concatenate(steps)
+        self._starts = np.cumsum([0, *(len(points) for points in steps)])
         shape = (len(self._points), len(BETS))
         self._above, self._below = np.zeros(shape), np.zeros(shape)  # logarithms of capital
         self._is_above = np.zeros(len(self._points), dtype=bool)
@@ -151,34 +150,54 @@ class CrossingSequence:
             self.labels_F[place] += labels_N.sum()
             self.examples_F[place] += len(labels_N)
         for step in self.steps:
-            self._bet(step, *_alike(kept[step], kept[step + 1], labels_N, most))
+            base = most + 1
+            triples = (kept[step] * base + kept[step + 1]) * base + labels_N
+            codes, counts = np.unique(triples, return_counts=True)
+            self._bet(step, tuple(codes.tolist()), counts, most)
         above = np.flatnonzero(~self._is_above)
         below = np.flatnonzero(~self._is_below)
         self.low = float(self._points[max(above[0] - 1, 0) if len(above) else -1])
         self.high = float(self._points[min(below[-1] + 1, len(self._points) - 1)])
 
-    def _bet(self, step: int, rows: Numbers, counts: NDArray[np.int64]) -> None:
-        along_T1 = self._along[step][:, None]
-        gains_TR = (1 - along_T1) * rows[:, 0] + along_T1 * rows[:, 1] - self.target * rows[:, 2]
+    def _bet(self, step: int, codes: tuple[int, ...], counts: Whole, most: int) -> None:
         points = slice(self._starts[step], self._starts[step + 1])
-        for logs, flags, most, alpha in (
-            (self._above, self._is_above, 1 / self.target, self.alpha_low),
-            (self._below, self._is_below, -1 / max(1 - self.target, 1e-3), self.alpha_high),
+        closed = step == len(self.fractions) - 2
+        growth = _growth(self.target, most, codes, closed)
+        for logs, flags, per_example, alpha in (
+            (self._above, self._is_above, growth[0], self.alpha_low),
+            (self._below, self._is_below, growth[1], self.alpha_high),
         ):
-            logs[points] += np.log1p(BETS[:, None] * (most * gains_TR)[:, None, :]) @ counts
-            capital = np.logaddexp.reduce(logs[points], axis=1) - np.log(len(BETS))
+            logs[points] += per_example @ counts
+            largest = logs[points].max(axis=1)
+            capital = largest + np.log(np.exp(logs[points] - largest[:, None]).mean(axis=1))
             # Refuted once is refuted: the capital's largest value counts.
             flags[points] |= capital >= -np.log(alpha)
 
 
-def _alike(
-    first: Whole, second: Whole, labels: Whole, most: int
-) -> tuple[Numbers, NDArray[np.int64]]:
-    """The different triples of whole numbers up to ``most``, as shares of it, and their counts."""
+@lru_cache(maxsize=16)
+def _growth(target: float, most: int, codes: tuple[int, ...], closed: bool) -> Numbers:
+    """By what log factor each kind of example changes the capital: shape (2, points, bets, kinds).
+
+    A kind is a triple (a, b, labels) of whole numbers up to ``most``, written as one number; first
+    that the curve is not above ``target`` is bet against, then that it is not below. ``closed``
+    adds the end of the step to its points.
+    """
     base = most + 1
-    codes, counts = np.unique((first * base + second) * base + labels, return_counts=True)
-    triples = np.stack([codes // base**2, codes // base % base, codes % base], axis=1)
-    return triples / most, counts
+    code = np.array(codes)
+    first, second, labels = code // base**2 / most, code // base % base / most, code % base / most
+    along = _along(closed)[:, None]
+    gains = (1 - along) * first + along * second - target * labels
+    return np.stack(
+        [
+            np.log1p(BETS[:, None] * (limit * gains)[:, None, :])
+            for limit in (1 / target, -1 / max(1 - target, 1e-3))
+        ]
+    )
+
+
+def _along(closed: bool) -> Numbers:
+    """The points of one step from a fraction to the next, from 0 to below 1, or to 1."""
+    return np.arange(SLICES + closed) / SLICES
 
 
 @dataclass(eq=False)
