@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
@@ -69,7 +69,14 @@ def examples(kind: str, count: int, images: bool, seed: int) -> Tensor:
     return x
 
 
-@settings(max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+# What fails is small as it is, and reading models anew takes long: it is not made smaller.
+@settings(
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
 @given(
     weights=st.sampled_from(
         ["drawn", "silent", "constant", "copies", "blocked", "huge", "tiny", "not a number"]
@@ -115,7 +122,7 @@ def test_measure_answers_or_says_what_is_wrong_in_one_line(
         assert len(error) < 600
         return
     assert classes > 1
-    assert inputs not in ("not a number", "infinite")
+    assert inputs != "not a number"  # an infinite one may end at a ReLU
     assert weights != "not a number"
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name])
