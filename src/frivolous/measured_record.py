@@ -104,6 +104,30 @@ class Measurement:
             draw=self.facts.get("draw", AS_WRITTEN.draw),
         )
 
+    def plot_joint(self, title: str = "") -> Figure:
+        """Draw joint frivolity: labels and the readers' error against the units kept, by site.
+
+        ``title``: what was measured; default how many units do. Raises :class:`BadArgument` where
+        the effective width was left out.
+        """
+        from frivolous.figures import headline, joint_figure
+
+        rows = self.table[self.table.measure == "effective"]
+        whole = rows[rows.site == ALL]
+        counts = ""
+        if len(whole):
+            value, width = whole.value.iloc[0], whole.width.iloc[0]
+            counts = f"{value:,.0f} of {width:,} units do, each site by itself with its readers "
+            counts += "re-fitted"
+        _, how = headline(self.table, self.facts)
+        return joint_figure(
+            self.joint,
+            self.table,
+            title=title or counts,
+            claim=f"{counts}. {how}" if title and counts else how,
+            tolerance=self.facts.get("joint_tolerance") or 0.0,
+        )
+
     def save(self, folder: str | Path) -> Path:
         """Write the frames as Parquet and the facts as ``measurement.json`` into ``folder``.
 

@@ -60,8 +60,14 @@ def measure_network(
         except Interrupted as error:
             found, stopped = error.found, str(error).partition(";")[0]
     folder = found.save(out)
-    figure = found.plot()
-    pictures = [save(figure, folder / name) for name in ("measurement.png", "measurement.svg")]
+    drawn = {"measurement": found.plot()} | (
+        {"joint": found.plot_joint()} if len(found.joint) else {}
+    )
+    pictures = [
+        save(figure, folder / f"{name}.{ending}")
+        for name, figure in drawn.items()
+        for ending in ("png", "svg")
+    ]
     if as_json:
         print(as_text(found, folder))
     else:

@@ -6,6 +6,7 @@ from frivolous.figures.beside import beside_figure
 from frivolous.figures.correlation import correlation_figure
 from frivolous.figures.correlation_grid import correlation_grid
 from frivolous.figures.headline import headline
+from frivolous.figures.joint import joint_figure
 from frivolous.figures.network import measurement_figure
 from frivolous.figures.output import save, to_png, to_svg
 from frivolous.figures.panel import Panel
@@ -21,6 +22,7 @@ __all__ = [
     "correlation_figure",
     "correlation_grid",
     "headline",
+    "joint_figure",
     "measurement_figure",
     "past_figure",
     "save",

@@ -49,6 +49,9 @@ def _circumstances(facts: Mapping[str, Any]) -> str:
     if "examples" in facts:
         examples = f"{facts['examples']:,} example{'s' * (facts['examples'] != 1)}"
         said = f"{said} on {examples}" if said else examples
+    if facts.get("precision") is not None:
+        said += f"; curves followed until prunable units are known to {facts['precision']:.3g}"
+        said += " of the units"
     if facts.get("replacement") == "mean":
         said += "; ablated to the mean"
     if facts.get("left_out"):
