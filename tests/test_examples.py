@@ -112,3 +112,23 @@ def test_sites_are_named_as_the_layers(example: ModuleType) -> None:
         "conv2",
         "fc",
     ]
+
+
+def test_units_counted_jointly(tmp_path: Path) -> None:
+    script = EXAMPLE.with_name("jointly.py")
+    words = [sys.executable, script, "--out", tmp_path, "--widths", "8", "16"]
+    done = subprocess.run(
+        [*words, "--networks", "2", "--epochs", "2"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.stderr == ""
+    table = pd.read_parquet(tmp_path / "counts.parquet")
+    assert table.width.tolist() == [8, 8, 16, 16]
+    assert (table.effective <= table.width).all()
+    mean = table[table.width == 16].effective.mean()
+    assert f"{mean:.1f} [" in done.stdout
+    assert "effective: times " in done.stdout
+    assert (tmp_path / "jointly.png").read_bytes().startswith(b"\x89PNG")

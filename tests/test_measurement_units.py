@@ -182,6 +182,21 @@ def test_units_are_not_redundant_because_examples_are_few() -> None:
     assert not units.kind.str.startswith("redundant").any()
 
 
+def test_units_of_few_causes_are_redundant_although_examples_are_as_few_as_units() -> None:
+    # 40 units that five inputs decide, all active: half of 80 examples are as many as units.
+    model = nn.Sequential(nn.Linear(5, 40), nn.Softplus(), nn.Linear(40, 3))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(
+                torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2))
+            )
+        model[0].bias += 8  # far from its bend a Softplus is a line
+    few = torch.randn(80, 5, generator=torch.Generator().manual_seed(1))
+    units = fv.measure(model, few).units
+    assert (units.predicted > 0.95).all()
+    assert units.kind.str.startswith("redundant").all()
+
+
 def test_one_example_cannot_be_kept_apart() -> None:
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
     found = fv.measure(model, torch.randn(1, 3, generator=torch.Generator().manual_seed(0)))

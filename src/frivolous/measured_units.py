@@ -15,7 +15,7 @@ from frivolous.effects import Effects
 from frivolous.measured_rows import table_row
 from frivolous.measures import curve, similarity
 from frivolous.measures.kinds import Thresholds, kinds
-from frivolous.measures.refit import explained
+from frivolous.measures.refit import RIDGE, explained
 from frivolous.network import Network
 
 UNIT_COLUMNS = (
@@ -37,6 +37,10 @@ UNIT_COLUMNS = (
     "outgoing",
     "examples",
 )
+RIDGES = (RIDGE, 1e-4, 1e-3, 1e-2, 1e-1)
+"""Strengths of the regressions that predict units, as shares of their variance."""
+MANY = 4
+"""Samples per unit from which on the smallest of them does."""
 JOINT_COLUMNS = ("site", "kept", "unit", "error", "unchanged", "low", "high", "examples")
 
 
@@ -54,10 +58,11 @@ def unit_frame(
     ``group``, the unit that represents it (:func:`similarity.twin_groups`, those with the largest
     effect on the readers first); ``explained``, R squared on all others, and ``predicted``, the
     same for examples that the regression was not fitted to: two halves, each predicted from the
-    other (of a site too wide for groups of examples it is ``explained``). The kind goes by the
-    latter. ``changed``, share of labels that change when it alone is silenced, with its 95%
-    interval by ``method``, and ``divergence`` of the scores in nats, on so many ``examples``;
-    ``outgoing``, norm of the weights that read it.
+    other, with less than :data:`MANY` samples per unit by ridge regression of that strength among
+    :data:`RIDGES` that predicts the site best (of a site too wide for groups of examples it is
+    ``explained``). The kind goes by the latter. ``changed``, share of labels that change when it
+    alone is silenced, with its 95% interval by ``method``, and ``divergence`` of the scores in
+    nats, on so many ``examples``; ``outgoing``, norm of the weights that read it.
     """
     frames = []
     for name, found in effects.items():
@@ -107,7 +112,13 @@ def _predicted(activity: Activity, otherwise: NDArray[np.float64]) -> NDArray[np
     if halves is None:
         return otherwise
     one, other = (half.covariance_UU for half in halves)
-    return np.asarray((explained(one, other) + explained(other, one)) / 2)
+    # Slopes from about as many samples as units are mostly noise unless they are shrunk.
+    few = min(half.count for half in halves) < MANY * activity.width
+    found = [
+        (explained(one, other, ridge=ridge) + explained(other, one, ridge=ridge)) / 2
+        for ridge in (RIDGES if few else RIDGES[:1])
+    ]
+    return max(found, key=lambda predicted_U: np.nansum(np.clip(predicted_U, 0, 1)))
 
 
 def joint_frame(widths: Mapping[str, EffectiveWidth]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LinearRegression
+from sklearn.linear_model import LinearRegression, Ridge
 
 from frivolous.errors import BadArgument
 from frivolous.measures.refit import explained, reconstructor
@@ -89,3 +89,20 @@ def test_wrong_orders_and_counts() -> None:
         reconstructor([0.0, 0.0], np.eye(2), np.array([0, 0]))
     with pytest.raises(BadArgument, match=r"`units` is 0 to 2; got -1"):
         reconstructor([0.0, 0.0], np.eye(2), np.array([0, 1])).prediction(-1)
+
+
+@pytest.mark.parametrize("ridge", [1e-3, 0.1])
+def test_a_ridge_gives_scikit_learns_ridge_regression(ridge: float) -> None:
+    random = np.random.default_rng(3)
+    activity = random.normal(size=(60, 5)) @ random.normal(size=(5, 5)) + random.normal(size=5)
+    fit, test = activity[:40], activity[40:]
+    scaled = fit.std(axis=0, ddof=1)
+    wanted = []
+    for unit in range(5):
+        others = [other for other in range(5) if other != unit]
+        x, y = (fit / scaled)[:, others], (fit / scaled)[:, unit]
+        slopes = Ridge(alpha=39 * ridge).fit(x, y).coef_
+        left = (test / scaled)[:, unit] - (test / scaled)[:, others] @ slopes
+        wanted.append(1 - left.var(ddof=1) / (test / scaled)[:, unit].var(ddof=1))
+    found = explained(np.cov(fit.T), np.cov(test.T), ridge=ridge)
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)

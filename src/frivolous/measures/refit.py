@@ -90,7 +90,9 @@ def reconstructor(
     return Reconstructor(kept, mean, deviation, cholesky(correlation))
 
 
-def explained(covariance_UU: ArrayLike, elsewhere_UU: ArrayLike | None = None) -> Numbers:
+def explained(
+    covariance_UU: ArrayLike, elsewhere_UU: ArrayLike | None = None, *, ridge: float = RIDGE
+) -> Numbers:
     """R squared of each unit's regression on all others of its site: shape (U,), at most 1.
 
     1 - 1 / [R^-1]_jj with R the correlations: the share of a unit's variance that a linear function
@@ -98,7 +100,8 @@ def explained(covariance_UU: ArrayLike, elsewhere_UU: ArrayLike | None = None) -
     squares, in [0, 1]. With hardly more samples than units everything seems explained: so
     ``elsewhere_UU`` is the covariance of other samples of the same units, and the share is that of
     their variance, predicted with the slopes of ``covariance_UU``; below 0 where a slope does
-    harm. NaN for a unit without variance in either.
+    harm. A larger ``ridge`` gives those of ridge regression (of units scaled to variance 1). NaN
+    for a unit without variance in either.
 
     >>> explained([[1.0, 0.5], [0.5, 1.0]]).round(4).tolist()
     [0.25, 0.25]
@@ -116,7 +119,7 @@ def explained(covariance_UU: ArrayLike, elsewhere_UU: ArrayLike | None = None) -
     found_U = np.full(len(covariance), np.nan)
     if varies_U.any():
         inner = np.ix_(varies_U, varies_U)
-        factor, deviation = factored(covariance[inner])
+        factor, deviation = factored(covariance[inner], ridge)
         inverse, _ = lapack.dpotri(factor, lower=1, overwrite_c=1)
         own = np.diagonal(inverse).copy()
         if elsewhere_UU is None:
@@ -133,19 +136,19 @@ def explained(covariance_UU: ArrayLike, elsewhere_UU: ArrayLike | None = None) -
     return found_U
 
 
-def factored(covariance: Numbers) -> tuple[Numbers, Numbers]:
+def factored(covariance: Numbers, ridge: float = RIDGE) -> tuple[Numbers, Numbers]:
     """The Cholesky factor of the correlations of units that all vary, and their deviations."""
     deviation = np.sqrt(np.diagonal(covariance))
-    return cholesky(covariance / deviation[:, None] / deviation), deviation
+    return cholesky(covariance / deviation[:, None] / deviation, ridge), deviation
 
 
-def cholesky(correlation: Numbers) -> Numbers:
+def cholesky(correlation: Numbers, ridge: float = RIDGE) -> Numbers:
     """The lower Cholesky factor of a correlation matrix with the ridge on its diagonal.
 
     Raises :class:`BadArgument` for a matrix with an eigenvalue below zero.
     """
     matrix = np.asfortranarray(correlation)
-    np.fill_diagonal(matrix, 1.0 + RIDGE)
+    np.fill_diagonal(matrix, 1.0 + ridge)
     factor, failed = lapack.dpotrf(matrix, lower=1, overwrite_a=1)
     if failed:
         raise BadArgument(
