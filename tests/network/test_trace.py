@@ -68,6 +68,20 @@ def test_a_frozen_model_is_read(case) -> None:
         assert torch.equal(trace(model, inputs)(inputs), model(inputs))
 
 
+@pytest.mark.parametrize("name", ["mlp", "lenet", "preresnet"])
+def test_operations_taken_apart_are_read_the_same(name, known, monkeypatch) -> None:
+    """Normalisation, dropout and flattening, of which an export has other names when it is."""
+    model, inputs, net = known(name)
+    monkeypatch.setattr("frivolous.network.trace._readable", lambda exported: False)
+    apart = trace(model, inputs)
+    assert apart.sites == net.sites
+    assert [step.op for step in apart.program.steps] != [step.op for step in net.program.steps]
+    assert torch.equal(apart(inputs), net(inputs))
+    for site in net.sites:
+        stopped = [one.until(site.name, inputs) for one in (apart, net)]
+        assert torch.equal(stopped[0].value, stopped[1].value)
+
+
 class Failing(nn.Module):
     def __init__(self) -> None:
         super().__init__()
