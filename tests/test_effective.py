@@ -15,7 +15,7 @@ from frivolous.constructions import more_of_both, only_more_prunable, only_more_
 from frivolous.effective import EffectiveWidth, effective_width
 from frivolous.errors import BadArgument
 from frivolous.families import MLP, fixed, initialise
-from frivolous.network import trace
+from frivolous.network import Network, trace
 
 NARROW = (6, 5)
 
@@ -34,7 +34,10 @@ def x() -> Tensor:
 
 
 def widths(model: nn.Module, x: Tensor, tolerance: float = 0.0) -> list[EffectiveWidth]:
-    network = trace(model, x[:2])
+    return widths_of(trace(model, x[:2]), x, tolerance)
+
+
+def widths_of(network: Network, x: Tensor, tolerance: float) -> list[EffectiveWidth]:
     batches = x.split(150)
     activity = collect(network, batches, examples=len(x))
     return [
@@ -43,19 +46,28 @@ def widths(model: nn.Module, x: Tensor, tolerance: float = 0.0) -> list[Effectiv
     ]
 
 
-@pytest.mark.parametrize("tolerance", [0.0, 0.05, 0.2])
-@pytest.mark.parametrize("how", ["copies", "silent", "shared", "redundant", "prunable"])
-def test_a_wide_network_needs_as_many_units_as_the_narrow_one(
-    narrow: MLP, x: Tensor, how: str, tolerance: float
-) -> None:
-    if how == "prunable":
+@pytest.fixture(scope="module", params=["copies", "silent", "shared", "redundant", "prunable"])
+def pair(
+    request: pytest.FixtureRequest, narrow: MLP, x: Tensor
+) -> tuple[tuple[Network, Tensor], tuple[Network, Tensor]]:
+    """A narrow network and a wide one made of it, each with its inputs."""
+    if request.param == "prunable":
         made = only_more_prunable(narrow, x)
-    elif how == "redundant":
+    elif request.param == "redundant":
         made = only_more_redundant(narrow, x, balance=1024.0)
     else:
-        made = more_of_both(narrow, x, how=how)  # type: ignore[arg-type]
-    wanted = widths(made.narrow, made.narrow_inputs, tolerance)
-    for found, own in zip(widths(made.wide, made.inputs, tolerance), wanted, strict=True):
+        made = more_of_both(narrow, x, how=request.param)
+    both = (made.narrow, made.narrow_inputs), (made.wide, made.inputs)
+    first, second = ((trace(model, inputs[:2]), inputs) for model, inputs in both)
+    return first, second
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.05, 0.2])
+def test_a_wide_network_needs_as_many_units_as_the_narrow_one(
+    pair: tuple[tuple[Network, Tensor], tuple[Network, Tensor]], tolerance: float
+) -> None:
+    wanted, wide = (widths_of(network, inputs, tolerance) for network, inputs in pair)
+    for found, own in zip(wide, wanted, strict=True):
         assert found.width > own.width
         assert found.units == own.units <= own.width
         assert found.apart

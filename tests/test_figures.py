@@ -336,11 +336,12 @@ def test_equal_data_give_equal_bytes(tmp_path: Path) -> None:
         points, panels = published.values("fig4d"), [("d", "prunable")]
         return figures.study_figure(study(replicates=2), gains_of(), points, panels, title="T")
 
-    assert figures.to_svg(draw()) == figures.to_svg(draw())
-    assert figures.to_png(draw()) == figures.to_png(draw())
+    first, second = draw(), draw()
+    assert figures.to_svg(first) == figures.to_svg(second)
+    assert figures.to_png(first) == figures.to_png(second)
     for suffix in ("png", "svg", "pdf"):
-        one = figures.save(draw(), tmp_path / f"one.{suffix}").read_bytes()
-        two = figures.save(draw(), tmp_path / f"two.{suffix}").read_bytes()
+        one = figures.save(first, tmp_path / f"one.{suffix}").read_bytes()
+        two = figures.save(second, tmp_path / f"two.{suffix}").read_bytes()
         assert one == two
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         f"{stem}.{suffix}" for stem in ("one", "two") for suffix in ("png", "svg", "pdf")

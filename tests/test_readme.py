@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import matplotlib as mpl
@@ -12,7 +14,6 @@ import pytest
 
 from frivolous import cli
 from frivolous.commands import study
-from frivolous.commands.which import Which
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -38,41 +39,52 @@ def test_every_command_of_the_readme_is_of_a_known_kind():
         assert line.split()[0] in ("make", "frivolous", "python"), line
 
 
-def test_the_commands_of_the_readme_run(tmp_path, monkeypatch, capsys):
-    """In order, in an empty folder beside the examples; `make` and the example have their own."""
-    (tmp_path / "examples").symlink_to(ROOT / "examples")
-    monkeypatch.chdir(tmp_path)
-    read: list[Which] = []
-    for line in commands():
-        words = shlex.split(line)
-        if words[0] == "make":
-            continue
-        if words[0] == "python":
-            assert words[1] == "examples/digits.py"
-            continue
-        if words[1] == "measure":
-            continue  # tests/test_examples.py runs it, after the example that writes its weights
-        monkeypatch.setattr(sys, "argv", words)
-        if "all" in words or "--data-dir" in words:
-            # Half an hour, and CIFAR-10: here the words are read; tests/studies runs small ones.
-            with monkeypatch.context() as patch:
-                patch.setattr(study, "run_studies", lambda which, *rest: read.append(which))
-                cli.main()
-            assert study.asked_studies(read[-1])
-            continue
-        cli.main()
-    shown = capsys.readouterr().out
+@pytest.fixture(scope="module")
+def after_commands(tmp_path_factory):
+    """The folder that the commands leave, begun empty beside the examples, and what they print.
+
+    They run in order; `make` and the example have their own.
+    """
+    folder, shown, read = tmp_path_factory.mktemp("readme"), io.StringIO(), []
+    (folder / "examples").symlink_to(ROOT / "examples")
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(shown):
+        patch.chdir(folder)
+        for line in commands():
+            words = shlex.split(line)
+            if words[0] == "make":
+                continue
+            if words[0] == "python":
+                assert words[1] == "examples/digits.py"
+                continue
+            if words[1] == "measure":
+                continue  # run by tests/test_examples.py, once the example has written its weights
+            patch.setattr(sys, "argv", words)
+            if "all" in words or "--data-dir" in words:
+                # Half an hour, and CIFAR-10: the words are read; tests/studies runs small ones.
+                with pytest.MonkeyPatch.context() as within:
+                    within.setattr(study, "run_studies", lambda which, *rest: read.append(which))
+                    cli.main()
+                assert study.asked_studies(read[-1])
+                continue
+            cli.main()
+    return folder, shown.getvalue()
+
+
+def test_the_commands_of_the_readme_run(after_commands):
+    folder, shown = after_commands
     assert "panel d, redundant: gain per doubling" in shown
-    assert (tmp_path / "runs/studies/fig4d-cpu/report.html").is_file()
+    assert (folder / "runs/studies/fig4d-cpu/report.html").is_file()
 
 
-def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_the_python_of_the_readme_runs(after_commands, monkeypatch):
+    """Where the commands ran: the networks of the study are there already."""
+    folder, _ = after_commands
+    monkeypatch.chdir(folder)
     mpl.use("Agg")
     names: dict[str, object] = {}
     for block in blocks("python"):
         exec(compile(block, "README.md", "exec"), names)
-    assert (tmp_path / "measurement.png").is_file()
+    assert (folder / "measurement.png").is_file()
     assert set(names["result"].table.columns) >= {"study", "panel", "curve", "run", "value"}
 
 

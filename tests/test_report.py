@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 from importlib.resources import files
 from pathlib import Path
@@ -50,11 +51,13 @@ class Page(HTMLParser):
         return [attributes for name, attributes in self.elements if name == tag]
 
 
+@cache
 def picture() -> Picture:
     figure = figures.correlation_figure({"1": np.linspace(0, 0.4, 50)}, title="r & <s>")
     return Picture(figures.to_svg(figure), "Violins of correlations.", "A caption.")
 
 
+@cache
 def frames(replicates: int = 3) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     figure = published.read("figE7")
     points = figure.values[figure.values["split"].isin(["", "test"])]
@@ -71,6 +74,7 @@ def frames(replicates: int = 3) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFram
     return means, gains, published.compare(means, gains, figure)
 
 
+@cache
 def study(replicates: int = 3) -> report.StudyReport:
     means, gains, comparison = frames(replicates)
     return report.StudyReport(
@@ -312,7 +316,11 @@ def test_wrong_input_is_told(tmp_path: Path) -> None:
 
 
 def test_equal_input_gives_an_equal_page() -> None:
-    pages = [report.render_page("T", "", report.study_sections(study())) for _ in range(2)]
+    pages = []
+    for _ in range(2):
+        for made in (picture, frames, study):
+            made.cache_clear()
+        pages.append(report.render_page("T", "", report.study_sections(study())))
     assert pages[0] == pages[1]
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from frivolous.network import Network, trace
 
 
 class Lenet(nn.Module):
@@ -152,18 +155,37 @@ def settled(model: nn.Module, seed: int = 0) -> nn.Module:
     return model
 
 
+def made(name: str) -> tuple[nn.Module, Tensor]:
+    """A model by name, in evaluation mode, and a batch of seven inputs."""
+    make, shape = BUILDERS[name]
+    inputs = torch.randn(7, *shape, generator=torch.Generator().manual_seed(1))
+    return settled(make()).eval(), inputs
+
+
+@cache
+def read_once(name: str) -> tuple[nn.Module, Tensor, Network]:
+    """A model, its inputs and its network, read from one example: for tests that change none."""
+    model, inputs = made(name)
+    return model, inputs, trace(model, inputs[:1])
+
+
 @pytest.fixture
 def build() -> Build:
-    """A model by name, in evaluation mode, and a batch of seven inputs."""
-
-    def made(name: str) -> tuple[nn.Module, Tensor]:
-        make, shape = BUILDERS[name]
-        inputs = torch.randn(7, *shape, generator=torch.Generator().manual_seed(1))
-        return settled(make()).eval(), inputs
-
+    """A model of a test's own."""
     return made
 
 
 @pytest.fixture(params=list(BUILDERS))
-def case(request: pytest.FixtureRequest, build: Build) -> tuple[nn.Module, Tensor]:
-    return build(request.param)
+def case(request: pytest.FixtureRequest) -> tuple[nn.Module, Tensor]:
+    return made(request.param)
+
+
+@pytest.fixture
+def known() -> Callable[[str], tuple[nn.Module, Tensor, Network]]:
+    """A model by name with its network, which all tests share."""
+    return read_once
+
+
+@pytest.fixture(params=list(BUILDERS))
+def known_case(request: pytest.FixtureRequest) -> tuple[nn.Module, Tensor, Network]:
+    return read_once(request.param)

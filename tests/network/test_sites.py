@@ -47,26 +47,24 @@ SITES = {
 
 
 @pytest.mark.parametrize("name", SITES)
-def test_every_layer_but_the_last_has_the_site_that_its_tail_ends_in(name, build) -> None:
-    model, inputs = build(name)
-    net = trace(model, inputs)
+def test_every_layer_but_the_last_has_the_site_that_its_tail_ends_in(name, known) -> None:
+    *_, net = known(name)
     found = [(s.name, s.width, s.axis, s.positions, s.readers) for s in net.sites]
     assert found == SITES[name]
     assert [site.depth for site in net.sites] == list(range(len(net.sites)))
     assert net.skipped == ()
 
 
-def test_writers_are_followed_through_every_residual_sum(build) -> None:
-    model, inputs = build("resnet")
-    writers = {site.name: site.writers for site in trace(model, inputs).sites}
+def test_writers_are_followed_through_every_residual_sum(known) -> None:
+    *_, net = known("resnet")
+    writers = {site.name: site.writers for site in net.sites}
     assert writers["layer1.conv1"] == ("layer1.conv1.weight",)
     assert writers["layer1.conv2"] == ("layer1.conv2.weight", "conv.weight")
     assert writers["layer2.conv2"] == ("layer2.conv2.weight", "layer2.downsample.0.weight")
 
 
-def test_a_site_is_the_value_after_its_activation(build) -> None:
-    model, inputs = build("lenet")
-    net = trace(model, inputs)
+def test_a_site_is_the_value_after_its_activation(known) -> None:
+    model, inputs, net = known("lenet")
     _, values = net.activities(inputs)
     first = F.relu(model.conv1(inputs))
     second = F.relu(model.conv2(model.norm(model.pool(first))))
@@ -183,12 +181,12 @@ def test_a_stream_that_no_activation_follows_is_no_layers_own() -> None:
     assert asked.skipped == ()
 
 
-def test_an_activation_after_the_sum_makes_the_units_the_layers_own(build) -> None:
+def test_an_activation_after_the_sum_makes_the_units_the_layers_own(known) -> None:
     for name in ("resnet", "preresnet"):
-        model, inputs = build(name)
+        model, inputs, without = known(name)
         net = trace(model, inputs, residual=True)
         layers = [site for site in net.sites if site.kind == "layer"]
-        assert [site.name for site in layers] == [site.name for site in trace(model, inputs).sites]
+        assert [site.name for site in layers] == [site.name for site in without.sites]
     streams = [(site.name, site.readers) for site in net.sites if site.kind == "residual"]
     assert streams == [("conv.residual", ("block1.conv1.weight",))]
 
@@ -204,7 +202,7 @@ def test_a_parametrised_weight_keeps_its_layers_name() -> None:
     }
 
 
-def test_an_unknown_site_is_answered_with_the_nearest(build) -> None:
-    model, inputs = build("lenet")
+def test_an_unknown_site_is_answered_with_the_nearest(known) -> None:
+    *_, net = known("lenet")
     with pytest.raises(UnknownName, match=r"unknown site 'conv_1'; did you mean 'conv1'\?"):
-        trace(model, inputs).site("conv_1")
+        net.site("conv_1")

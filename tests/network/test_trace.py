@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -34,12 +35,20 @@ def same(before: dict[str, Any], after: dict[str, Any]) -> bool:
     )
 
 
-@pytest.mark.parametrize("mode", ["train", "eval", "mixed"])
-def test_nothing_is_left_on_the_model(case, mode) -> None:
+def test_nothing_is_left_on_the_model(case) -> None:
     model, inputs = case
-    model.train(mode == "train")
+    nothing_is_left(model.train(), inputs)
+
+
+@pytest.mark.parametrize("mode", ["eval", "mixed"])
+def test_nothing_is_left_whatever_the_mode(mode, build) -> None:
+    model, inputs = build("preresnet")
     if mode == "mixed":
         next(model.children()).train()
+    nothing_is_left(model, inputs)
+
+
+def nothing_is_left(model: nn.Module, inputs: Tensor) -> None:
     first = next(model.parameters())
     first.requires_grad_(False)
     hook = model.register_forward_hook(lambda *_: None)
@@ -66,6 +75,21 @@ def test_a_frozen_model_is_read(case) -> None:
     model.requires_grad_(False)
     with torch.no_grad():
         assert torch.equal(trace(model, inputs)(inputs), model(inputs))
+
+
+@pytest.mark.parametrize("name", ["mlp", "lenet", "preresnet"])
+def test_operations_taken_apart_are_read_the_same(name, known, monkeypatch) -> None:
+    """Normalisation, dropout and flattening, of which an export has other names when it is."""
+    model, inputs, net = known(name)
+    reading = import_module("frivolous.network.trace")  # the package has a function of that name
+    monkeypatch.setattr(reading, "_readable", lambda exported: False)
+    apart = trace(model, inputs)
+    assert apart.sites == net.sites
+    assert [step.op for step in apart.program.steps] != [step.op for step in net.program.steps]
+    assert torch.equal(apart(inputs), net(inputs))
+    for site in net.sites:
+        stopped = [one.until(site.name, inputs) for one in (apart, net)]
+        assert torch.equal(stopped[0].value, stopped[1].value)
 
 
 class Failing(nn.Module):

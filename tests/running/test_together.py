@@ -2,69 +2,100 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-
-import pytest
 
 Child = Callable[..., subprocess.Popen[str]]
 
 # The beginning of a child: logs every run that its stores publish, by the rename that counts.
 LOGGED = Path(__file__).with_name("logged.script").read_text()
 
-# Tells when it is about to train, and goes on when it is told to.
-HELD = """
-from frivolous.running import here
-here.PAUSE = 0.005
-make = making.make
-def held(*args, **options):
-    making.make = make
-    print("training", flush=True)
-    sys.stdin.readline()
-    yield from make(*args, **options)
-making.make = held
-print(table(sys.argv[2]), flush=True)
-"""
-
-# Tells when it waits for another process.
-WAITING = """
+# Two children for each fate, forked from a warm process that holds the ends of their pipes.
+TOGETHER = """
+import torch
+torch.set_num_threads(1)
+from collections import Counter
+for cell in STUDIES["figE7"].cells("cpu"):
+    making._network(cell.prototype.family, "cpu")
 from frivolous.running import here
 from frivolous.studies.execution import Silent
 here.PAUSE = 0.005
-def waiting(self, runs):
-    print(f"waiting for {runs}", flush=True)
-    Silent.waiting = lambda self, runs: None
-Silent.waiting = waiting
-print(table(sys.argv[2]), flush=True)
+
+def held():
+    # Tells when it is about to train, and goes on when it is told to.
+    make = making.make
+    def held(*args, **options):
+        making.make = make
+        print("training", flush=True)
+        sys.stdin.readline()
+        yield from make(*args, **options)
+    making.make = held
+
+def waiting():
+    # Tells when it waits for another process.
+    def waiting(self, runs):
+        print(f"waiting for {runs}", flush=True)
+        Silent.waiting = lambda self, runs: None
+    Silent.waiting = waiting
+
+def started(prepare, store):
+    (told, tell), (heard, hear) = os.pipe(), os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.dup2(tell, 1)
+            os.dup2(heard, 0)
+            prepare()
+            print(table(store), flush=True)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    os.close(tell)
+    os.close(heard)
+    return pid, os.fdopen(told), os.fdopen(hear, "w")
+
+folder = Path(sys.argv[1]).parent
+for fate in ("goes on", "is killed"):
+    log = open(folder / f"log of one that {fate}", "a", buffering=1)
+    published = lambda: Path(log.name).read_text().split()
+    store = folder / f"store of one that {fate}"
+    said = {"fate": fate}
+    first, told, hear = started(held, store)
+    said["first"] = told.readline()
+    second, other, _ = started(waiting, store)
+    said["second"] = other.readline()
+    said["before"] = published()
+    if fate == "is killed":
+        os.kill(first, signal.SIGKILL)
+    else:
+        hear.write("\\n")
+        hear.flush()
+    said["tables"] = [told.read().strip(), other.read().strip()]
+    said["ends"] = [os.waitpid(pid, 0)[1] for pid in (first, second)]
+    said["after"] = published()
+    print(json.dumps(said), flush=True)
 """
 
 
-def published(log: Path) -> Counter[str]:
-    return Counter(log.read_text().split())
-
-
-@pytest.mark.parametrize("fate", ["goes on", "is killed"])
 def test_of_two_processes_on_one_store_one_waits_and_both_have_the_table(
-    fate: str, child: Child, expected: str, tmp_path: Path
+    child: Child, expected: str, tmp_path: Path
 ) -> None:
-    held = child(LOGGED + HELD, tmp_path / "log", tmp_path / "store")
-    assert held.stdout is not None
-    assert held.stdin is not None
-    assert held.stdout.readline() == "training\n"
-    other = child(LOGGED + WAITING, tmp_path / "log", tmp_path / "store")
-    assert other.stdout is not None
-    # All but the group that the first one holds is done by now.
-    assert other.stdout.readline() == "waiting for 4\n"
-    assert sum(published(tmp_path / "log").values()) == 20
-    if fate == "is killed":
-        held.kill()
-    else:
-        held.stdin.write("\n")
-        held.stdin.flush()
-        assert held.stdout.readline().strip() == expected
-    out, err = other.communicate(timeout=300)
-    assert out.strip() == expected, err
-    counts = published(tmp_path / "log")
-    assert (len(counts), set(counts.values())) == (24, {1})
+    """Also where the one that the other waits for is killed."""
+    out, err = child(LOGGED + TOGETHER, tmp_path / "log").communicate(timeout=300)
+    told = {said["fate"]: said for said in map(json.loads, out.splitlines())}
+    assert list(told) == ["goes on", "is killed"], err
+    for said in told.values():
+        assert said["first"] == "training\n"
+        # All but the group that the first one holds is done by now.
+        assert said["second"] == "waiting for 4\n"
+        assert len(said["before"]) == 20
+        counts = Counter(said["after"])
+        assert (len(counts), set(counts.values())) == (24, {1})
+    assert told["goes on"]["tables"] == [expected, expected]
+    assert told["goes on"]["ends"] == [0, 0]
+    assert told["is killed"]["tables"] == ["", expected]
+    assert told["is killed"]["ends"] == [signal.SIGKILL, 0]

@@ -114,6 +114,8 @@ ALONG = _named("softmax _softmax _safe_softmax log_softmax _log_softmax cumsum c
 REARRANGING = _named("squeeze unsqueeze permute transpose t mT select")
 #: Operations that neither mix units nor belong to a layer's tail.
 PASSING = POOLING | RESHAPING | COPYING | SPLITTING | REDUCING | ALONG | REARRANGING
+#: Operations that are in one of these tables.
+KNOWN = frozenset([*MIXING, *LOOKING_UP, *PRODUCTS]) | TAIL | PASSING
 
 #: The links of the chain by which ``F.local_response_norm`` sums squares of neighbouring channels.
 RESPONSE_CHAIN = _named(

@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import logging
+import operator
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -23,8 +24,9 @@ from frivolous.network.faults import (
     explain_fixed_batch,
 )
 from frivolous.network.inputs import Inputs, parts_of
+from frivolous.network.operations import KNOWN
 from frivolous.network.outputs import chosen
-from frivolous.network.program import Program, read_program
+from frivolous.network.program import SIZES, Program, read_program
 from frivolous.network.sites import find_sites
 from frivolous.network.split import Network
 from frivolous.network.state import state_of
@@ -116,7 +118,24 @@ def _exported(
         args, kwargs = (), dict(zip(keywords, parts, strict=True))
         shapes = dict(zip(keywords, shapes, strict=True))
     exported = export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
-    return exported.run_decompositions(_parts())
+    # Taking operations apart traces all of it once more, longer than the export itself took.
+    return exported if _readable(exported) else exported.run_decompositions(_parts())
+
+
+def _readable(exported: ExportedProgram) -> bool:
+    """Whether the tables know every operation as it is, and none writes to its operands."""
+    return all(
+        isinstance(node.meta.get("val"), SIZES) or _known(node.target)
+        for node in exported.graph.nodes
+        if node.op == "call_function"
+    )
+
+
+def _known(target: Any) -> bool:
+    packet = getattr(target, "_overloadpacket", None)
+    if packet is None:
+        return target is operator.getitem
+    return packet.__name__ in KNOWN and not target._schema.is_mutable
 
 
 @functools.cache
