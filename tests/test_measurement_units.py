@@ -14,7 +14,9 @@ import frivolous as fv
 from frivolous.errors import BadArgument
 from frivolous.measurement import JOINT_COLUMNS, UNIT_COLUMNS, Measurement
 from frivolous.measures.kinds import Thresholds
+from frivolous.network import trace
 from frivolous.terminal.network import measurement_text
+from frivolous.unchanged import unchanged_counts
 
 N = 300
 
@@ -206,3 +208,47 @@ def test_one_example_cannot_be_kept_apart() -> None:
         found.value("effective", "0"),
         *found.table.low[found.table.measure == "effective"],
     ) == (*(0, 0, 0),)
+
+
+def test_permuting_units_permutes_their_rows_and_changes_nothing_else(x: Tensor) -> None:
+    order = torch.tensor([6, 2, 0, 7, 5, 1, 3, 4])
+    moved = Made()
+    with torch.no_grad():
+        moved.hidden.weight.copy_(moved.hidden.weight[order])
+        moved.hidden.bias.copy_(moved.hidden.bias[order])
+        moved.scores.weight.copy_(moved.scores.weight[:, order])
+    one, other = fv.measure(Made(), x), fv.measure(moved, x)
+    was = one.units.loc[order.numpy()].reset_index(drop=True)
+    same = ["site", "kind", "active", "mean", "sd", "changed", "divergence", "outgoing", "examples"]
+    pd.testing.assert_frame_equal(was[same], other.units[same], rtol=1e-5)
+    for name in ("twin_r", "explained", "predicted"):
+        np.testing.assert_allclose(was[name], other.units[name], rtol=1e-5, atol=1e-8)
+    statistics = ["redundant", "effective", "similarity", "compressibility", "silent", "constant"]
+    for measure in statistics:
+        assert other.value(measure) == pytest.approx(one.value(measure), rel=1e-6)
+    # The random orders are of places: the same units silenced give the same labels.
+    network, rearranged = trace(Made(), x[:2]), trace(moved, x[:2])
+    sets = [[0], [1, 2], [3, 5, 7], list(range(8))]
+    by_place = [{"hidden": [order.tolist().index(unit) for unit in some]} for some in sets]
+    counts, _ = unchanged_counts(network, [x], [{"hidden": some} for some in sets])
+    np.testing.assert_array_equal(unchanged_counts(rearranged, [x], by_place)[0], counts)
+
+
+def test_scaling_what_writes_and_what_reads_units_changes_no_count(x: Tensor) -> None:
+    scale = 2.0 ** torch.tensor([3, -2, 0, 5, -4, 1, -1, 2])
+    scaled = Made()
+    with torch.no_grad():
+        scaled.hidden.weight *= scale[:, None]
+        scaled.hidden.bias *= scale
+        scaled.scores.weight /= scale
+    one, other = fv.measure(Made(), x), fv.measure(scaled, x)
+    for measure in ("prunable", "effective", "area", "similarity", "silent", "constant"):
+        assert other.value(measure) == pytest.approx(one.value(measure), rel=1e-6), measure
+    # All units alike: shares of the variance are then the same too.
+    with torch.no_grad():
+        alike = Made()
+        alike.hidden.weight *= 8
+        alike.hidden.bias *= 8
+        alike.scores.weight /= 8
+    both = fv.measure(alike, x)
+    pd.testing.assert_frame_equal(both.table, one.table, rtol=1e-6)

@@ -212,12 +212,16 @@ def test_the_spread_over_draws_stands_beside_every_point():
         joint_tolerance=None,
     )
     assert one.curves.spread.isna().all()
-    assert "orders" not in one.summary().split("prunable: units")[0]
+    assert " to " not in one.summary().split("kinds")[0].split("prunable: units")[0]
+    assert "whose least and largest" not in " ".join(one.summary().split())
     crossings = [
         curve.crossing(FRACTIONS, part.unchanged) * 24
         for _, part in found.curves[found.curves.site == "0"].groupby("draw")
     ]
-    assert f"orders {min(crossings):.1f} to {max(crossings):.1f}" in found.summary()
+    assert f" {min(crossings):.1f} to {max(crossings):.1f}" in found.summary()
+    assert "random orders, whose least and largest stand below it" in " ".join(
+        found.summary().split()
+    )
 
 
 def stop_at(word: str):

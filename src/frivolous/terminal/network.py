@@ -57,13 +57,13 @@ def measurement_text(
         cells = {name: _interval(by.get(name)) for name in shown}
         if site in spread and "prunable" in by:
             low, high = (share * by["prunable"]["width"] for share in spread[site])
-            cells["prunable"] += f"\norders {low:.1f} to {high:.1f}"
+            cells["prunable"] += f"\n{low:.1f} to {high:.1f}"
         rows.append((str(site), count, *cells.values()))
     above = _lines([_examples(table, facts)], width)
     text = plain_table(above, ("site", "width", *shown), rows, width=width)
     if units is not None and len(units):
         text = f"{text}\n\n{_kinds(units, facts, width)}"
-    return f"{text}\n\n{_lines(_notes(table, facts), width)}"
+    return f"{text}\n\n{_lines(_notes(table, facts, bool(spread)), width)}"
 
 
 def _examples(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:
@@ -136,12 +136,13 @@ def _interval(row: pd.Series | None) -> str:
     return f"{value}\n[{number(row['low'])}, {number(row['high'])}]"
 
 
-def _notes(table: pd.DataFrame, facts: Mapping[str, Any]) -> list[str]:
+def _notes(table: pd.DataFrame, facts: Mapping[str, Any], ranges: bool) -> list[str]:
     """Return what stands below the table, a paragraph each."""
+    ranging = ", whose least and largest stand below it" if ranges else ""
     meanings = (
         f"prunable: units to ablate with at most {facts['tolerance']:.3g} of labels "
-        f"changed, the {facts['draw']} of {facts['draws']} random orders; redundant: those "
-        f"beyond {1 - facts['unexplained']:.3g} of the variance; area: under the "
+        f"changed, the {facts['draw']} of {facts['draws']} random orders{ranging}; redundant: "
+        f"those beyond {1 - facts['unexplained']:.3g} of the variance; area: under the "
         "ablation curve, 1 where no label changes; compressibility: redundant / width"
     )
     notes = [meanings]
@@ -209,6 +210,12 @@ def _rough(table: pd.DataFrame, precision: float) -> list[str]:
 
 def _lines(paragraphs: list[str], width: int) -> str:
     return "\n".join(
-        textwrap.fill(text, max(width, 20), subsequent_indent="  ", break_long_words=False)
+        textwrap.fill(
+            text,
+            max(width, 20),
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
         for text in paragraphs
     )
