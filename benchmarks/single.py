@@ -8,7 +8,9 @@ labels alone; ours gives the divergence of the scores as well.
 All run here, in turn, in this process, on the same network and examples. Medians of ``--repeats``;
 ``--clock cpu`` (the default) counts the processor time of all threads, of which there is one unless
 ``--threads`` says otherwise. ``unequal`` counts the labels, of all (example, unit) pairs, on which
-the two disagree: only those whose two best scores tie within rounding may.
+the two disagree: only those whose two best scores tie within rounding may. ``whole/after`` is the
+network's multiply-adds over those behind the site, which each unit needs anew: at an early site,
+the ratio's limit as far as the two compute equally fast.
 
     python benchmarks/single.py
     python benchmarks/single.py --nets dense --repeats 5
@@ -25,6 +27,7 @@ import numpy as np
 import torch
 from networks import Place, Subject, convolutional, dense3, resnet56
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from frivolous.effects import single_effects
 from frivolous.masking import masks_for
@@ -108,6 +111,16 @@ def medians(sides: dict[str, Callable[[], object]], repeats: int, clock: Callabl
     return {side: statistics.median(taken) for side, taken in times.items()}
 
 
+def whole_to_after(network: Network, site: str, batch: Tensor) -> float:
+    """The multiply-adds of the whole network over those behind a site."""
+    alive = network.until(site, batch)
+    with FlopCounterMode(display=False) as after:
+        network.onward(site, alive)
+    with FlopCounterMode(display=False) as whole:
+        network(batch)
+    return whole.get_total_flops() / after.get_total_flops()
+
+
 def compare(name: str, options: argparse.Namespace) -> None:
     """Print a line for each site of a network."""
     torch.manual_seed(0)
@@ -136,7 +149,8 @@ def compare(name: str, options: argparse.Namespace) -> None:
         assert effects.changed_U.tolist() == mine.sum(axis=0).tolist()
         print(
             f"{name:14} {site:18} {width:5} {took['ours']:9.4f} {took[best]:9.4f} "
-            f"{took[best] / took['ours']:6.1f} {best:>9}   "
+            f"{took[best] / took['ours']:6.1f} {best:>9} "
+            f"{whole_to_after(network, site, batches[0]):11.1f}   "
             f"{int((mine != theirs).sum())} of {mine.size}, {int(theirs.sum())} change",
             flush=True,
         )
@@ -164,7 +178,7 @@ def main() -> None:
     )
     print(
         f"{'network':14} {'site':18} {'units':>5} {'ours s':>9} {'Captum s':>9} {'ratio':>6} "
-        f"{'per eval':>9}   unequal labels"
+        f"{'per eval':>9} {'whole/after':>11}   unequal labels"
     )
     for name in options.nets:
         compare(name, options)
