@@ -62,13 +62,6 @@ class Masks:
         """One activity under this many plans, copy after copy along the batch axis."""
         return self._masked(value.unsqueeze(0), first, copies).flatten(0, 1)
 
-    def each(self, value: Tensor, plans: Tensor) -> Tensor:
-        """An activity whose every example is under a plan of its own."""
-        keep = self.keep[plans, 0]
-        if self.fill is None:
-            return value * keep
-        return torch.addcmul(self.fill[plans, 0], value, keep)
-
     def edit(self, first: int, copies: int) -> Edit:
         """An edit that applies this many plans to an activity already stacked copy after copy."""
         return lambda value: self._masked(value.unflatten(0, (copies, -1)), first, copies).flatten(

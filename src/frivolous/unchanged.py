@@ -174,7 +174,13 @@ def outputs_alone(
     the unit gives what a silenced one gives, such as a ReLU's 0: their output is the intact one.
     Stacked and refused as by :func:`outputs_under`.
     """
-    acting_UN = _acting(alive.at(site), network.site(site).axis, masks)
+    axis = network.site(site).axis
+    value_NU = alive.at(site).movedim(axis, 1)
+    apart = [1] * (value_NU.dim() - 2)  # the axes of positions
+    # Of masks that silence a unit each, the sum has for every unit what replaces it.
+    fill = value_NU.new_zeros(masks.count) if masks.fill is None else masks.fill.sum(dim=0)
+    replaced_U = fill.reshape(-1, *apart)
+    acting_UN = (value_NU != replaced_U).reshape(*value_NU.shape[:2], -1).any(dim=2).T
     if not alive.stackable or float(acting_UN.double().mean()) > NEARLY_ALL:
         rows_N = torch.arange(alive.batch, device=network.device)
         for first, outputs in outputs_under(network, alive, {site: masks}, stack_bytes):
@@ -186,19 +192,13 @@ def outputs_alone(
     finite = torch.ones((), dtype=torch.bool, device=network.device)
     for pairs in acting_UN.nonzero().split(size):
         units_P, rows_P = pairs.unbind(dim=1)
-        value = masks.each(alive.at(site).index_select(0, rows_P), units_P)
+        value = alive.at(site).index_select(0, rows_P)
+        each_P = torch.arange(len(pairs), device=network.device)
+        value.movedim(axis, 1)[each_P, units_P] = replaced_U[units_P]
         output = network.onward(alive.sites, alive.taken(rows_P, {site: value}))
         finite &= torch.isfinite(output).all()
         yield units_P, rows_P, output
     _check_finite(finite, [site])
-
-
-def _acting(value: Tensor, axis: int, masks: Masks) -> Tensor:
-    """Whether silencing a unit changes an example's activity anywhere: shape (units, examples)."""
-    # Of masks that silence a unit each, the sum has for every unit what replaces it.
-    replaced = 0.0 if masks.fill is None else masks.fill.sum(dim=0)
-    acting = (value != replaced).movedim(axis, 0)
-    return acting.reshape(*acting.shape[:2], -1).any(dim=2)
 
 
 def _copies(network: Network, alive: Alive, stack_bytes: int | None) -> int:
