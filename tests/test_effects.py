@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from frivolous.effects import single_effects
 from frivolous.errors import BadArgument, NotFinite
+from frivolous.masking import masks_for
 from frivolous.network import trace
 from frivolous.sampling import deal
+from frivolous.unchanged import ablate, outputs_alone
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,48 @@ def test_a_unit_in_place_of_its_mean(model: nn.Sequential, images: Tensor) -> No
     found = single_effects(network, [images], "4", total=50, replacement="mean", means={"4": mean})
     zero = single_effects(network, [images], "4", total=50)
     assert found.divergence_U.sum() < zero.divergence_U.sum()
+
+
+@pytest.mark.parametrize("site", ["0", "4"])
+@pytest.mark.parametrize("kind", ["zero", "mean", "silenced as"])
+def test_examples_on_which_a_unit_acts_no_more_than_a_silenced_one(
+    model: nn.Sequential, images: Tensor, site: str, kind: str
+) -> None:
+    network = trace(model, images[:2])
+    width = network.site(site).width
+    # Some channels that are dark on most images, and numbers in their place that occur.
+    rare = images.clone()
+    rare[::3] = 0
+    value = network.activities(rare, [site])[1][site].detach()
+    common = value[0].flatten(1)[:, 0] if value.dim() > 2 else value[0]
+    given = {
+        "zero": {},
+        "mean": {"replacement": "mean", "means": {site: common}},
+        "silenced as": {"silenced_as": {site: common}},
+    }[kind]
+    found = single_effects(network, rare.split(16), site, total=50, **given)
+    intact = network(rare)
+    without = torch.stack([ablate(network, rare, {site: [u]}, **given) for u in range(width)])
+    changed = (without.argmax(2) != intact.argmax(1)).sum(1)
+    assert found.changed_U.tolist() == changed.tolist()
+    log = (scores.double().log_softmax(-1) for scores in (without, intact.expand_as(without)))
+    divergence = F.kl_div(*log, reduction="none", log_target=True).sum(2).mean(1)
+    torch.testing.assert_close(
+        torch.from_numpy(found.divergence_U), divergence, rtol=1e-4, atol=1e-12
+    )
+
+
+def test_only_pairs_that_differ_are_tried(model: nn.Sequential, images: Tensor) -> None:
+    network = trace(model, images[:2])
+    alive = network.until("4", images)
+    masks = masks_for(network, "4", [[u] for u in range(7)], "channel", "zero", None)
+    tried = list(outputs_alone(network, alive, "4", masks, 5_000))
+    pairs = torch.cat([torch.stack([units, rows], dim=1) for units, rows, _ in tried])
+    assert len(tried) > 1
+    assert pairs.tolist() == alive.value.T.nonzero().tolist()
+    for units, rows, scores in tried:
+        for unit, row, score in zip(units.tolist(), rows.tolist(), scores, strict=True):
+            torch.testing.assert_close(score, ablate(network, images[[row]], {"4": [unit]})[0])
 
 
 def test_what_cannot_be_tried(model: nn.Sequential, images: Tensor) -> None:

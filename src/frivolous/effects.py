@@ -17,7 +17,7 @@ from frivolous.masking import masks_for
 from frivolous.network import Network
 from frivolous.network.inputs import Inputs
 from frivolous.sampling import deal
-from frivolous.unchanged import outputs_under
+from frivolous.unchanged import outputs_alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +53,9 @@ def single_effects(
 
     They are drawn at random, spread evenly over ``batches``: of every so many examples one. The
     network before the site runs once per batch; units are tried side by side in one batch up to
-    ``stack_bytes`` per value. ``replacement``, ``means`` and ``silenced_as`` are those of
-    :func:`frivolous.unchanged.ablate`. Raises ``NotFinite`` and ``BadArgument`` as
+    ``stack_bytes`` per value, each on the examples on which it gives anything but what a silenced
+    one gives: the others stay as they are. ``replacement``, ``means`` and ``silenced_as`` are
+    those of :func:`frivolous.unchanged.ablate`. Raises ``NotFinite`` and ``BadArgument`` as
     :func:`frivolous.unchanged.unchanged_counts` does.
 
     >>> from frivolous.network import trace
@@ -86,11 +87,15 @@ def single_effects(
         labels = intact_labels(network, inputs, output)
         counts = labels != UNCOUNTED
         intact = output.double().log_softmax(dim=-1)
-        for first, scores in outputs_under(late, alive, {site: masks}, stack_bytes):
-            units = slice(first, first + len(scores))
-            differ = (scores.argmax(dim=-1) != labels) & counts
-            changed[units] += differ.flatten(1).sum(dim=1)
-            divergence[units] += (_divergence(intact, scores) * counts).flatten(1).sum(dim=1)
+        changed_UN = changed.new_zeros(width, alive.batch)
+        divergence_UN = divergence.new_zeros(width, alive.batch)
+        for units, rows, scores in outputs_alone(late, alive, site, masks, stack_bytes):
+            differ = (scores.argmax(dim=-1) != labels[rows]) & counts[rows]
+            apart = _divergence(intact[rows], scores) * counts[rows]
+            changed_UN[units, rows] = differ.reshape(len(rows), -1).sum(dim=1)
+            divergence_UN[units, rows] = apart.reshape(len(rows), -1).sum(dim=1)
+        changed += changed_UN.sum(dim=1)
+        divergence += divergence_UN.sum(dim=1)
         examples += alive.batch
         counted += int(counts.sum())
     if not examples:
@@ -112,6 +117,4 @@ def check_examples(name: str, number: int) -> int:
 def _divergence(intact: Tensor, scores: Tensor) -> Tensor:
     """Kullback-Leibler divergence of each output from the intact one, per label."""
     log = scores.double().log_softmax(dim=-1)
-    return torch.nn.functional.kl_div(
-        log, intact.expand_as(log), reduction="none", log_target=True
-    ).sum(dim=-1)
+    return torch.nn.functional.kl_div(log, intact, reduction="none", log_target=True).sum(dim=-1)

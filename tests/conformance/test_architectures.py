@@ -184,6 +184,9 @@ def test_copies_of_a_batch_are_independent_of_each_other(name: str) -> None:
         halved = network.run(inputs, {site.name: lambda value: value * 0.5})
         torch.testing.assert_close(first, network(inputs), rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(second, halved, rtol=1e-4, atol=1e-5)
+        rows = torch.tensor([2, 0, 2, 1])
+        taken = network.onward(site.name, alive.taken(rows, {site.name: alive.value[rows] * 0.5}))
+        torch.testing.assert_close(taken, halved[rows], rtol=1e-4, atol=1e-5)
 
 
 @architectures

@@ -80,6 +80,26 @@ class Alive:
         }
         return replace(self, values=values, batch=self.batch * copies)
 
+    def taken(self, rows: Tensor, given: Mapping[str, Tensor] = MappingProxyType({})) -> Alive:
+        """Give these examples as one batch, each as often as it is named.
+
+        ``given`` has the activity at some of ``heads``, for these examples already.
+        """
+        heads = {self.heads[site]: value for site, value in given.items()}
+        values = {
+            index: heads[index] if index in heads else self._picked(index, rows)
+            for index in self.values
+        }
+        return replace(self, values=values, batch=len(rows))
+
+    def _picked(self, index: int, rows: Tensor) -> Any:
+        value, axis = self.values[index], self.program.batch_axis(index)
+        if axis is None:
+            return value
+        # Other axes may be flattened into that of the examples, behind them.
+        apart = value.unflatten(axis, (self.batch, -1))
+        return apart.index_select(axis, rows).flatten(axis, axis + 1)
+
     def _repeated(self, index: int, copies: int) -> Any:
         value, axis = self.values[index], self.program.batch_axis(index)
         if axis is None or copies == 1:
