@@ -24,7 +24,7 @@ from frivolous.unchanged import Trials
 
 FIRST = 128
 """Examples in the first round."""
-GROWTH = 4
+GROWTH = 8
 """Each later round adds a share of 1 / GROWTH to the examples so far."""
 
 

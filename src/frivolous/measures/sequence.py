@@ -26,7 +26,7 @@ from frivolous.measures.curve import Draws, Interval, crossing
 Numbers = NDArray[np.float64]
 Whole = NDArray[np.int64]
 
-SLICES = 128
+SLICES = 256
 """Points between two fractions at which a crossing is tested."""
 BETS = np.geomspace(0.01, 0.95, 16)
 """Bets as shares of the largest that cannot lose all; their mean capital is what counts."""
