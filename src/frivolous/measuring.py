@@ -115,9 +115,28 @@ class Work:
 
     def measurement(self) -> Measurement:
         """What has been measured so far: with activity at least."""
+        wanted, method = self.wanted, self.wanted.intervals
+        curves = with_whole(self.curves, self.ablated, wanted.protocol) if self.curves else {}
+        return Measurement(
+            table_of(
+                self.chosen,
+                curves,
+                self.activity,
+                self.widths,
+                wanted.protocol,
+                self.sample.examples,
+                method,
+            ),
+            curve_frame(list(curves.values()), method),
+            self._all_facts(),
+            correlation_frame(self.activity, wanted.protocol),
+            unit_frame(self.network, self.activity, self.effects, wanted.thresholds, method),
+            joint_frame(self.widths),
+        )
+
+    def _all_facts(self) -> dict[str, Any]:
         wanted, protocol = self.wanted, self.wanted.protocol
-        curves = with_whole(self.curves, self.ablated, protocol) if self.curves else {}
-        facts = {
+        return {
             "examples": self.batches.examples,
             "sampled_examples": self.sample.examples,
             "seed": wanted.seed,
@@ -142,26 +161,6 @@ class Work:
             "stopped": None if self.stage == "done" else self.stage,
             **self.facts,
         }
-        table = table_of(
-            self.chosen,
-            curves,
-            self.activity,
-            self.widths,
-            protocol,
-            self.sample.examples,
-            wanted.intervals,
-        )
-        units = unit_frame(
-            self.network, self.activity, self.effects, wanted.thresholds, wanted.intervals
-        )
-        return Measurement(
-            table,
-            curve_frame(list(curves.values()), wanted.intervals),
-            facts,
-            correlation_frame(self.activity, protocol),
-            units,
-            joint_frame(self.widths),
-        )
 
     def _accuracy(self) -> None:
         self.progress.begin("accuracy")

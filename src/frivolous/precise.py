@@ -125,18 +125,25 @@ def precise_curves(
         stop = start + max(FIRST, start // GROWTH)
         wanted = sorted(set().union(*(curve.plans() for curve in open_curves)))
         try:
-            parts = [trials.kept(inputs, wanted) for inputs in batches.at(order[start:stop])]
+            kept_PN, labels_N = _tried(trials, wanted, batches.at(order[start:stop]))
         except KeyboardInterrupt:
             if not start:
                 raise
             raise Interrupted("stopped while units were silenced", found()) from None
-        kept_PN = torch.cat([kept for kept, _ in parts], dim=1).cpu().numpy()
-        labels_N = torch.cat([labels for _, labels in parts]).cpu().numpy()
         rows = dict(zip(wanted, kept_PN, strict=True))
         for curve in open_curves:
             curve.add(rows, labels_N, most)
         start = stop
     return found()
+
+
+def _tried(
+    trials: Trials, wanted: Sequence[int], batches: Batches
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Unchanged labels of each example under each plan (plans, N), and its labels (N,)."""
+    parts = [trials.kept(inputs, wanted) for inputs in batches]
+    kept, labels = zip(*parts, strict=True)
+    return torch.cat(kept, dim=1).cpu().numpy(), torch.cat(labels).cpu().numpy()
 
 
 def labels_each(network: Network) -> int:

@@ -14,7 +14,15 @@ from frivolous.errors import BadArgument
 from frivolous.figures import text as lettering
 from frivolous.figures.bars import count_text, short_names
 from frivolous.figures.orders import FEW, site_styles
-from frivolous.figures.style import PAGE, QUIET, REFERENCE, SMALL, house_style, new_figure
+from frivolous.figures.style import (
+    LEGEND,
+    PAGE,
+    QUIET,
+    REFERENCE,
+    SMALL,
+    house_style,
+    new_figure,
+)
 
 _JOINT = ("site", "kept", "error", "unchanged", "low", "high", "examples")
 _TABLE = ("site", "depth", "width", "measure", "value", "low", "high")
@@ -217,13 +225,8 @@ def _lay_out(
         loc="lower left",
         bbox_to_anchor=(0.1 / width, (foot - 0.02) / height),
         ncols=columns,
-        frameon=False,
-        borderpad=0,
-        borderaxespad=0,
-        handlelength=1.8,
-        columnspacing=1.2,
-        labelspacing=0.35,
         fontsize=SMALL,
+        **LEGEND,
     )
     lettering.write_block(
         figure, lines, SMALL, 0.1, 0.08 + lettering.block_height(lines, SMALL), color=QUIET

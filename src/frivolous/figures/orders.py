@@ -15,7 +15,7 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from frivolous.figures.style import COLOURS, INK, MARKERS, QUIET, REFERENCE
+from frivolous.figures.style import COLOURS, INK, LEGEND, MARKERS, QUIET, REFERENCE
 from frivolous.measures.curve import crossing
 
 FEW = 4
@@ -172,10 +172,5 @@ def legend_beneath(axes: Axes, handles: Sequence[Artist], columns: int) -> Legen
         bbox_to_anchor=(0.5, 0),
         bbox_transform=axes.transAxes + below,
         ncols=columns,
-        frameon=False,
-        borderpad=0,
-        borderaxespad=0,
-        handlelength=1.8,
-        columnspacing=1.2,
-        labelspacing=0.35,
+        **LEGEND,
     )

@@ -64,6 +64,17 @@ RC: dict[str, Any] = {
 }
 
 
+#: How legends are set that stand outside the axes.
+LEGEND: dict[str, Any] = {
+    "frameon": False,
+    "borderpad": 0,
+    "borderaxespad": 0,
+    "handlelength": 1.8,
+    "columnspacing": 1.2,
+    "labelspacing": 0.35,
+}
+
+
 @contextmanager
 def house_style() -> Iterator[None]:
     """Draw in the house style, whatever the caller's matplotlibrc says; restore it afterwards."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +29,10 @@ SLICES = 256
 """Points between two fractions at which a crossing is tested."""
 BETS = np.geomspace(0.01, 0.95, 16)
 """Bets as shares of the largest that cannot lose all; their mean capital is what counts."""
+LEAST_LOSS = 1e-3
+"""The smallest loss of labels that bets take as allowed: no bet is infinite where none is."""
+KINDS = 256
+"""Kinds of examples looked at together, which bounds the memory."""
 HALVINGS = 50
 
 
@@ -42,7 +45,7 @@ def sequence(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[N
 
     >>> low, high = sequence(80, 100)
     >>> round(float(low), 3), round(float(high), 3)
-    (0.667, 0.893)
+    (0.648, 0.909)
     """
     limit = -np.log(1 - arguments.confidence(level))
     won, tried = np.broadcast_arrays(
@@ -102,13 +105,11 @@ class CrossingSequence:
         self.kept_F, self.labels_F = np.zeros(size), np.zeros(size)
         self.examples_F = np.zeros(size, dtype=np.int64)
         self.high = self.fractions[-1]
+        inner = np.arange(SLICES) / SLICES
+        steps = [start + inner * (end - start) for start, end in itertools.pairwise(self.fractions)]
         # A fraction is the first point of the step that begins there; only the last ends one too.
-        steps = [
-            start + _along(closed=stop == self.fractions[-1]) * (stop - start)
-            for start, stop in itertools.pairwise(self.fractions)
-        ]
-        self._points = np.concatenate(steps)
-        self._starts = np.cumsum([0, *(len(points) for points in steps)])
+        self._points = np.append(np.concatenate(steps), self.fractions[-1])
+        self._starts = [step * SLICES for step in range(size - 1)] + [len(self._points)]
         shape = (len(self._points), len(BETS))
         self._above, self._below = np.zeros(shape), np.zeros(shape)  # logarithms of capital
         self._is_above = np.zeros(len(self._points), dtype=bool)
@@ -153,51 +154,39 @@ class CrossingSequence:
             base = most + 1
             triples = (kept[step] * base + kept[step + 1]) * base + labels_N
             codes, counts = np.unique(triples, return_counts=True)
-            self._bet(step, tuple(codes.tolist()), counts, most)
+            kinds = np.stack([codes // base**2, codes // base % base, codes % base], axis=1) / most
+            self._bet(step, kinds, counts)
         above = np.flatnonzero(~self._is_above)
         below = np.flatnonzero(~self._is_below)
-        self.low = float(self._points[max(above[0] - 1, 0) if len(above) else -1])
-        self.high = float(self._points[min(below[-1] + 1, len(self._points) - 1)])
+        low = float(self._points[max(above[0] - 1, 0) if len(above) else -1])
+        high = float(self._points[min(below[-1] + 1, len(self._points) - 1)])
+        # Both are refuted somewhere with a probability of alpha at most; then all between is open.
+        self.low, self.high = min(low, high), max(low, high)
 
-    def _bet(self, step: int, codes: tuple[int, ...], counts: Whole, most: int) -> None:
-        points = slice(self._starts[step], self._starts[step + 1])
-        closed = step == len(self.fractions) - 2
-        growth = _growth(self.target, most, codes, closed)
-        for logs, flags, per_example, alpha in (
-            (self._above, self._is_above, growth[0], self.alpha_low),
-            (self._below, self._is_below, growth[1], self.alpha_high),
+    def _bet(self, step: int, kinds_R3: Numbers, counts_R: Whole) -> None:
+        """Bet on the points of one step among which the crossing may still be.
+
+        ``kinds`` are the different triples (a, b, c) of examples as shares of the labels that one
+        can have, ``counts`` how many examples are of each.
+        """
+        first = max(self._starts[step], np.searchsorted(self._points, self.low))
+        stop = min(self._starts[step + 1], np.searchsorted(self._points, self.high, side="right"))
+        points = slice(first, max(first, stop))
+        at, end = self.fractions[step : step + 2]
+        along_T1 = ((self._points[points] - at) / (end - at))[:, None]
+        for logs, flags, limit, alpha in (
+            (self._above, self._is_above, 1 / self.target, self.alpha_low),
+            (self._below, self._is_below, -1 / max(1 - self.target, LEAST_LOSS), self.alpha_high),
         ):
-            logs[points] += per_example @ counts
+            for part in range(0, len(counts_R), KINDS):
+                a, b, c = kinds_R3[part : part + KINDS].T
+                gains_TR = limit * ((1 - along_T1) * a + along_T1 * b - self.target * c)
+                growth_TBR = np.log1p(BETS[:, None] * gains_TR[:, None, :])
+                logs[points] += growth_TBR @ counts_R[part : part + KINDS]
             largest = logs[points].max(axis=1)
             capital = largest + np.log(np.exp(logs[points] - largest[:, None]).mean(axis=1))
             # Refuted once is refuted: the capital's largest value counts.
             flags[points] |= capital >= -np.log(alpha)
-
-
-@lru_cache(maxsize=16)
-def _growth(target: float, most: int, codes: tuple[int, ...], closed: bool) -> Numbers:
-    """By what log factor each kind of example changes the capital: shape (2, points, bets, kinds).
-
-    A kind is a triple (a, b, labels) of whole numbers up to ``most``, written as one number; first
-    that the curve is not above ``target`` is bet against, then that it is not below. ``closed``
-    adds the end of the step to its points.
-    """
-    base = most + 1
-    code = np.array(codes)
-    first, second, labels = code // base**2 / most, code // base % base / most, code % base / most
-    along = _along(closed)[:, None]
-    gains = (1 - along) * first + along * second - target * labels
-    return np.stack(
-        [
-            np.log1p(BETS[:, None] * (limit * gains)[:, None, :])
-            for limit in (1 / target, -1 / max(1 - target, 1e-3))
-        ]
-    )
-
-
-def _along(closed: bool) -> Numbers:
-    """The points of one step from a fraction to the next, from 0 to below 1, or to 1."""
-    return np.arange(SLICES + closed) / SLICES
 
 
 @dataclass(eq=False)
