@@ -17,7 +17,7 @@ from safetensors.torch import save_file, save_model
 from torch import Tensor, nn
 
 import frivolous as fv
-from frivolous import cli
+from frivolous import cli, measuring
 from frivolous.errors import BadArgument, FrivolousError, NotFinite, NotTraceable, UnknownName
 
 INPUTS = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
@@ -342,6 +342,7 @@ GOOD = {"model": "mine.py:model", "data": "mine.py:data"}
         ({"data": "mine.py:spoilt"}, "site '0': 480 of 480 activities of examples 0 to 59 are Na"),
         ({"model": "file:model"}, "`model` names file, which is no Python file; give FILE.py:NAM"),
         ({"sites": "1"}, "unknown site '1'. Known: 0."),
+        ({"precision": "2"}, "`precision` is how far bounds may lie from the share of prunable"),
         ({"tolerance": "20"}, "`tolerance` is a share in [0, 1); got 20. For 20 percent pass 0.2."),
         ({"tolerance": "nan"}, "`tolerance` is a share in [0, 1); got nan."),
         ({"batch-size": "0"}, "`batch_size` is a whole number of at least 1; got 0."),
@@ -416,12 +417,35 @@ def test_good_arguments_are_measured(
         "correlations.parquet",
         "curves.parquet",
         "joint.parquet",
+        "joint.png",
+        "joint.svg",
         "measurement.json",
         "measurement.png",
         "measurement.svg",
         "table.parquet",
         "units.parquet",
     ]
+
+
+def test_stopped_by_hand_what_is_done_is_written(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def pressed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measuring, "single_effects", pressed)
+    flags = ("--data", "mine.py:data", "--out", "out", "--precision", "0.1")
+    assert frivolous(monkeypatch, "measure", "mine.py:model", *flags) == 130
+    said = capsys.readouterr()
+    assert "stopped during units alone: what came after is missing" in " ".join(said.out.split())
+    assert said.err.splitlines()[-1] == (
+        "frivolous: stopped during units alone; what was measured until then is in out"
+    )
+    kept = fv.load_measurement(place / "out")
+    assert kept.facts["stopped"] == "units alone"
+    assert kept.facts["precision"] == 0.1
+    assert set(kept.table.measure) >= {"prunable", "redundant"}
+    assert not (place / "out" / "joint.png").exists()
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ def main() -> None:
         _stop(2, str(error))
     except KeyboardInterrupt as stop:
         running = "run" in sys.argv[1:2]
-        _stop(130, str(stop) or f"stopped{'; ' + KEPT if running else ''}")
+        _stop(130, f"stopped; {KEPT}" if running else str(stop) or "stopped")
     except BrokenPipeError:
         # The reader of our output has gone; there is nobody to tell.
         _stop(141)
