@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -155,3 +157,20 @@ class Divided(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         value = F.relu(self.first(x))
         return self.last(value) / value.sum(dim=1, keepdim=True)
+
+
+def test_a_batch_on_which_no_unit_acts_changes_nothing(
+    model: nn.Sequential, images: Tensor
+) -> None:
+    blank = copy.deepcopy(model)
+    with torch.no_grad():
+        for layer in blank:
+            if isinstance(layer, nn.Conv2d):
+                layer.weight.zero_()
+                layer.bias.fill_(-1.0)
+    network = trace(blank, images[:2])
+    site = network.sites[0].name
+    found = single_effects(network, [images[:1], images[1:4]], site, total=4)
+    assert found.changed_U.tolist() == [0.0] * network.site(site).width
+    assert found.divergence_U.tolist() == [0.0] * network.site(site).width
+    assert found.examples == 4

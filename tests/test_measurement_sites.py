@@ -145,7 +145,7 @@ def test_no_joint_ablation_is_run_for_the_mean(network, inputs, monkeypatch) -> 
         asked.append(options["together"])
         return ablation_curves(*args, **options)
 
-    monkeypatch.setattr("frivolous.ablation.ablation_curves", spy)
+    monkeypatch.setattr("frivolous.measuring.ablation_curves", spy)
     for protocol in (AS_PUBLISHED_IMAGENET, AS_PUBLISHED):
         measure_network(network, as_batches(inputs), protocol=protocol, groups=1)
     assert asked == [False, True]

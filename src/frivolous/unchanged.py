@@ -236,7 +236,8 @@ def outputs_alone(
         return
     size = alive.batch * _copies(network, alive, stack_bytes)
     finite = torch.ones((), dtype=torch.bool, device=network.device)
-    for pairs in acting_UN.nonzero().split(size):
+    acting_P2 = acting_UN.nonzero()
+    for pairs in acting_P2.split(size) if len(acting_P2) else ():
         units_P, rows_P = pairs.unbind(dim=1)
         value = alive.at(site).index_select(0, rows_P)
         each_P = torch.arange(len(pairs), device=network.device)
