@@ -289,3 +289,11 @@ def test_a_stream_is_read_to_the_last_example_wanted_and_in_whole_batches() -> N
 def test_places_of_places_are_the_examples_there() -> None:
     batches = as_batches(X, batch_size=4).at(torch.tensor([9, 4, 1, 6])).at(torch.tensor([3, 0]))
     assert torch.cat(list(batches)).tolist() == X[[6, 9]].tolist()
+
+
+def test_reading_a_dataset_leaves_the_global_generator_alone() -> None:
+    before = torch.get_rng_state()
+    batches = as_batches(TensorDataset(X, Y), batch_size=4)
+    list(batches)
+    list(batches.at(torch.tensor([3, 1])))
+    assert torch.equal(torch.get_rng_state(), before)

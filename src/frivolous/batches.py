@@ -204,7 +204,8 @@ def _source(data: Any, batch_size: int) -> tuple[Callable[[], Iterator[Batch]], 
             taken(inputs, index), None if labels is None else labels[index], batch_size
         )
     if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
-        data = DataLoader(data, batch_size=batch_size)
+        # With a generator of its own a loader leaves the global one alone.
+        data = DataLoader(data, batch_size=batch_size, generator=torch.Generator())
     if not isinstance(data, Iterable) or isinstance(data, str | bytes):
         raise BadArgument(
             "`data` is a tensor, a pair (inputs, labels), a Dataset or an iterable of batches; "
@@ -219,10 +220,19 @@ def _source(data: Any, batch_size: int) -> tuple[Callable[[], Iterator[Batch]], 
 
     if not _gives_each_example_once(data):
         return read, None
-    options = {"batch_size": data.batch_size, "num_workers": data.num_workers}
-    return read, lambda index: read(
-        DataLoader(Subset(data.dataset, index.tolist()), collate_fn=data.collate_fn, **options)
-    )
+
+    def picked(index: Tensor) -> Iterator[Batch]:
+        return read(
+            DataLoader(
+                Subset(data.dataset, index.tolist()),
+                batch_size=data.batch_size,
+                num_workers=data.num_workers,
+                collate_fn=data.collate_fn,
+                generator=torch.Generator(),
+            )
+        )
+
+    return read, picked
 
 
 def _gives_each_example_once(data: Any) -> bool:
