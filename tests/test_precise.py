@@ -269,6 +269,13 @@ def test_stopped_before_there_is_anything_it_is_an_interrupt_like_any_other():
     assert not isinstance(caught.value, Interrupted)
 
 
+def test_stopped_before_the_first_round_there_is_no_curve_to_speak_of():
+    with pytest.raises(Interrupted) as caught:
+        fv.measure(MODEL, INPUTS[:200], precision=0.1, progress=stop_at("ablation"))
+    assert "200 examples; in brackets" in caught.value.found.summary()
+    assert set(caught.value.found.table.measure) >= {"redundant", "similarity"}
+
+
 class Stopping:
     """Batches during which Ctrl-C is pressed, at a given place of a given reading."""
 

@@ -123,8 +123,11 @@ def measure(
     home = torch.device("cpu") if parameter is None else parameter.device
     batches = as_batches(data, batch_size=batch_size, device=home if device is None else device)
     network = read_model(model, batches, home, output=output, residual=residual).to(batches.device)
-    work = Work(network, batches, plan, progress)
-    work.facts |= rounding_of(model, network, work.sample, home, output=output)
+
+    def rounding(sample: Batches) -> dict[str, Any]:
+        return rounding_of(model, network, sample, home, output=output)
+
+    work = Work(network, batches, plan, progress, also=rounding)
     try:
         work.run()
     except KeyboardInterrupt:

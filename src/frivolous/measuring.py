@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -79,8 +79,15 @@ class Work:
     """One network being measured: :meth:`run` it, and at any time take its :meth:`measurement`."""
 
     def __init__(
-        self, network: Network, batches: Batches, wanted: Wanted, tell: Tell | None = None
+        self,
+        network: Network,
+        batches: Batches,
+        wanted: Wanted,
+        tell: Tell | None = None,
+        *,
+        also: Callable[[Batches], Mapping[str, Any]] = lambda sample: {},
     ) -> None:
+        """Check what is wanted; ``also`` finds more facts once data and model are known to fit."""
         check_silenced(network, wanted.replacement, wanted.silenced_as)
         self.network, self.batches, self.wanted = network, batches, wanted
         self.chosen = sites_of(network, wanted.sites)
@@ -92,6 +99,7 @@ class Work:
         self.sample = (
             batches.at(shuffled(batches.examples, wanted.seed)[:cap]) if bounded else batches
         )
+        self.also = also
         self.progress = Progress(tell)
         self.stage = "reading"
         self.facts: dict[str, Any] = {}
@@ -166,6 +174,7 @@ class Work:
         self.progress.begin("accuracy")
         sample = self.progress.through(self.sample)
         self.facts |= accuracy_of(self.network, sample, self.wanted.intervals)
+        self.facts |= self.also(self.sample)
 
     def _activity(self) -> None:
         wanted, protocol = self.wanted, self.wanted.protocol

@@ -71,9 +71,9 @@ def _examples(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:
     examples = int(facts["examples"])
     several = f" with {facts['labels']} labels in all" if "labels" in facts else ""
     whole = f"{examples} example{'s' * (examples != 1)}{several}"
-    if facts.get("precision") is None:
-        return f"{whole}; in brackets 95% intervals over examples"
     curves = table[table["measure"] == "prunable"]
+    if facts.get("precision") is None or curves.empty:
+        return f"{whole}; in brackets 95% intervals over examples"
     least, most = int(curves["examples"].min()), int(curves["examples"].max())
     taken = f"{least}" if least == most else f"{least} to {most}"
     return (
