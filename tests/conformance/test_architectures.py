@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from architecture_cases import CASES, HUGGING_FACE, OWN, Case
 from torch import Tensor, nn
 
 import frivolous as fv
+from frivolous.ablation import ablate
 from frivolous.network import Network, trace
 
 missing = pytest.mark.skipif(not hugging_face.AVAILABLE, reason=hugging_face.WHY_NOT)
@@ -203,6 +205,30 @@ def test_silencing_is_what_a_hook_by_hand_does(name: str) -> None:
             torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
             if unit is None:
                 assert not torch.allclose(found, scores(name, 3))
+
+
+@architectures
+def test_a_unit_is_all_of_its_positions(name: str) -> None:
+    """Both grains silence the same numbers; one position alone is less than its unit."""
+    case, (network, _) = CASES[name], traced(name)
+    inputs = batch(case, 3)
+    for site in (network.sites[0], network.sites[-1]):
+        places = torch.arange(math.prod(site.shape)).reshape(site.shape)
+        axis = len(site.shape) - 1 if site.axis == -1 else site.axis - 1
+        unit = site.width - 1
+        own = places.select(axis, unit).flatten()
+        whole = ablate(network, inputs, {site.name: [unit]})
+        each = ablate(network, inputs, {site.name: own}, grain="position")
+        torch.testing.assert_close(each, whole, rtol=1e-5, atol=1e-6)
+
+        def one_place(value: Tensor, place: int = int(own[-1])) -> Tensor:
+            value = value.clone(memory_format=torch.contiguous_format)
+            value.flatten(1)[:, place] = 0
+            return value
+
+        alone = ablate(network, inputs, {site.name: own[-1:]}, grain="position")
+        by_hand = network.run(inputs, {site.name: one_place})
+        torch.testing.assert_close(alone, by_hand, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
