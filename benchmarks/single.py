@@ -29,10 +29,10 @@ from networks import Place, Subject, convolutional, dense3, resnet56
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from frivolous.changed_outputs import outputs_alone
 from frivolous.effects import single_effects
 from frivolous.masking import masks_for
 from frivolous.network import Network, trace
-from frivolous.unchanged import outputs_under
 
 #: Network -> how it is made, how many examples it is given, and the sites that are measured.
 NETS: dict[str, tuple[Callable[[], Subject], int, tuple[str, ...]]] = {
@@ -90,13 +90,15 @@ def our_changes(network: Network, site: str, batches: list[Tensor]) -> np.ndarra
     """The same by the steps that ``single_effects`` takes before it adds examples up."""
     alone = [[unit] for unit in range(network.site(site).width)]
     masks, late = masks_for(network, site, alone, "channel", "zero", None), network.past_pooling()
-    rows = []
+    parts = []
     for batch in batches:
         alive = late.until(site, batch)
         labels = late.onward(site, alive).argmax(-1)
-        parts = [(s.argmax(-1) != labels) for _, s in outputs_under(late, alive, {site: masks})]
-        rows.append(torch.cat(parts).T)
-    return torch.cat(rows).numpy()
+        changed_NU = torch.zeros(len(batch), len(alone), dtype=torch.bool)
+        for units, rows, scores in outputs_alone(late, alive, site, masks):
+            changed_NU[rows, units] = scores.argmax(-1) != labels[rows]
+        parts.append(changed_NU)
+    return torch.cat(parts).numpy()
 
 
 def medians(sides: dict[str, Callable[[], object]], repeats: int, clock: Callable[[], float]):

@@ -9,12 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from frivolous.changed_outputs import outputs_alone
 from frivolous.effects import single_effects
 from frivolous.errors import BadArgument, NotFinite
 from frivolous.masking import masks_for
 from frivolous.network import trace
 from frivolous.sampling import deal
-from frivolous.unchanged import ablate, outputs_alone
+from frivolous.unchanged import ablate
 
 
 @pytest.fixture(scope="module")

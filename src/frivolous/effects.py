@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from frivolous.changed_outputs import outputs_alone
 from frivolous.errors import BadArgument
 from frivolous.forms import size_of, taken
 from frivolous.labels import UNCOUNTED, intact_labels, per_example
@@ -17,7 +18,6 @@ from frivolous.masking import masks_for
 from frivolous.network import Network
 from frivolous.network.inputs import Inputs
 from frivolous.sampling import deal
-from frivolous.unchanged import outputs_alone
 
 
 @dataclass(frozen=True, eq=False)
