@@ -20,6 +20,7 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import ablation
 import networks
@@ -161,8 +162,6 @@ def _line(
 
 def _only(network: Network, sites: list[str]) -> Network:
     """A stand-in for the network that has only these sites."""
-    from types import SimpleNamespace
-
     return SimpleNamespace(sites=[network.site(name) for name in sites])
 
 

@@ -68,18 +68,24 @@ def test_data() -> tuple[Tensor, Tensor]:
 
 
 def train(
-    model: nn.Module, data: Examples, *, epochs: int, seed: int, batch_size: int = 50
+    model: nn.Module,
+    data: Examples,
+    *,
+    epochs: int,
+    seed: int,
+    rate: float = 2e-3,
+    batch_size: int = 50,
 ) -> None:
     """Train in place with Adam on shuffled batches; the same seed gives the same weights."""
     initialise(model, "he-normal", generator("weights", seed))
     order = generator("order", seed)
-    optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
+    optimiser = torch.optim.Adam(model.parameters(), lr=rate)
     model.train()
     # Dropout draws from PyTorch's global generator, which is put back afterwards.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         for _ in range(epochs):
-            for chosen in torch.randperm(len(data), generator=order).split(50):
+            for chosen in torch.randperm(len(data), generator=order).split(batch_size):
                 loss = nn.functional.cross_entropy(model(data.inputs[chosen]), data.labels[chosen])
                 optimiser.zero_grad()
                 loss.backward()

@@ -16,16 +16,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import pandas as pd
-import torch
+from digits import train
 from matplotlib.figure import Figure
 from torch import nn
 
 import frivolous as fv
 from frivolous.data import digits
-from frivolous.families import initialise
 from frivolous.figures import save
 from frivolous.figures.style import curve_style, house_style, new_figure
-from frivolous.seeds import generator
 
 COUNTS = ("not prunable", "not redundant", "essential alone", "effective")
 SITE = "2"
@@ -37,16 +35,7 @@ def trained(width: int, *, epochs: int, seed: int) -> nn.Module:
         *(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU()),
         nn.Linear(width, 10),
     )
-    initialise(model, "he-normal", generator("weights", seed))
-    data = digits(seed=0, flat=True).train
-    order = generator("order", seed)
-    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3)
-    for _ in range(epochs):
-        for chosen in torch.randperm(len(data), generator=order).split(50):
-            loss = nn.functional.cross_entropy(model(data.inputs[chosen]), data.labels[chosen])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+    train(model, digits(seed=0, flat=True).train, epochs=epochs, seed=seed, rate=1e-3)
     return model
 
 

@@ -79,7 +79,10 @@ def test_batches_tell_how_many_are_read(clock: Clock) -> None:
 
 
 def test_nobody_need_listen() -> None:
-    Progress(None).begin("activity")
+    work = Progress(None)
+    work.begin("activity")
+    work.part("activity of a", 0)
+    assert work.what == "activity of a"
 
 
 @pytest.mark.parametrize(

@@ -52,13 +52,12 @@ def measure_network(
     # Before the work, not after it.
     make_folder(out)
     with Console(stderr=True).status("reading the model") as status:
-        stopped = ""
         try:
             found = measure(
                 model, data, device=device, tolerance=tolerance, progress=status.update, **options
             )
         except Interrupted as error:
-            found, stopped = error.found, str(error).partition(";")[0]
+            found = error.found
     folder = found.save(out)
     drawn = {"measurement": found.plot()} | (
         {"joint": found.plot_joint()} if len(found.joint) else {}
@@ -74,8 +73,10 @@ def measure_network(
         print(found.summary())
         for path in (*pictures, folder / "table.parquet", folder / "units.parquet"):
             print(path)
-    if stopped:
-        raise KeyboardInterrupt(f"{stopped}; what was measured until then is in {folder}")
+    if stage := found.facts["stopped"]:
+        raise KeyboardInterrupt(
+            f"stopped during {stage}; what was measured until then is in {folder}"
+        )
 
 
 def as_text(found: Measurement, folder: Path) -> str:

@@ -151,28 +151,7 @@ def _notes(table: pd.DataFrame, facts: Mapping[str, Any], ranges: bool) -> list[
             f"effective: the fewest units of a site by itself with which at most "
             f"{facts['joint_tolerance']:.3g} of labels change, the weights that read them re-fitted"
         )
-    if facts.get("precision") is not None and not facts.get("stopped"):
-        rough = _rough(table, facts["precision"])
-        notes.append(
-            f"precision: bounds of prunable at most {facts['precision']:.3g} of the units from "
-            "their middle" + (f"; not reached with all examples: {', '.join(rough)}" * bool(rough))
-        )
-    if facts.get("stopped"):
-        notes.append(
-            f"stopped during {facts['stopped']}: what came after is missing, and ablation curves "
-            "may be of the first examples only, as the table's numbers of examples say"
-        )
-    if "rounding" in facts:
-        rounding = facts["rounding"]
-        notes.append(
-            f"{rounding['dtype']}: rounding alone changes {rounding['changed']} of "
-            f"{rounding['labels']} labels against the same weights in float32"
-        )
-    if facts.get("fitted_to_themselves"):
-        notes.append(
-            f"effective at {', '.join(facts['fitted_to_themselves'])}: re-fitted to the examples "
-            "that it is tested on, which are too few, or the site too wide, to be kept apart"
-        )
+    notes += _limits(table, facts)
     named = [site for site in table["site"].unique() if site != "all"]
     if len(named) > 1:
         whole = "all sites" if not facts.get("left_out") else f"the {len(named)} sites above"
@@ -199,6 +178,34 @@ def _notes(table: pd.DataFrame, facts: Mapping[str, Any], ranges: bool) -> list[
     for layer, reason in facts.get("skipped", []):
         why.setdefault(reason, []).append(layer)
     return notes + [f"no site for {', '.join(layers)}: {reason}" for reason, layers in why.items()]
+
+
+def _limits(table: pd.DataFrame, facts: Mapping[str, Any]) -> list[str]:
+    """Return what the numbers are no better than: precision, stage, rounding, few examples."""
+    notes = []
+    if facts.get("precision") is not None and not facts.get("stopped"):
+        rough = _rough(table, facts["precision"])
+        notes.append(
+            f"precision: bounds of prunable at most {facts['precision']:.3g} of the units from "
+            "their middle" + (f"; not reached with all examples: {', '.join(rough)}" * bool(rough))
+        )
+    if facts.get("stopped"):
+        notes.append(
+            f"stopped during {facts['stopped']}: what came after is missing, and ablation curves "
+            "may be of the first examples only, as the table's numbers of examples say"
+        )
+    if "rounding" in facts:
+        rounding = facts["rounding"]
+        notes.append(
+            f"{rounding['dtype']}: rounding alone changes {rounding['changed']} of "
+            f"{rounding['labels']} labels against the same weights in float32"
+        )
+    if facts.get("fitted_to_themselves"):
+        notes.append(
+            f"effective at {', '.join(facts['fitted_to_themselves'])}: re-fitted to the examples "
+            "that it is tested on, which are too few, or the site too wide, to be kept apart"
+        )
+    return notes
 
 
 def _rough(table: pd.DataFrame, precision: float) -> list[str]:
