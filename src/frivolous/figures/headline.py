@@ -50,8 +50,7 @@ def _circumstances(facts: Mapping[str, Any]) -> str:
         examples = f"{facts['examples']:,} example{'s' * (facts['examples'] != 1)}"
         said = f"{said} on {examples}" if said else examples
     if facts.get("precision") is not None:
-        said += f"; curves followed until prunable units are known to {facts['precision']:.3g}"
-        said += " of the units"
+        said += f"; curves followed for a precision of {facts['precision']:.3g} of the units"
     if facts.get("replacement") == "mean":
         said += "; ablated to the mean"
     if facts.get("left_out"):
