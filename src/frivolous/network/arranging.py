@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from frivolous.network.layout import BATCH, UNIT, Factor, Layout
+from frivolous.network.layout import BATCH, UNIT, Factor, Layout, unit_axes
 from frivolous.network.program import Program, Ref, Step
 
 
@@ -34,15 +35,15 @@ def arranged(program: Program, layouts: Mapping[int, Layout]) -> tuple[Program, 
         steps.append(step.reading(behind))
         if step.index not in layouts:
             continue
-        there, back = _moves(layouts[step.index])
-        for target, source in ((there, step.index), (back, fresh)):
+        for moved, source in zip(_moves(layouts[step.index]), (step.index, fresh), strict=True):
+            op, target, args = moved
             steps.append(
                 replace(
                     step,
                     index=fresh,
-                    op="arrange",
+                    op=op,
                     target=target,
-                    args=(Ref(source),),
+                    args=(Ref(source), *args),
                     kwargs={},
                     needs=(source,),
                 )
@@ -55,11 +56,17 @@ def arranged(program: Program, layouts: Mapping[int, Layout]) -> tuple[Program, 
     return replace(program, steps=tuple(steps), shapes=shapes, dtypes=dtypes, output=output), places
 
 
-def _moves(layout: Layout) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
-    """Functions that lay a value out as (N, ..., U), and back."""
+Move = tuple[str, Callable[..., Tensor], tuple[Any, ...]]
+
+
+def _moves(layout: Layout) -> tuple[Move, Move]:
+    """Name, function and further arguments of what lays a value out as (N, ..., U), and back."""
     factors = [factor for axis in layout for factor in axis]
     order = _order(factors)
     back = [order.index(place) for place in range(len(order))]
+    if all(len(axis) == 1 for axis in layout) and len(unit_axes(layout)) == 1:
+        permute = torch.ops.aten.permute.default
+        return ("permute", permute, (order,)), ("permute", permute, (back,))
     split = [_size(factor) for factor in factors]
     moved = [split[place] for place in order]
     units = sum(factor.kind == UNIT for factor in factors)
@@ -71,7 +78,7 @@ def _moves(layout: Layout) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor
     def restored(value: Tensor) -> Tensor:
         return value.reshape(moved).permute(back).reshape(sizes)
 
-    return there, restored
+    return ("arrange", there, ()), ("arrange", restored, ())
 
 
 def _order(factors: list[Factor]) -> list[int]:

@@ -1,0 +1,201 @@
+"""What can be cut: the units of one site, or of several that share them, and who reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frivolous.compression.axes import Axes
+from frivolous.network import Network
+from frivolous.network.operations import CONVOLUTIONS, MIXING
+from frivolous.network.program import Ref, Step
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Read:
+    """A layer that mixes the units of a cut.
+
+    ``step`` is its place in the program and ``value`` what it reads, with its units along ``axis``;
+    row u of ``features_UP`` has the places of unit u there, -1 for a unit that is not among them
+    (several for a feature map that was flattened). ``weight`` and ``bias`` are names in the state;
+    ``inner`` is the axis of the weight along which the units are. ``refits`` is False for a layer
+    whose weights cannot be fitted anew for this cut alone; ``why`` says the reason.
+    """
+
+    step: int
+    op: str
+    value: int
+    axis: int
+    features_UP: Indices
+    weight: str
+    bias: str | None
+    inner: int
+    refits: bool
+    why: str = ""
+
+    @property
+    def convolves(self) -> bool:
+        """Whether it is a convolution."""
+        return self.op in CONVOLUTIONS
+
+
+@dataclass(frozen=True, eq=False)
+class Cut:
+    """Units that are removed together where they are the same in several sites.
+
+    ``number_U`` has the number of each unit in :class:`~frivolous.compression.axes.Axes`;
+    ``places`` maps each site to the cut's unit at each of its own, -1 for another cut's.
+    """
+
+    name: str
+    number_U: Indices
+    places: Mapping[str, Indices]
+    reads: tuple[Read, ...]
+
+    @property
+    def units(self) -> int:
+        """How many units there are."""
+        return len(self.number_U)
+
+
+def find_cuts(network: Network, axes: Axes) -> tuple[tuple[Cut, ...], dict[str, str]]:
+    """All cuts in order of execution, and for sites that cannot be cut the reason."""
+    program = network.program
+    numbers, refused = {}, {}
+    for site in network.sites:
+        along = axes.along[network.places[site.name]]
+        found = along[site.axis if site.axis > 0 else len(along) - 1]
+        if found is None:
+            refused[site.name] = "its units are not told apart from positions"
+        elif held := [axes.held[n] for n in found.tolist() if n in axes.held]:
+            refused[site.name] = held[0]
+        else:
+            numbers[site.name] = found
+    layers = [read for step in program.steps if (read := _layer(step, network, axes))]
+    cuts = []
+    for names in _sharing(numbers):
+        own = np.unique(np.concatenate([numbers[name] for name in names]))
+        own = _in_order(own, [numbers[name] for name in names])
+        reads = tuple(read for layer in layers if (read := _read(layer, own, layers)))
+        if not reads:
+            refused |= dict.fromkeys(names, "no layer is known that reads it")
+            continue
+        places = {name: _placed(numbers[name], own) for name in names}
+        cuts.append(Cut(names[0], own, places, reads))
+    return tuple(cuts), refused
+
+
+def _sharing(numbers: Mapping[str, Indices]) -> list[list[str]]:
+    """Sites in groups that have units in common, in order."""
+    groups: list[tuple[list[str], set[int]]] = []
+    for name, found in numbers.items():
+        mine, names = set(found.tolist()), [name]
+        apart = []
+        for others, theirs in groups:
+            if mine.isdisjoint(theirs):
+                apart.append((others, theirs))
+            else:
+                names, mine = others + names, mine | theirs
+        groups = [*apart, (names, mine)]
+    order = {name: place for place, name in enumerate(numbers)}
+    found_groups = [sorted(names, key=order.__getitem__) for names, _ in groups]
+    return sorted(found_groups, key=lambda names: order[names[0]])
+
+
+def _in_order(own: Indices, sites: Sequence[Indices]) -> Indices:
+    """The numbers in the order in which the sites have them first."""
+    seen = dict.fromkeys(number for site in sites for number in site.tolist())
+    assert len(seen) == len(own)
+    return np.array(list(seen), dtype=np.int64)
+
+
+def _placed(numbers: Indices, own: Indices) -> Indices:
+    place = {number: unit for unit, number in enumerate(own.tolist())}
+    return np.array([place.get(number, -1) for number in numbers.tolist()], dtype=np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Layer:
+    """A mixing step with weights of its own, and the numbers that it reads."""
+
+    step: Step
+    value: int
+    axis: int
+    number_F: Indices
+    weight: str
+    bias: str | None
+    inner: int
+    why: str
+
+
+def _layer(step: Step, network: Network, axes: Axes) -> _Layer | None:
+    if step.op not in MIXING:
+        return None
+    rule, program = MIXING[step.op], network.program
+    pair = step.args[rule.input], step.args[rule.weight]
+    if not all(isinstance(item, Ref) for item in pair):
+        return None
+    value, weight = pair[0].index, pair[1].index
+    axis = 1 if step.op in CONVOLUTIONS else len(axes.along[value]) - 1
+    numbers = axes.along[value][axis] if axes.along[value] else None
+    if numbers is None or value in program.states:
+        return None
+    inner, why = 1, ""
+    if step.op in CONVOLUTIONS:
+        transposed, groups = CONVOLUTIONS[step.op](step.args)
+        inner = 0 if transposed else 1
+        if groups == len(numbers) and not transposed:
+            return None  # depthwise: it goes with its units
+        why = "its groups read units apart" if groups > 1 else ""
+    elif step.op != "linear":
+        inner = 0
+    made = next((s for s in program.steps if s.index == weight), None)
+    while made is not None and made.op in {"t", "transpose", "permute", "mT"}:
+        if len(program.shapes[made.index]) != 2:
+            break
+        inner, weight = 1 - inner, made.args[0].index
+        made = next((s for s in program.steps if s.index == weight), None)
+    name = program.states.get(weight)
+    if name is None or (step.op not in CONVOLUTIONS and len(program.shapes[weight]) != 2):
+        why, name = "its weights are computed", name or ""
+    place = {"addmm": 0}.get(step.op, 2)
+    given = step.args[place] if len(step.args) > place else step.kwargs.get("bias")
+    bias = program.states.get(given.index) if isinstance(given, Ref) else None
+    if isinstance(given, Ref) and bias is None:
+        why = why or "its bias is computed"
+    return _Layer(step, value, axis, numbers, name, bias, inner, why)
+
+
+def _read(layer: _Layer, own: Indices, layers: Sequence[_Layer]) -> Read | None:
+    """How a layer reads the units of a cut; None where it reads none of them."""
+    unit_F = _placed(layer.number_F, own)
+    counts = np.bincount(unit_F[unit_F >= 0], minlength=len(own))
+    if not counts.any():
+        return None
+    most = int(counts.max())
+    features = np.full((len(own), most), -1, dtype=np.int64)
+    why = layer.why
+    if set(counts.tolist()) - {0, most}:
+        why = why or "it reads some units at more positions than others"
+    if sum(other.weight == layer.weight for other in layers) > 1:
+        why = why or "its weights are those of several calls"
+    for unit in range(len(own)):
+        found = np.flatnonzero(unit_F == unit)
+        features[unit, : len(found)] = found
+    return Read(
+        layer.step.index,
+        layer.step.op,
+        layer.value,
+        layer.axis,
+        features,
+        layer.weight,
+        layer.bias,
+        layer.inner,
+        not why,
+        why,
+    )

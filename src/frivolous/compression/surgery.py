@@ -1,0 +1,146 @@
+"""A module with units taken out: the same class with smaller layers, no masks and no hooks."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+
+from frivolous.compression.thinning import Keeping, window
+from frivolous.errors import FrivolousError
+from frivolous.families.response_norm import ResponseNorm
+from frivolous.network import Network
+
+
+class CannotCut(FrivolousError):
+    """A module that does not take the sizes; the message says which and why."""
+
+
+def cut_module(
+    model: nn.Module, network: Network, keeping: Keeping, state: Mapping[str, Tensor]
+) -> nn.Module:
+    """A copy of the model with the thinner state, layers' sizes set to it.
+
+    ``state`` has all parameters and buffers by name, of the sizes that ``keeping`` leaves, and may
+    have biases that the model has not. Raises :class:`CannotCut` for a response normalisation that
+    cannot be exchanged. Whether the module computes with the new sizes is for the caller to see.
+    """
+    thin = copy.deepcopy(model)
+    made: dict[tuple[int, int], Any] = {}
+    modules = dict(thin.named_modules(remove_duplicate=False))
+    for name, tensor in state.items():
+        path, _, own = name.rpartition(".")
+        module = modules[path]
+        if own in module._parameters:
+            old = module._parameters[own]
+            key = (id(old), 0)
+            if old is None or (old.shape == tensor.shape and torch.equal(old, tensor)):
+                if old is not None:
+                    continue
+                made[key] = nn.Parameter(tensor.clone())
+            elif key not in made:
+                made[key] = nn.Parameter(tensor.clone(), requires_grad=old.requires_grad)
+            module._parameters[own] = made[key]
+        elif own in module._buffers:
+            module._buffers[own] = tensor.clone()
+    for path, module in modules.items():
+        _set_sizes(module, path)
+    _set_groups(thin, network, keeping)
+    _set_windows(thin, network, keeping)
+    return thin
+
+
+def _set_sizes(module: nn.Module, path: str) -> None:
+    """Set the numbers that a layer keeps of its own sizes."""
+    weight = getattr(module, "weight", None)
+    sizes: dict[str, int] = {}
+    if isinstance(module, nn.Linear):
+        sizes = {"out_features": len(weight), "in_features": weight.shape[1]}  # type: ignore[union-attr,arg-type]
+    elif isinstance(module, nn.modules.conv._ConvNd) and isinstance(weight, Tensor):
+        first, second = weight.shape[:2]
+        if module.transposed:
+            sizes = {"in_channels": first, "out_channels": second * module.groups}
+        else:
+            sizes = {"out_channels": first, "in_channels": second * module.groups}
+    elif isinstance(module, nn.modules.batchnorm._NormBase):
+        own = weight if weight is not None else module.running_mean
+        sizes = {} if own is None else {"num_features": len(own)}  # type: ignore[arg-type]
+    elif isinstance(module, nn.Embedding):
+        sizes = {"embedding_dim": weight.shape[1]}  # type: ignore[union-attr,dict-item]
+    elif isinstance(module, nn.PReLU):
+        sizes = {"num_parameters": len(weight)}  # type: ignore[arg-type]
+    elif type(module).__name__ == "Conv1D" and hasattr(module, "nf"):
+        sizes = {"nf": weight.shape[1], "nx": weight.shape[0]}  # type: ignore[union-attr,dict-item]
+    for name, size in sizes.items():
+        if hasattr(module, name):
+            setattr(module, name, int(size))
+
+
+def _set_groups(thin: nn.Module, network: Network, keeping: Keeping) -> None:
+    """Give depthwise convolutions a group for every unit that is left."""
+    for step in network.program.steps:
+        module = _module(thin, step.module)
+        if not isinstance(module, nn.modules.conv._ConvNd) or "conv" not in step.op:
+            continue
+        kept = keeping.along(step.args[0].index)[1]
+        before = network.program.shapes[step.args[0].index][1]
+        if kept is not None and module.groups == before and not module.transposed:
+            module.groups = module.in_channels = int(kept.sum())
+
+
+def _set_windows(thin: nn.Module, network: Network, keeping: Keeping) -> None:
+    """Exchange response normalisations for ones in which units keep their neighbours."""
+    seen: set[str] = set()
+    for step in network.program.steps:
+        if step.op != "response_norm":
+            continue
+        kept = keeping.along(step.index)[1]
+        if kept is None:
+            continue
+        module = _module(thin, step.module)
+        if not isinstance(module, nn.LocalResponseNorm | ResponseNorm):
+            raise CannotCut(
+                "a local response normalisation outside of a module has no place for the units' "
+                "neighbours; use torch.nn.LocalResponseNorm"
+            )
+        if step.module in seen:
+            raise CannotCut(
+                f"'{step.module}' normalises several layers, each of which keeps other "
+                "neighbours; give each layer a normalisation of its own"
+            )
+        seen.add(step.module)
+        places = torch.as_tensor(np.flatnonzero(kept))
+        parent, _, own = step.module.rpartition(".")
+        exchanged = _windowed(places, *step.args[1:])
+        exchanged.train(module.training)
+        _module(thin, parent)._modules[own] = exchanged
+
+
+def _windowed(places: Tensor, size: int, alpha: float, bias: float, beta: float) -> nn.Module:
+    """Local response normalisation among the units kept, as a graph of PyTorch's operations.
+
+    Its one buffer, ``band`` (units, units, 1, 1), sums squares over a unit's neighbours of before.
+    """
+    root = nn.Module()
+    band = window(places, size).float() * (alpha / size)
+    root.register_buffer("band", band[:, :, None, None])
+    graph = fx.Graph()
+    value = graph.placeholder("maps")
+    weight = graph.get_attr("band")
+    squares = graph.call_function(torch.mul, (value, value))
+    summed = graph.call_function(torch.nn.functional.conv2d, (squares, weight))
+    shifted = graph.call_function(torch.add, (summed, bias))
+    powered = graph.call_function(torch.pow, (shifted, beta))
+    graph.output(graph.call_function(torch.div, (value, powered)))
+    return fx.GraphModule(root, graph, "WindowedResponseNorm")
+
+
+def _module(model: nn.Module, path: str) -> nn.Module:
+    try:
+        return model.get_submodule(path)
+    except AttributeError:
+        return nn.Module()

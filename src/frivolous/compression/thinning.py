@@ -1,0 +1,176 @@
+"""A network's graph and weights with units left out: the same steps on fewer numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from frivolous.compression.axes import PARTING, Axes, part_of
+from frivolous.network import Network
+from frivolous.network.operations import CONVOLUTIONS, RESHAPING
+from frivolous.network.program import Program, Ref, Step
+
+Flags = NDArray[np.bool_]
+
+
+class Keeping:
+    """What is kept of every axis when some numbers are removed.
+
+    ``gone`` (numbers,) is True for every number that is removed.
+    """
+
+    def __init__(self, axes: Axes, gone: Flags) -> None:
+        self.axes = axes
+        self.gone = gone
+
+    def along(self, index: int) -> tuple[Flags | None, ...]:
+        """Per axis of a value which entries are kept; None where all are."""
+        return tuple(
+            None if numbers is None or not (flags := self.gone[numbers]).any() else ~flags
+            for numbers in self.axes.along.get(index, ())
+        )
+
+    def sliced(self, index: int, tensor: Tensor) -> Tensor:
+        """The entries of a value that are kept."""
+        for axis, kept in enumerate(self.along(index)):
+            if kept is not None:
+                places = torch.as_tensor(np.flatnonzero(kept), device=tensor.device)
+                tensor = tensor.index_select(axis, places)
+        return tensor
+
+    def shape(self, index: int, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The sizes of a value without what is removed."""
+        along = self.along(index) or (None,) * len(shape)
+        return tuple(
+            size if kept is None else int(kept.sum())
+            for size, kept in zip(shape, along, strict=True)
+        )
+
+
+def thinned(network: Network, keeping: Keeping) -> Network:
+    """The network without what is removed: the same places and names, fewer units."""
+    program = network.program
+    steps = tuple(_thin_step(step, program, keeping) for step in program.steps)
+    shapes = {i: keeping.shape(i, shape) for i, shape in program.shapes.items()}
+    state = thin_state(network, keeping)
+    sites = tuple(
+        replace(site, width=int(shapes[place][site.axis if site.axis > 0 else len(shapes[place]) - 1]))
+        for site in network.sites
+        for place in [network.places[site.name]]
+    )
+    return replace(
+        network,
+        sites=sites,
+        program=replace(program, steps=steps, shapes=shapes, _sizes_of={}),
+        state=state,
+        _plans={},
+        _largest={},
+    )
+
+
+def thin_state(network: Network, keeping: Keeping) -> dict[str, Tensor]:
+    """Parameters and buffers without what is removed, by name; others are the same tensors."""
+    places = {name: index for index, name in network.program.states.items()}
+    groups = {name: group for group in network.ties for name in group}
+    state = {}
+    for name, tensor in network.state.items():
+        known = [places[n] for n in groups.get(name, (name,)) if n in places]
+        state[name] = keeping.sliced(known[0], tensor) if known else tensor
+    return state
+
+
+def _thin_step(step: Step, program: Program, keeping: Keeping) -> Step:
+    if step.op in RESHAPING | {"expand"} and _cut(keeping, step.index):
+        places = [i for i, arg in enumerate(step.args) if i and isinstance(arg, list | tuple)]
+        if not places:  # `flatten` has no sizes
+            return step
+        place = places[0]
+        sizes = list(step.args[place])
+        for axis, kept in enumerate(keeping.along(step.index)):
+            if kept is not None and isinstance(sizes[axis], int) and sizes[axis] != -1:
+                sizes[axis] = int(kept.sum())
+        return replace(step, args=(*step.args[:place], sizes, *step.args[place + 1 :]))
+    if step.op in CONVOLUTIONS:
+        return _thin_convolution(step, program, keeping)
+    if step.op in PARTING and _cut(keeping, step.args[0].index):
+        return _thin_split(step, keeping)
+    if step.op in {"slice", "narrow"} and _cut(keeping, step.args[0].index):
+        return _thin_slice(step, keeping)
+    if step.op == "response_norm" and _cut(keeping, step.index):
+        kept = keeping.along(step.index)[1]
+        assert kept is not None
+        return replace(step, target=windowed(kept))
+    return step
+
+
+def _cut(keeping: Keeping, index: int) -> bool:
+    return any(kept is not None for kept in keeping.along(index))
+
+
+def _thin_convolution(step: Step, program: Program, keeping: Keeping) -> Step:
+    """A depthwise convolution has as many groups as it reads units."""
+    transposed, groups = CONVOLUTIONS[step.op](step.args)
+    kept = keeping.along(step.args[0].index)[1]
+    if groups == 1 or kept is None or program.shapes[step.args[0].index][1] != groups:
+        return step
+    place = 8 if step.op == "convolution" else 6
+    return replace(
+        step, args=(*step.args[:place], int(kept.sum()), *step.args[place + 1 :])
+    )
+
+
+def _thin_split(step: Step, keeping: Keeping) -> Step:
+    kept = keeping.along(step.args[0].index)
+    axis = (step.args[2] if len(step.args) > 2 else step.kwargs.get("dim", 0)) % len(kept)
+    flags = kept[axis]
+    if flags is None or step.op == "chunk":
+        return step
+    parts, place = [], 0
+    while place < len(flags):
+        start, place = part_of(step, len(parts), len(flags))
+        parts.append(int(flags[start:place].sum()))
+    sizes: Any = parts if step.op == "split_with_sizes" else parts[0]
+    return replace(step, args=(step.args[0], sizes, *step.args[2:]))
+
+
+def _thin_slice(step: Step, keeping: Keeping) -> Step:
+    axis = step.args[1] if len(step.args) > 1 else 0
+    flags = keeping.along(step.args[0].index)[axis]
+    if flags is None or (len(step.args) > 4 and step.args[4] != 1):
+        return step
+    before = np.concatenate([[0], np.cumsum(flags)])
+    start, stop = (step.args[2] or 0), min(step.args[3], len(flags))
+    if step.op == "narrow":
+        stop = start + step.args[3]
+        bounds = (int(before[start]), int(before[stop] - before[start]))
+    else:
+        start = max(start + len(flags), 0) if start < 0 else start
+        stop = stop + len(flags) if stop < 0 else stop
+        bounds = (int(before[start]), int(before[stop]))
+    return replace(step, args=(step.args[0], axis, *bounds, *step.args[4:]))
+
+
+def windowed(kept: Flags) -> Any:
+    """Local response normalisation of the units kept, each with its neighbours of before."""
+    places = torch.as_tensor(np.flatnonzero(kept))
+
+    def run(value: Tensor, size: int, alpha: float, bias: float, beta: float) -> Tensor:
+        band = window(places, size).to(value) * (alpha / size)
+        squares = torch.einsum("oi,ni...->no...", band, value * value)
+        return value / (squares + bias) ** beta
+
+    return run
+
+
+def window(places: Tensor, size: int) -> Tensor:
+    """Who is within whose window: (units, units) of 0 and 1, for units at these places."""
+    apart = places[None, :] - places[:, None]
+    return (apart >= -(size // 2)) & (apart <= (size - 1) // 2)
+
+
