@@ -43,15 +43,16 @@ class AlexNet(nn.Module):
         self.dropout = share("dropout", dropout)
         self.conv1 = nn.Conv2d(channels, first, 5, padding=2)
         self.conv2 = nn.Conv2d(first, second, 5, padding=2)
-        self.norm = ResponseNorm(radius=2, bias=1.0, alpha=2e-5, beta=0.75)
+        self.norm1 = ResponseNorm(radius=2, bias=1.0, alpha=2e-5, beta=0.75)
+        self.norm2 = ResponseNorm(radius=2, bias=1.0, alpha=2e-5, beta=0.75)
         self.fc3 = nn.Linear(second * pooled, third)
         self.fc4 = nn.Linear(third, fourth)
         self.out = nn.Linear(fourth, whole("classes", classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the scores (N, classes) of prepared images (N, C, H, W)."""
-        maps = self.norm(self._pooled(self.conv1(images)))
-        maps = self.norm(self._pooled(self.conv2(maps)))
+        maps = self.norm1(self._pooled(self.conv1(images)))
+        maps = self.norm2(self._pooled(self.conv2(maps)))
         value = F.dropout(F.relu(self.fc3(maps.flatten(1))), self.dropout, self.training)
         value = F.dropout(F.relu(self.fc4(value)), self.dropout, self.training)
         scores: Tensor = self.out(value)

@@ -74,6 +74,17 @@ def response_norm(value: Tensor, size: int, alpha: float, bias: float, beta: flo
     return torch.div(x, divisor, out=divisor).to(value.dtype)
 
 
+def smoothed(step: Step) -> Step:
+    """The same step with an operation that can be differentiated."""
+    if step.target is not response_norm:
+        return step
+
+    def run(value: Tensor, size: int, alpha: float, bias: float, beta: float) -> Tensor:
+        return torch.nn.functional.local_response_norm(value, size, alpha, beta, bias)
+
+    return replace(step, target=run)
+
+
 def _as_response_norm(
     step: Step, steps: dict[int, Step], program: Program, kept: Collection[int]
 ) -> Step | None:

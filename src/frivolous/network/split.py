@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument, look_up
-from frivolous.network.faster import past_pooling
+from frivolous.network.faster import past_pooling, smoothed
 from frivolous.network.inputs import Inputs, as_values
 from frivolous.network.program import Edit, Plan, Program, Step, Values, execute
 from frivolous.network.readers import Reader, reader_products
@@ -202,6 +202,34 @@ class Network:
 
         output = self.run(inputs, {name: watch(name) for name in names})
         return output, {name: seen[name] for name in names}
+
+    @torch.no_grad()
+    def values(self, inputs: Inputs, indices: Collection[int]) -> tuple[Tensor, dict[int, Tensor]]:
+        """Output and the values at these places of the program, in one pass."""
+        program, seen = self.program, {}
+        values, batch = as_values(inputs, program, self.device)
+        self._fill(values, batch)
+
+        def watch(index: int) -> Edit:
+            def note(value: Tensor) -> Tensor:
+                seen[index] = value
+                return value
+
+            return note
+
+        edits = {index: watch(index) for index in indices}
+        output = execute(self._parts(())[1], values, edits)[program.output]
+        return output, seen
+
+    def differentiable(self, inputs: Inputs, edits: Mapping[int, Edit]) -> Tensor:
+        """The output with gradients to what ``edits``, by place in the program, bring in."""
+        values, batch = as_values(inputs, self.program, self.device)
+        self._fill(values, batch)
+        whole = self._parts(())[1]
+        smooth = replace(whole, steps=tuple((smoothed(s), ends) for s, ends in whole.steps))
+        with torch.enable_grad():
+            output: Tensor = execute(smooth, values, edits)[self.program.output]
+        return output
 
     def reader_products(self, site: str) -> Tensor:
         """Products of the weights that read the site's units: W W' (U, U), float64.

@@ -1,0 +1,264 @@
+"""What a search for a thinner network knows of every reader of a cut, from data it may see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from frivolous.batches import Batches
+from frivolous.compression.cuts import Cut, Read
+from frivolous.compression.rows import blocks_of, fits, places_of, rows_at
+from frivolous.forms import size_of
+from frivolous.labels import UNCOUNTED, counted, labels
+from frivolous.moments import Moments, Rows
+from frivolous.network import Network
+from frivolous.network.inputs import Inputs
+from frivolous.network.operations import CONVOLUTIONS
+from frivolous.network.program import Step
+from frivolous.sampling import choose
+from frivolous.seeds import generator
+
+Numbers = NDArray[np.float64]
+
+SAMPLES = 50_000
+"""Samples, an example at a position, of which a reader's statistics are made at most."""
+PRODUCTS = 4e10
+"""Products that the statistics of one reader may take, while samples are four times features."""
+MOST_FEATURES = 2560
+"""Features up to which a reader's taps and positions are told apart."""
+GRADIENT_EXAMPLES = 256
+"""Examples of which the sensitivity to each reader's output is made."""
+GRADIENT_BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """One reader of a cut: the moments of the features it reads, and how much its outputs matter.
+
+    A unit's features are ``per_unit`` neighbouring ones, of ``moments`` and of ``products_FF``: its
+    value at every tap and position that the reader multiplies by a weight of its own. Where those
+    are too many, a unit is one feature, its value wherever it is read. ``products_FF`` is W G W' of
+    the rows of weights on each feature, G being the second moment of the gradient of the margins
+    with respect to the reader's outputs, or the identity.
+    """
+
+    read: Read
+    moments: Moments
+    products_FF: Numbers
+    per_unit: int
+
+    @property
+    def second_FF(self) -> Numbers:
+        """Second moments about zero."""
+        mean = self.moments.mean_U
+        return self.moments.scatter_UU / max(self.moments.count, 1) + np.outer(mean, mean)
+
+    @property
+    def whole_units(self) -> bool:
+        """Whether a unit is one feature, whatever taps and positions there are."""
+        return self.per_unit == 1
+
+    @property
+    def unit_second_UU(self) -> Numbers:
+        """Second moments about zero of units, mean over what they are told apart into."""
+        units = len(self.moments.mean_U) // self.per_unit
+        shaped = self.second_FF.reshape(units, self.per_unit, units, self.per_unit)
+        return np.asarray(np.einsum("utvt->uv", shaped) / self.per_unit)
+
+    def by_unit(self, matrix_FF: Numbers) -> Numbers:
+        """Sums over the features of each pair of units: shape (U, U)."""
+        if self.per_unit == 1:
+            return matrix_FF
+        units = len(matrix_FF) // self.per_unit
+        return matrix_FF.reshape(units, self.per_unit, units, self.per_unit).sum(axis=(1, 3))
+
+
+def rows_of(read: Read, value: Tensor) -> Tensor:
+    """Units of a read value side by side: shape (samples, U), zeros for units not among them."""
+    last = value.movedim(read.axis, -1)
+    features = torch.as_tensor(read.features_UP, device=value.device)
+    taken = last[..., features.clamp(min=0)]
+    if (read.features_UP < 0).any():
+        taken = taken * (features >= 0)
+    return taken.movedim(-1, -2).reshape(-1, len(features))
+
+
+def weights_on(read: Read, weight: Tensor) -> Tensor:
+    """The weights on each unit: shape (U, P, R, taps); zeros for units that it does not read."""
+    rows = weight.movedim(read.inner, 0)
+    rows = rows.reshape(rows.shape[0], rows.shape[1], -1)
+    features = torch.as_tensor(read.features_UP, device=weight.device)
+    if len(rows) < int(features.max()) + 1:  # groups share the places of their weights
+        features = torch.where(features >= 0, features % len(rows), features)
+    taken = rows[features.clamp(min=0)]
+    return taken * (features >= 0)[:, :, None, None]
+
+
+def collect_evidence(
+    network: Network,
+    cuts: Sequence[Cut],
+    batches: Batches,
+    *,
+    sensitive: bool = True,
+    seed: int = 0,
+) -> dict[str, list[Evidence]]:
+    """Evidence of every reader of every cut, from one pass over the examples."""
+    reads = [(cut, read) for cut in cuts for read in cut.reads]
+    moments = _moments(network, reads, batches, seed)
+    steps = {read.step for _, read in reads}
+    gradients = _gradients(network, steps, batches, seed) if sensitive else {}
+    found: dict[str, list[Evidence]] = {cut.name: [] for cut in cuts}
+    for (cut, read), known in zip(reads, moments, strict=True):
+        per_unit = len(known.mean_U) // cut.units
+        products = products_of(read, network.state[read.weight], per_unit, gradients.get(read.step))
+        found[cut.name].append(Evidence(read, known, products, per_unit))
+    return found
+
+
+def products_of(
+    read: Read, weight: Tensor, per_unit: int, gradient_RR: Tensor | None = None
+) -> Numbers:
+    """W G W' of the rows of weights on each feature: shape (F, F), float64."""
+    rows = weights_on(read, weight.detach().double().cpu())
+    units, places, outputs, taps = rows.shape
+    metric = None if gradient_RR is None else _of_group(gradient_RR, outputs)
+    if per_unit == places * taps:
+        flat = rows.movedim(2, -1).reshape(-1, outputs).numpy()
+        total = (flat if metric is None else flat @ metric) @ flat.T
+        return (total + total.T) / 2
+    total = np.zeros((units, units))
+    for place in range(places):
+        for tap in range(taps):
+            part = rows[:, place, :, tap].numpy()
+            total += (part if metric is None else part @ metric) @ part.T
+    return (total + total.T) / 2
+
+
+def _of_group(gradient_RR: Tensor, outputs: int) -> Numbers:
+    """The metric of a reader's outputs; of a transposed one with groups, that of the first."""
+    return np.asarray(gradient_RR.double().cpu().numpy()[:outputs, :outputs])
+
+
+def features_per_unit(network: Network, cut: Cut, read: Read, step: Step) -> int:
+    """Into how many features a unit is told apart for a reader; 1 where they would be too many."""
+    weight = network.state[read.weight]
+    own = read.features_UP.shape[1] * math.prod(weight.shape[2:])
+    return own if read.refits and fits(step) and own * cut.units <= MOST_FEATURES else 1
+
+
+def _moments(
+    network: Network, reads: Sequence[tuple[Cut, Read]], batches: Batches, seed: int
+) -> list[Moments]:
+    """The moments of what each reader reads, found once for readers of the same."""
+    steps = {step.index: step for step in network.program.steps}
+    keys: list[Any] = []
+    first: dict[Any, tuple[Cut, Read, int]] = {}
+    for cut, read in reads:
+        per_unit = features_per_unit(network, cut, read, steps[read.step])
+        weight = network.state[read.weight]
+        shared = (weight.shape[2:], steps[read.step].args[3:]) if per_unit > 1 else ()
+        keys.append((cut.name, read.value, read.features_UP.tobytes(), str(shared)))
+        first.setdefault(keys[-1], (cut, read, per_unit))
+    rows = {key: Rows(cut.units * per_unit) for key, (cut, _, per_unit) in first.items()}
+    draws = {key: generator(seed, "evidence", *key[:2], key[3]) for key in first}
+    values = {read.value for _, read in reads} | {read.step for _, read in reads}
+    for inputs in batches:
+        _, seen = network.values(inputs, values)
+        for key, (cut, read, per_unit) in first.items():
+            features = cut.units * per_unit
+            total = int(np.clip(PRODUCTS / features**2, 4 * features, SAMPLES))
+            most = max(1, round(total * size_of(inputs) / batches.examples))
+            samples = _samples(network, steps[read.step], read, per_unit, seen, most, draws[key])
+            rows[key].add(samples if samples.dtype == torch.float64 else samples.float())
+    found = {key: own.moments() for key, own in rows.items()}
+    return [found[key] for key in keys]
+
+
+def _samples(
+    network: Network,
+    step: Step,
+    read: Read,
+    per_unit: int,
+    seen: Mapping[int, Tensor],
+    most: int,
+    draw: torch.Generator,
+) -> Tensor:
+    """At most so many samples of a batch: shape (samples, features)."""
+    value, output = seen[read.value], seen[read.step]
+    if per_unit == 1:
+        samples = rows_of(read, value)
+        if len(samples) > most:
+            samples = samples[torch.as_tensor(choose(len(samples), most, draw), device=value.device)]
+        return samples
+    places = places_of(read, output)
+    available = len(output) * places
+    chosen = np.sort(choose(available, min(most, available), draw))
+    example, place = (torch.as_tensor(part, device=value.device) for part in divmod(chosen, places))
+    kernel = network.state[read.weight].shape[2:]
+    rows = rows_at(step, read, kernel, value, example, place)
+    blocks = blocks_of(read, math.prod(kernel)).ravel()
+    taken = rows[:, torch.as_tensor(np.maximum(blocks, 0), device=value.device)]
+    return taken * torch.as_tensor(blocks >= 0, device=value.device) if (blocks < 0).any() else taken
+
+
+def _gradients(
+    network: Network, steps: set[int], batches: Batches, seed: int
+) -> dict[int, Tensor]:
+    """Second moments (R, R) of the gradient of the relative margin at each reader's output.
+
+    The margin is the best score less the second best. What changes it by itself changes the label;
+    so its gradient is weighed by one over the squared margin, with a tenth of the mean square added
+    so that no example counts for all.
+    """
+    total: dict[int, Tensor] = {}
+    count = 0
+    order = torch.randperm(batches.examples, generator=generator(seed, "gradients"))
+    for inputs in batches.at(order[:GRADIENT_EXAMPLES]):
+        for start in range(0, size_of(inputs), GRADIENT_BATCH):
+            part = _some(inputs, slice(start, start + GRADIENT_BATCH))
+            count += size_of(part)
+            for step, found in _gradient(network, steps, part).items():
+                total[step] = total.get(step, torch.zeros_like(found)) + found
+    return {step: found / max(count, 1) for step, found in total.items()}
+
+
+def _some(inputs: Inputs, chosen: slice) -> Inputs:
+    if isinstance(inputs, Tensor):
+        return inputs[chosen]
+    if isinstance(inputs, Mapping):
+        return {name: part[chosen] for name, part in inputs.items()}
+    return tuple(part[chosen] for part in inputs)
+
+
+def _gradient(network: Network, steps: set[int], inputs: Inputs) -> dict[int, Tensor]:
+    leaves: dict[int, Tensor] = {}
+
+    def watch(index: int) -> Any:
+        def add(value: Tensor) -> Tensor:
+            leaves[index] = torch.zeros_like(value, requires_grad=True)
+            return value + leaves[index]
+
+        return add
+
+    scores = network.differentiable(inputs, {index: watch(index) for index in steps})
+    counts = counted(labels(scores.detach()), inputs) != UNCOUNTED
+    best = scores.topk(2, dim=-1).values
+    margin = (best[..., 0] - best[..., 1])[counts]
+    square = margin.detach().square()
+    (margin / (square + 0.1 * square.mean()).sqrt()).sum().backward()
+    ops = {step.index: step.op for step in network.program.steps}
+    found = {}
+    for index, leaf in leaves.items():
+        if leaf.grad is None:
+            continue
+        axis = 1 if ops[index] in CONVOLUTIONS else -1
+        rows = leaf.grad.movedim(axis, -1).flatten(0, -2).float()
+        found[index] = rows.T @ rows
+    return found

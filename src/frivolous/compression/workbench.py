@@ -1,0 +1,217 @@
+"""One network on the bench: all that is known of its cuts, and thinner networks made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from frivolous.batches import Batches
+from frivolous.compression.axes import Axes, read_axes
+from frivolous.compression.biases import folded_into_norms, with_biases
+from frivolous.compression.budget import Path, Sizes, Units, path, sizes_of
+from frivolous.compression.cuts import Cut, find_cuts
+from frivolous.compression.evidence import Evidence, collect_evidence
+from frivolous.compression.fine import Target, find_targets, fine_tuned
+from frivolous.compression.order import Method, Order, ordered, random_of
+from frivolous.compression.refit import refitted
+from frivolous.compression.surgery import cut_module
+from frivolous.compression.thinning import Keeping, thinned
+from frivolous.network import Network
+from frivolous.network.inputs import Inputs
+from frivolous.network.outputs import chosen
+from frivolous.network.program import Edit
+
+Indices = NDArray[np.int64]
+AGREE = 1e-5
+"""How far scores of silenced and of removed units may lie apart, of the largest score."""
+
+
+@dataclass(frozen=True, eq=False)
+class Thinner:
+    """A thinner network: how many units of each cut it keeps, and its graph."""
+
+    units: Units
+    keeping: Keeping
+    network: Network
+
+
+class Workbench:
+    """A network with its cuts, and what a method knows of them."""
+
+    def __init__(self, model: nn.Module, network: Network, output: str | int | None) -> None:
+        self.model, self.whole, self.output = model, network, output
+        self.network = with_biases(network, model)
+        self.added = set(self.network.state) - set(network.state)
+        self.axes: Axes = read_axes(self.network.program)
+        cuts, refused = find_cuts(self.network, self.axes)
+        self.refused: dict[str, str] = dict(refused)
+        self.cuts: tuple[Cut, ...] = cuts
+        self.numbers = 1 + max(
+            (int(n.max()) for along in self.axes.along.values() for n in along if n is not None and n.size),
+            default=0,
+        )
+        self.evidence: dict[str, list[Evidence]] = {}
+        self.orders: list[Order] = []
+        self.targets: list[Target] = []
+        self.fit: Batches | None = None
+
+    # What can be cut.
+
+    def try_out(self, inputs: Inputs) -> None:
+        """Leave out cuts with which the module itself does not work; say why in ``refused``."""
+        movable = [cut for cut in self.cuts if cut.units > 1]
+        if not movable or not self._fault(movable, inputs):
+            return
+        good = []
+        for cut in self.cuts:
+            fault = self._fault([cut], inputs) if cut.units > 1 else ""
+            if fault:
+                self.refused |= dict.fromkeys(cut.places, fault)
+            else:
+                good.append(cut)
+        self.cuts = tuple(good)
+
+    def _fault(self, cuts: Sequence[Cut], inputs: Inputs) -> str:
+        """Why the module does not compute what the graph does with one unit of each cut gone."""
+        gone = {cut.name: np.array([cut.units - 1]) for cut in cuts}
+        keeping = self.keeping(gone)
+        try:
+            thin = thinned(self.network, keeping)
+            module = self.module(Thinner((), keeping, thin))
+            ours, theirs = thin(inputs), self.scores(module, inputs)
+        except Exception as error:  # noqa: BLE001 - a module's forward may raise anything
+            text = " ".join(str(error).split())[:160].rstrip(". ")
+            return f"the model does not compute with fewer units ({type(error).__name__}: {text})"
+        if ours.shape != theirs.shape or not _close(ours, theirs):
+            return "with fewer units the model computes something else; its forward counts them"
+        return ""
+
+    def keeping(self, gone: Mapping[str, Indices]) -> Keeping:
+        """What stays when these units of these cuts go."""
+        flags = np.zeros(self.numbers, dtype=bool)
+        for cut in self.cuts:
+            if cut.name in gone:
+                flags[cut.number_U[gone[cut.name]]] = True
+        return Keeping(self.axes, flags)
+
+    # What is known.
+
+    def study(self, method: Method, fit: Batches, *, sensitive: bool, fine: bool, seed: int) -> None:
+        """Collect the evidence of every reader and order the units of every cut."""
+        self.fit = fit
+        self.evidence = collect_evidence(
+            self.network, self.cuts, fit, sensitive=sensitive, seed=seed
+        )
+        self.orders = [
+            ordered(method, self.evidence[cut.name], self.writers(cut), random_of(seed, cut.name))
+            for cut in self.cuts
+        ]
+        if fine:
+            self.targets = find_targets(self.network, self.cuts, fit, seed)
+
+    def writers(self, cut: Cut) -> NDArray[np.float64]:
+        """The weights that write each unit of a cut: shape (U, F)."""
+        inner = {(read.weight, read.inner) for read in cut.reads}
+        parts = [np.zeros((cut.units, 0))]
+        seen: set[int] = set()
+        for index, name in self.network.program.states.items():
+            tensor = self.network.state[name]
+            if tensor.dim() < 2 or id(tensor) in seen:
+                continue
+            seen.add(id(tensor))
+            for axis, numbers in enumerate(self.axes.along[index]):
+                if numbers is None or (name, axis) in inner:
+                    continue
+                places = [np.flatnonzero(numbers == number) for number in cut.number_U]
+                most = min(len(place) for place in places)
+                for turn in range(most):
+                    rows = tensor.movedim(axis, 0).reshape(tensor.shape[axis], -1).double().cpu()
+                    parts.append(rows[[place[turn] for place in places]].numpy())
+        return np.concatenate(parts, axis=1)
+
+    def sizes(self) -> Sizes:
+        """How parameters and multiply-adds depend on the units kept."""
+        own = [name for name, _ in self.model.named_parameters()]
+        return sizes_of(self.network, self.axes, self.cuts, own)
+
+    def path(self, sizes: Sizes, scale: Sequence[float] | None = None) -> Path:
+        """From all units to one of each cut."""
+        costs = [order.cost_K for order in self.orders]
+        return path(costs, sizes, [1] * len(costs), scale or [1.0] * len(costs))
+
+    # What is made.
+
+    def thin(self, method: Method, units: Units, *, fine: bool) -> Thinner:
+        """The network with so many units of each cut, readers fitted as the method does."""
+        state, gone = dict(self.network.state), {}
+        for cut, order, count in zip(self.cuts, self.orders, units, strict=True):
+            kept = order.kept(count)
+            gone[cut.name] = np.setdiff1d(np.arange(cut.units), kept)
+            state = refitted(cut, kept, self.evidence[cut.name], state, method.refits)
+        keeping = self.keeping(gone)
+        network = thinned(replace(self.network, state=state), keeping)
+        if fine and self.targets and self.fit is not None:
+            network = fine_tuned(network, keeping, self.targets, self.fit)
+        return Thinner(units, keeping, network)
+
+    def module(self, thinner: Thinner) -> nn.Module:
+        """The module of the model's class that computes what a thinner network does."""
+        state = dict(thinner.network.state)
+        folded_into_norms(thinner.network, state, self.added)
+        state = {
+            name: tensor
+            for name, tensor in state.items()
+            if name not in self.added or bool(tensor.any())
+        }
+        return cut_module(self.model, self.network, thinner.keeping, state)
+
+    def scores(self, module: nn.Module, inputs: Inputs) -> Tensor:
+        """What a module gives in evaluation mode, of its outputs the one that holds the scores."""
+        training = {m: m.training for m in module.modules()}
+        module.eval()
+        try:
+            with torch.no_grad():
+                if isinstance(inputs, Mapping):
+                    given = module(**inputs)
+                else:
+                    given = module(*(inputs if isinstance(inputs, tuple) else (inputs,)))
+        finally:
+            for part, mode in training.items():
+                part.training = mode
+        return chosen(given, self.output, type(module).__name__)
+
+    def masked_apart(self, thinner: Thinner, inputs: Inputs) -> float:
+        """Largest difference of scores between units silenced and units removed, before any fit.
+
+        Of the largest score. Silenced units are set to zero at every site; removed ones are cut
+        from the module.
+        """
+        removed = replace(thinner, network=thinned(self.network, thinner.keeping))
+        edits: dict[str, Edit] = {}
+        for cut in self.cuts:
+            gone = thinner.keeping.gone[cut.number_U]
+            for name, units_S in cut.places.items():
+                silent = np.flatnonzero(gone[units_S] & (units_S >= 0))
+                edits[name] = _silenced(silent, self.network.site(name).axis)
+        silenced = self.network.run(inputs, edits)
+        theirs = self.scores(self.module(removed), inputs)
+        scale = max(1.0, float(silenced.abs().max()))
+        return float((silenced - theirs).abs().max()) / scale
+
+
+def _silenced(units: Indices, axis: int) -> Callable[[Tensor], Tensor]:
+    def edit(value: Tensor) -> Tensor:
+        places = torch.as_tensor(units, device=value.device)
+        return value.index_fill(axis % value.dim(), places, 0.0)
+
+    return edit
+
+
+def _close(ours: Tensor, theirs: Tensor) -> bool:
+    scale = max(1.0, float(ours.abs().max()))
+    return float((ours - theirs).abs().max()) <= AGREE * scale
