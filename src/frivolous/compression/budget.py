@@ -161,19 +161,23 @@ class Path:
 
 
 def path(
-    costs: Sequence[Numbers], sizes: Sizes, least: Sequence[int], scale: Sequence[float]
+    costs: Sequence[Numbers],
+    sizes: Sizes,
+    least: Sequence[int],
+    scale: Sequence[float],
+    worth: tuple[float, float] = (0.5, 0.5),
 ) -> Path:
     """Shrink one cut after another, the cheapest saving first.
 
     ``costs[c][k]`` is expected with k units of cut c, times ``scale[c]``; ``least`` units stay. The
-    saving is the mean of the shares of parameters and of multiply-adds.
+    saving is in shares of parameters and of multiply-adds, ``worth`` so much each.
     """
     whole = sizes.both([len(cost) - 1 for cost in costs])
     units = [len(cost) - 1 for cost in costs]
     corners = [_corners(cost * s, low) for cost, s, low in zip(costs, scale, least, strict=True)]
     found, spent = [tuple(units)], [0.0]
     while True:
-        slopes = (sizes.slopes(units) / np.maximum(whole, 1)).mean(axis=1)
+        slopes = sizes.slopes(units) / np.maximum(whole, 1) @ np.asarray(worth)
         best, rate = -1, np.inf
         for c, corner in enumerate(corners):
             if units[c] > least[c] and (r := corner[units[c]] / max(slopes[c], 1e-30)) < rate:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -101,6 +101,14 @@ def weights_on(read: Read, weight: Tensor) -> Tensor:
     return taken * (features >= 0)[:, :, None, None]
 
 
+class Collector(Protocol):
+    """Something that is to be found in one pass over the data."""
+
+    @property
+    def values(self) -> Collection[int]: ...
+    def add(self, seen: Mapping[int, Tensor], scores: Tensor) -> None: ...
+
+
 def collect_evidence(
     network: Network,
     cuts: Sequence[Cut],
@@ -108,14 +116,25 @@ def collect_evidence(
     *,
     sensitive: bool = True,
     seed: int = 0,
+    also: Sequence[Collector] = (),
 ) -> dict[str, list[Evidence]]:
-    """Evidence of every reader of every cut, from one pass over the examples."""
+    """Evidence of every reader of every cut, from one pass over the examples.
+
+    What is ``also`` to be collected is found in the same pass. Where not ``sensitive``, all of a
+    reader's outputs matter alike.
+    """
     reads = [(cut, read) for cut in cuts for read in cut.reads]
-    moments = _moments(network, reads, batches, seed)
+    moments = MomentsOf(network, reads, batches.examples, seed)
+    collectors: list[Collector] = [moments, *also]
+    wanted = {index for one in collectors for index in one.values}
+    for inputs in batches:
+        scores, seen = network.values(inputs, wanted)
+        for one in collectors:
+            one.add(seen, scores)
     steps = {read.step for _, read in reads}
     gradients = _gradients(network, steps, batches, seed) if sensitive else {}
     found: dict[str, list[Evidence]] = {cut.name: [] for cut in cuts}
-    for (cut, read), known in zip(reads, moments, strict=True):
+    for (cut, read), known in zip(reads, moments.moments(), strict=True):
         per_unit = len(known.mean_U) // cut.units
         products = products_of(read, network.state[read.weight], per_unit, gradients.get(read.step))
         found[cut.name].append(Evidence(read, known, products, per_unit))
@@ -153,32 +172,41 @@ def features_per_unit(network: Network, cut: Cut, read: Read, step: Step) -> int
     return own if read.refits and fits(step) and own * cut.units <= MOST_FEATURES else 1
 
 
-def _moments(
-    network: Network, reads: Sequence[tuple[Cut, Read]], batches: Batches, seed: int
-) -> list[Moments]:
-    """The moments of what each reader reads, found once for readers of the same."""
-    steps = {step.index: step for step in network.program.steps}
-    keys: list[Any] = []
-    first: dict[Any, tuple[Cut, Read, int]] = {}
-    for cut, read in reads:
-        per_unit = features_per_unit(network, cut, read, steps[read.step])
-        weight = network.state[read.weight]
-        shared = (weight.shape[2:], steps[read.step].args[3:]) if per_unit > 1 else ()
-        keys.append((cut.name, read.value, read.features_UP.tobytes(), str(shared)))
-        first.setdefault(keys[-1], (cut, read, per_unit))
-    rows = {key: Rows(cut.units * per_unit) for key, (cut, _, per_unit) in first.items()}
-    draws = {key: generator(seed, "evidence", *key[:2], key[3]) for key in first}
-    values = {read.value for _, read in reads} | {read.step for _, read in reads}
-    for inputs in batches:
-        _, seen = network.values(inputs, values)
-        for key, (cut, read, per_unit) in first.items():
+class MomentsOf:
+    """Collects the moments of what each reader reads, found once for readers of the same."""
+
+    def __init__(
+        self, network: Network, reads: Sequence[tuple[Cut, Read]], examples: int, seed: int
+    ) -> None:
+        self.network, self.examples = network, examples
+        self.steps = {step.index: step for step in network.program.steps}
+        self.keys: list[Any] = []
+        self.first: dict[Any, tuple[Cut, Read, int]] = {}
+        for cut, read in reads:
+            step = self.steps[read.step]
+            per_unit = features_per_unit(network, cut, read, step)
+            weight = network.state[read.weight]
+            shared = (weight.shape[2:], step.args[3:]) if per_unit > 1 else ()
+            self.keys.append((cut.name, read.value, read.features_UP.tobytes(), str(shared)))
+            self.first.setdefault(self.keys[-1], (cut, read, per_unit))
+        self.rows = {k: Rows(cut.units * per_unit) for k, (cut, _, per_unit) in self.first.items()}
+        self.draws = {key: generator(seed, "evidence", *key[:2], key[3]) for key in self.first}
+        self.values = {index for _, read in reads for index in (read.value, read.step)}
+
+    def add(self, seen: Mapping[int, Tensor], scores: Tensor) -> None:
+        """Take in one batch."""
+        for key, (cut, read, per_unit) in self.first.items():
             features = cut.units * per_unit
             total = int(np.clip(PRODUCTS / features**2, 4 * features, SAMPLES))
-            most = max(1, round(total * size_of(inputs) / batches.examples))
-            samples = _samples(network, steps[read.step], read, per_unit, seen, most, draws[key])
-            rows[key].add(samples if samples.dtype == torch.float64 else samples.float())
-    found = {key: own.moments() for key, own in rows.items()}
-    return [found[key] for key in keys]
+            most = max(1, round(total * len(scores) / self.examples))
+            step = self.steps[read.step]
+            samples = _samples(self.network, step, read, per_unit, seen, most, self.draws[key])
+            self.rows[key].add(samples if samples.dtype == torch.float64 else samples.float())
+
+    def moments(self) -> list[Moments]:
+        """One for each reader."""
+        found = {key: own.moments() for key, own in self.rows.items()}
+        return [found[key] for key in self.keys]
 
 
 def _samples(

@@ -8,7 +8,7 @@ weights that it starts from; how strongly is chosen on examples left out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,8 @@ ROWS = 12_288
 SOLVED = 2048
 """Equations solved at once: the lesser of features and samples is kept at this."""
 LEFT_OUT = 0.25
+CLOSE = 0.1
+"""Share of the mean squared margin that is added to each before its inverse is a weight."""
 DRAWS = (1e-3, 1e-2, 1e-1, 1.0)
 """How strongly a fit is drawn to its start, as shares of the features' mean square; or wholly."""
 
@@ -47,41 +49,59 @@ class Target:
     example_N: Tensor
     place_N: Tensor
     output_NR: Tensor
+    weight_N: Tensor
 
 
-def find_targets(
-    network: Network, cuts: Sequence[Cut], batches: Batches, seed: int = 0
-) -> list[Target]:
-    """What each layer that can be fitted gives, in order of execution, from one pass."""
-    steps = {step.index: step for step in network.program.steps}
-    reads = {
-        read.step: read
-        for cut in cuts
-        for read in cut.reads
-        if read.refits and fits(steps[read.step])
-    }
-    total = min(batches.examples, EXAMPLES)
-    drawn: dict[int, list[tuple[Tensor, Tensor, Tensor]]] = {index: [] for index in reads}
-    start = 0
-    for inputs in batches:
-        count = min(size_of(inputs), total - start)
+class TargetsOf:
+    """Collects what each layer that can be fitted gives, on the first examples of the data."""
+
+    def __init__(self, network: Network, cuts: Sequence[Cut], examples: int, seed: int = 0) -> None:
+        steps = {step.index: step for step in network.program.steps}
+        fitting = [read for cut in cuts for read in cut.reads if read.refits]
+        self.reads = {read.step: read for read in fitting if fits(steps[read.step])}
+        self.order = [step for step in steps if step in self.reads]
+        self.total = min(examples, EXAMPLES)
+        self.device, self.seed = network.device, seed
+        self.start = 0
+        self.drawn: dict[int, list[tuple[Tensor, ...]]] = {index: [] for index in self.reads}
+
+    @property
+    def values(self) -> Collection[int]:
+        """The layers' outputs."""
+        return self.reads.keys()
+
+    def add(self, seen: Mapping[int, Tensor], scores: Tensor) -> None:
+        """Take in one batch."""
+        count = min(len(scores), self.total - self.start)
         if count <= 0:
-            break
-        _, seen = network.values(inputs, reads)
-        for index, read in reads.items():
+            return
+        weight = closeness(scores)
+        for index, read in self.reads.items():
             places = places_of(read, seen[index])
-            each = max(1, min(places, ROWS // total))
-            draw = generator(seed, "targets", index, start)
+            each = max(1, min(places, ROWS // self.total))
+            draw = generator(self.seed, "targets", index, self.start)
             keys = torch.rand(count, places, generator=draw)
-            place = keys.topk(each, dim=1).indices.flatten().to(network.device)
-            example = torch.arange(count, device=network.device).repeat_interleave(each)
+            place = keys.topk(each, dim=1).indices.flatten().to(self.device)
+            example = torch.arange(count, device=self.device).repeat_interleave(each)
             output = outputs_at(read, seen[index], example, place)
-            drawn[index].append((example + start, place, output))
-        start += count
-    return [
-        Target(reads[index], *(torch.cat(part) for part in zip(*drawn[index], strict=True)))
-        for index in sorted(reads, key=[s.index for s in network.program.steps].index)
-    ]
+            self.drawn[index].append((example + self.start, place, output, weight[example]))
+        self.start += count
+
+    def targets(self) -> list[Target]:
+        """One for each layer, in order of execution."""
+        return [
+            Target(self.reads[i], *(torch.cat(part) for part in zip(*self.drawn[i], strict=True)))
+            for i in self.order
+        ]
+
+
+def closeness(scores: Tensor) -> Tensor:
+    """How much an example counts: the more, the closer its two best scores are."""
+    best = scores.topk(2, dim=-1).values
+    square = (best[..., 0] - best[..., 1]).square()
+    square = square.reshape(len(square), -1).mean(dim=1)
+    weight = 1 / (square + CLOSE * square.mean())
+    return weight / weight.mean()
 
 
 @torch.no_grad()
@@ -159,7 +179,7 @@ def _fit(
     residual = z - x @ flat_FR.float() - (0 if bias is None else bias.float())
     example = target.example_N[chosen]
     aside = example % round(1 / LEFT_OUT) == 0
-    change, constant = _drawn(x, residual, aside, bias is not None)
+    change, constant = _drawn(x, residual, target.weight_N[chosen], aside, bias is not None)
     if change is None:
         return
     new = (flat_FR.double() + change.double()).to(weight.dtype)
@@ -170,7 +190,7 @@ def _fit(
 
 
 def _drawn(
-    x_NF: Tensor, residual_NR: Tensor, aside_N: Tensor, constant: bool
+    x_NF: Tensor, residual_NR: Tensor, weight_N: Tensor, aside_N: Tensor, constant: bool
 ) -> tuple[Tensor | None, Tensor]:
     """The change (F, R) of weights that explains a residual, and the constant that goes with it.
 
@@ -182,33 +202,38 @@ def _drawn(
         return None, nothing
     scale_F = x_NF.square().mean(dim=0).sqrt()
     scale_F = torch.where(scale_F > 0, scale_F, torch.ones_like(scale_F))
-    best, least = None, float(residual_NR[aside_N].square().sum())
-    fit = _Ridge(x_NF[train_N] / scale_F, residual_NR[train_N], constant)
+    x_NF = x_NF / scale_F
+    counts = weight_N[aside_N, None]
+    best, least = None, float((residual_NR[aside_N].square() * counts).sum())
+    fit = _Ridge(x_NF[train_N], residual_NR[train_N], weight_N[train_N], constant)
     for draw in DRAWS:
         change, offset = fit.solved(draw)
-        left = residual_NR[aside_N] - (x_NF[aside_N] / scale_F) @ change - offset
-        error = float(left.square().sum())
+        left = residual_NR[aside_N] - x_NF[aside_N] @ change - offset
+        error = float((left.square() * counts).sum())
         if error < least:
             best, least = draw, error
     if best is None:
         return None, nothing
-    change, offset = _Ridge(x_NF / scale_F, residual_NR, constant).solved(best)
+    change, offset = _Ridge(x_NF, residual_NR, weight_N, constant).solved(best)
     return change / scale_F[:, None], offset
 
 
 class _Ridge:
-    """Least squares drawn to zero, solved in features or in samples, whichever are fewer."""
+    """Weighted least squares drawn to zero, solved in features or samples, whichever are fewer."""
 
-    def __init__(self, x_NF: Tensor, y_NR: Tensor, constant: bool) -> None:
-        self.mean_F = x_NF.mean(0) if constant else torch.zeros_like(x_NF[0])
-        self.mean_R = y_NR.mean(0) if constant else torch.zeros_like(y_NR[0])
-        self.x, self.y = x_NF - self.mean_F, y_NR - self.mean_R
+    def __init__(self, x_NF: Tensor, y_NR: Tensor, weight_N: Tensor, constant: bool) -> None:
+        share = (weight_N / weight_N.sum())[:, None]
+        root = (share * len(x_NF)).sqrt()
+        self.mean_F = (x_NF * share).sum(0) if constant else torch.zeros_like(x_NF[0])
+        self.mean_R = (y_NR * share).sum(0) if constant else torch.zeros_like(y_NR[0])
+        self.x, self.y = (x_NF - self.mean_F) * root, (y_NR - self.mean_R) * root
         self.by_feature = self.x.shape[1] <= len(self.x)
         gram = self.x.T @ self.x if self.by_feature else self.x @ self.x.T
         self.gram = gram.double()
         self.right = ((self.x.T @ self.y) if self.by_feature else self.y).double()
 
     def solved(self, draw: float) -> tuple[Tensor, Tensor]:
+        """The change (F, R) and the constant (R,)."""
         matrix = self.gram.clone()
         matrix.diagonal().add_(draw * len(self.x))
         found = torch.cholesky_solve(self.right, torch.linalg.cholesky(matrix)).float()

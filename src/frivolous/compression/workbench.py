@@ -16,7 +16,7 @@ from frivolous.compression.biases import folded_into_norms, with_biases
 from frivolous.compression.budget import Path, Sizes, Units, path, sizes_of
 from frivolous.compression.cuts import Cut, find_cuts
 from frivolous.compression.evidence import Evidence, collect_evidence
-from frivolous.compression.fine import Target, find_targets, fine_tuned
+from frivolous.compression.fine import Target, TargetsOf, fine_tuned
 from frivolous.compression.order import Method, Order, ordered, random_of
 from frivolous.compression.refit import refitted
 from frivolous.compression.surgery import cut_module
@@ -104,15 +104,15 @@ class Workbench:
     def study(self, method: Method, fit: Batches, *, sensitive: bool, fine: bool, seed: int) -> None:
         """Collect the evidence of every reader and order the units of every cut."""
         self.fit = fit
+        wanted = [TargetsOf(self.network, self.cuts, fit.examples, seed)] if fine else []
         self.evidence = collect_evidence(
-            self.network, self.cuts, fit, sensitive=sensitive, seed=seed
+            self.network, self.cuts, fit, sensitive=sensitive, seed=seed, also=wanted
         )
         self.orders = [
             ordered(method, self.evidence[cut.name], self.writers(cut), random_of(seed, cut.name))
             for cut in self.cuts
         ]
-        if fine:
-            self.targets = find_targets(self.network, self.cuts, fit, seed)
+        self.targets = [target for one in wanted for target in one.targets()]
 
     def writers(self, cut: Cut) -> NDArray[np.float64]:
         """The weights that write each unit of a cut: shape (U, F)."""
@@ -139,10 +139,15 @@ class Workbench:
         own = [name for name, _ in self.model.named_parameters()]
         return sizes_of(self.network, self.axes, self.cuts, own)
 
-    def path(self, sizes: Sizes, scale: Sequence[float] | None = None) -> Path:
+    def path(
+        self,
+        sizes: Sizes,
+        scale: Sequence[float] | None = None,
+        worth: tuple[float, float] = (0.5, 0.5),
+    ) -> Path:
         """From all units to one of each cut."""
         costs = [order.cost_K for order in self.orders]
-        return path(costs, sizes, [1] * len(costs), scale or [1.0] * len(costs))
+        return path(costs, sizes, [1] * len(costs), scale or [1.0] * len(costs), worth)
 
     # What is made.
 

@@ -1,0 +1,9 @@
+"""Compression: the thinner network that computes the same function."""
+
+from __future__ import annotations
+
+from frivolous.compression.compress import compress
+from frivolous.compression.order import METHODS
+from frivolous.compression.record import Compression, Report
+
+__all__ = ["METHODS", "Compression", "Report", "compress"]

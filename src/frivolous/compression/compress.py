@@ -1,0 +1,240 @@
+"""``fv.compress``: the thinner network that computes the same function."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from frivolous.batches import BATCH_SIZE, Batches, as_batches
+from frivolous.compression.budget import Units, shares
+from frivolous.compression.certificate import examples_needed, intact_of, most_changed
+from frivolous.compression.checks import Budget, budget_of
+from frivolous.compression.distil import distilled
+from frivolous.compression.order import method_named
+from frivolous.compression.record import Compression
+from frivolous.compression.reporting import report_of, sequence_of
+from frivolous.compression.running import latency_of
+from frivolous.compression.search import Found, Search
+from frivolous.compression.workbench import Workbench
+from frivolous.devices import as_device
+from frivolous.errors import BadArgument, FrivolousError, look_up
+from frivolous.seeds import generator
+from frivolous.user_model import accuracy_of, read_model
+
+LEAST_EXAMPLES = 8
+HELD_OUT = 0.5
+"""Share of the data that certifies where no held-out examples are given."""
+
+
+def compress(
+    model: nn.Module,
+    data: Any,
+    *,
+    tolerance: float | None = None,
+    units: float | None = None,
+    parameters: float | None = None,
+    flops: float | None = None,
+    latency: float | None = None,
+    keep: Mapping[str, int] | None = None,
+    method: str = "joint",
+    held_out: Any = None,
+    finetune: int = 0,
+    output: str | int | None = None,
+    batch_size: int = BATCH_SIZE,
+    device: torch.device | str | None = None,
+    seed: int = 0,
+    progress: Callable[[str], None] | None = None,
+) -> Compression:
+    """Find the smallest network that gives the same labels, and return it as a smaller module.
+
+    The model is left as it is. Its layers are cut where their units go: residual sums,
+    concatenations, depthwise and grouped convolutions, normalisations and shared weights along with
+    them; the scores never. What cannot be cut is named in the report with the reason.
+
+    Args:
+        model: any module with class scores as its output, or among its outputs.
+        data: examples to search with, in any form that :func:`frivolous.batches.as_batches` reads.
+            Labels serve only to state the accuracy.
+        tolerance: share of held-out labels that may change, in [0, 1), default 0.02; its 95% upper
+            bound holds too. 0 removes only what leaves the scores as they are.
+        units, parameters, flops, latency: share that may be left, in (0, 1], instead of a
+            tolerance. Multiply-adds are counted for one example; latency is measured on it.
+        keep: units to keep of each site named; others keep all of theirs.
+        method: ``joint`` (ordered by what removal costs once readers are fitted anew, in the metric
+            of the margins), ``refactor`` (a basis of units; Casper et al. 2021, appendix C),
+            ``prune`` (excise what adds least), or a baseline: ``magnitude``, ``frame-potential``,
+            ``frame-potential-least``, ``random``, ``interpolative`` (Chee et al. 2022).
+        held_out: examples that certify; by default a random half of ``data``, which the search then
+            does not see.
+        finetune: epochs of training on the searched examples to give the scores of the original.
+        output: which of several outputs holds the scores.
+        batch_size: examples per batch for data given as a tensor.
+        device: where to compute; default where the model is.
+        seed: of the split, of samples and of the method ``random``.
+        progress: is called with a line about the stage under way.
+
+    Raises:
+        BadArgument: an argument out of its range, several budgets, too few examples to certify, or
+            a budget that the least network does not meet; the message says the least.
+        NotTraceable: a model that cannot be read as a graph.
+
+    >>> layers = nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)
+    >>> x = torch.randn(400, 4, generator=torch.Generator().manual_seed(0))
+    >>> thin = compress(nn.Sequential(*layers), x, keep={"0": 2})
+    >>> thin.model[0].out_features, thin.model[2].in_features
+    (2, 2)
+    """
+    budget = budget_of(tolerance, units, parameters, flops, latency, keep)
+    chosen = method_named(method)
+    if isinstance(finetune, bool) or not isinstance(finetune, int) or finetune < 0:
+        raise BadArgument(f"`finetune` is a whole number of epochs, 0 or more; got {finetune!r}.")
+    if not isinstance(model, nn.Module):
+        raise BadArgument(
+            f"`model` is of type {type(model).__name__}; it must be a torch.nn.Module."
+        )
+    began, say = time.perf_counter(), progress or (lambda line: None)
+    say("reading the model")
+    home = _home(model)
+    where = as_device(device) if device is not None else home
+    search, held = _halves(data, held_out, batch_size, where, seed)
+    network = read_model(model, search, home, output=output, residual=True).to(where)
+    before = accuracy_of(network, held)
+    _check_examples(budget, search, held)
+    working = model if where == home else copy.deepcopy(model).to(where)
+    bench = Workbench(working, network, output)
+    bench.try_out(search.first(2))
+    if not bench.cuts:
+        raise FrivolousError(
+            "no layer of `model` can be cut: "
+            + "; ".join(f"'{name}': {why}" for name, why in _reasons(bench).items())
+        )
+    intact = intact_of(bench.network, held)
+    worth = {"parameters": (1.0, 0.0), "flops": (0.0, 1.0)}.get(budget.kind, (0.5, 0.5))
+    work = Search(bench, chosen, search, intact, worth=worth, seed=seed, say=say)
+    found = _found(work, bench, budget, search)
+    module = bench.module(found.thinner)
+    apart = bench.masked_apart(found.thinner, search.first(64))
+    if finetune:
+        say("fine-tuning")
+        distilled(module, bench, search, epochs=finetune, seed=seed)
+    say("report")
+    report = report_of(
+        *(bench, found, module, intact, search, held, before),
+        facts={
+            "method": method,
+            "budget": budget.kind,
+            "amount": dict(budget.amount) if budget.kind == "keep" else float(budget.amount),
+            "finetune": finetune,
+            "seed": seed,
+            "masked_apart": apart,
+            "seconds": time.perf_counter() - began,
+        },
+    )
+    kept = {
+        name: np.flatnonzero(~found.thinner.keeping.gone[cut.number_U[units_S]] | (units_S < 0))
+        for cut in bench.cuts
+        for name, units_S in cut.places.items()
+    }
+    return Compression(module.to(home), kept, report, sequence_of(work, found))
+
+
+def _found(work: Search, bench: Workbench, budget: Budget, search: Batches) -> Found:
+    whole = tuple(cut.units for cut in bench.cuts)
+    if budget.kind == "tolerance":
+        return work.within(budget.amount) if budget.amount > 0 else work.exact()
+    if budget.kind == "keep":
+        return work.of_units(_kept(bench, budget.amount))
+    if budget.kind == "latency":
+        example = search.first(1)
+        slow = latency_of(bench, bench.model, example)
+
+        def quick(units: Units) -> bool:
+            thinner = bench.thin(work.method, units, fine=False)
+            return latency_of(bench, bench.module(thinner), example) <= budget.amount * slow
+
+        found = work.of_size(quick)
+    else:
+        found = work.of_size(
+            lambda units: shares(work.sizes, whole, units)[budget.kind] <= budget.amount
+        )
+    if found is None:
+        least = work.path.units[-1]
+        known = shares(work.sizes, whole, least)
+        share = known.get(budget.kind)
+        if share is None:
+            share = latency_of(bench, bench.module(work._plain(least)), example) / slow
+        raise BadArgument(
+            f"`{budget.kind}` is {budget.amount:g}; the least that can be had is {share:.3g}, with "
+            "one unit left of every layer that can be cut. Allow more."
+        )
+    return found
+
+
+def _kept(bench: Workbench, keep: Mapping[str, int]) -> Units:
+    """The numbers of units that are asked for, by cut."""
+    cut_of = {name: place for place, cut in enumerate(bench.cuts) for name in cut.places}
+    units = [cut.units for cut in bench.cuts]
+    for name, count in keep.items():
+        if name in bench.refused:
+            raise BadArgument(f"`keep` names '{name}', which cannot be cut: {bench.refused[name]}.")
+        place = look_up(cut_of, name, "site")
+        whole = isinstance(count, int) and not isinstance(count, bool)
+        if not whole or not 1 <= count <= bench.cuts[place].units:
+            raise BadArgument(
+                f"`keep` has {count!r} units for '{name}'; it has {bench.cuts[place].units}, of "
+                "which 1 or more stay."
+            )
+        units[place] = count
+    return tuple(units)
+
+
+def _home(model: nn.Module) -> torch.device:
+    first = next(iter([*model.parameters(), *model.buffers()]), None)
+    return torch.device("cpu") if first is None else first.device
+
+
+def _halves(
+    data: Any, held_out: Any, batch_size: int, where: torch.device, seed: int
+) -> tuple[Batches, Batches]:
+    """Examples to search with and others that certify."""
+    batches = as_batches(data, batch_size=batch_size, device=where)
+    if held_out is not None:
+        return batches, as_batches(held_out, batch_size=batch_size, device=where)
+    if batches.examples < 2 * LEAST_EXAMPLES:
+        raise BadArgument(
+            f"`data` has {batches.examples} examples, and half of them are to certify; "
+            f"give {2 * LEAST_EXAMPLES} at least, or `held_out`."
+        )
+    order = torch.randperm(batches.examples, generator=generator(seed, "held out"))
+    half = round(HELD_OUT * batches.examples)
+    held, search = order[:half].sort().values, order[half:].sort().values
+    return batches.at(search), batches.at(held)
+
+
+def _check_examples(budget: Budget, search: Batches, held: Batches) -> None:
+    if search.examples < LEAST_EXAMPLES:
+        raise BadArgument(
+            f"`data` has {search.examples} examples to search with; {LEAST_EXAMPLES} are the least."
+        )
+    if budget.kind != "tolerance" or budget.amount == 0:
+        return
+    if most_changed(budget.amount, held.examples) < 0:
+        needed = examples_needed(budget.amount)
+        raise BadArgument(
+            f"{held.examples} held-out examples cannot show that at most "
+            f"{budget.amount:g} of the labels change: even without one changed label {needed} are "
+            f"needed. Pass {needed} or more as `held_out` (or {2 * needed} as `data`), or a larger "
+            "`tolerance`."
+        )
+
+
+def _reasons(bench: Workbench) -> dict[str, str]:
+    return {**dict(bench.whole.skipped), **bench.refused}
+
+

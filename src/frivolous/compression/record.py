@@ -1,0 +1,60 @@
+"""What a compression gives back: the thinner module, what it kept, and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import nn
+
+SITE_COLUMNS = ("site", "before", "after", "silent", "constant", "prunable", "redundant", "reason")
+WHOLE_COLUMNS = ("quantity", "unit", "batch", "before", "after")
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What went, what is left and what that changed.
+
+    ``sites`` has a row per site: units before and after, how many of each kind went (silent,
+    constant, redundant, prunable: the first that applies) and, where nothing can be cut, the
+    reason. ``whole`` has a row per quantity of the network: parameters, multiply-adds of one
+    example, latency and memory at batch sizes. ``facts`` has the rest: method, budget, examples
+    that were searched and held out, labels changed with the bound, accuracy before and after,
+    largest change of a score, how far silenced and removed units lie apart.
+    """
+
+    sites: pd.DataFrame
+    whole: pd.DataFrame
+    facts: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        from frivolous.compression.telling import as_text
+
+        return as_text(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Compression:
+    """A thinner network.
+
+    ``model`` is a module of the class that was given, with smaller layers, in the mode and on the
+    device of the original. ``kept`` maps each site to the units that are left, by their places in
+    the original, ascending. ``sequence`` has a row per network that the search asked held-out
+    examples about: the share of parameters and multiply-adds left, changed labels and their bound.
+    """
+
+    model: nn.Module
+    kept: Mapping[str, NDArray[np.int64]]
+    report: Report
+    sequence: pd.DataFrame
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the weights (safetensors) and what is needed to load them (JSON) into a folder."""
+        from frivolous.compression.saving import save
+
+        return save(self, folder)

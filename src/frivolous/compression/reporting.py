@@ -1,0 +1,189 @@
+"""The report of a compression: what went, what is left, and what that changed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from frivolous.batches import Batches
+from frivolous.compression.certificate import Intact
+from frivolous.compression.cuts import Cut
+from frivolous.compression.evidence import Evidence
+from frivolous.compression.order import features_of
+from frivolous.compression.record import SITE_COLUMNS, WHOLE_COLUMNS, Report
+from frivolous.compression.running import latency_of, memory_of, repeated
+from frivolous.compression.search import Found, Search
+from frivolous.compression.workbench import Workbench
+from frivolous.labels import UNCOUNTED, counted, labels
+from frivolous.measures import curve
+from frivolous.measures.kinds import Thresholds, constant_units, silent_units
+
+BATCHES = (1, 64)
+"""Batch sizes at which latency and memory are measured."""
+
+
+def report_of(
+    bench: Workbench,
+    found: Found,
+    module: nn.Module,
+    intact: Intact,
+    search: Batches,
+    held: Batches,
+    before: Mapping[str, Any],
+    facts: Mapping[str, Any],
+) -> Report:
+    """Put together the report of a compression, ``module`` being what is given back."""
+    after = _held_out(bench, module, intact, held)
+    bounds = curve.proportion(after["changed"], held.examples)
+    facts = {
+        **facts,
+        "searched": search.examples,
+        "held_out": held.examples,
+        **after,
+        "changed_share": after["changed"] / held.examples,
+        "changed_low": float(bounds[0]),
+        "changed_high": float(bounds[1]),
+        # Of one network the bound counts for it alone; fine-tuning makes another one of it.
+        "bound": found.changed.high if not facts["finetune"] else _bound(after, held),
+        "asked": len(found.asked),
+        **{f"{name}_before": value for name, value in before.items()},
+    }
+    return Report(_sites(bench, found), _whole(bench, found, module, held), facts)
+
+
+def _bound(after: Mapping[str, Any], held: Batches) -> float:
+    from frivolous.compression.certificate import upper
+
+    return upper(after["changed"], held.examples)
+
+
+@torch.no_grad()
+def _held_out(
+    bench: Workbench, module: nn.Module, intact: Intact, held: Batches
+) -> dict[str, Any]:
+    """Changed labels, accuracy and largest change of a score of the module on held-out examples."""
+    changed = right = 0.0
+    furthest = largest = 0.0
+    for (inputs, truth), own, scores in zip(
+        held.labelled(), intact.labels, intact.scores, strict=True
+    ):
+        given = bench.scores(module, inputs)
+        there = own != UNCOUNTED
+        predicted = counted(labels(given), inputs)
+        other = ((predicted != own) & there).reshape(len(own), -1).sum(dim=1)
+        each = there.reshape(len(own), -1).sum(dim=1).clamp(min=1)
+        changed += float((other / each).sum())
+        furthest = max(furthest, float((given - scores).abs().max()))
+        largest = max(largest, float(scores.abs().max()))
+        if truth is not None:
+            right += float((predicted == truth).sum())
+    found: dict[str, Any] = {
+        "changed": changed,
+        "largest_change": furthest,
+        "largest_score": largest,
+    }
+    if held.has_labels:
+        low, high = curve.proportion(right, held.examples)
+        found |= {
+            "accuracy_after": right / held.examples,
+            "accuracy_low_after": float(low),
+            "accuracy_high_after": float(high),
+        }
+    return found
+
+
+def _sites(bench: Workbench, found: Found) -> pd.DataFrame:
+    rows = []
+    cut_of = {name: cut for cut in bench.cuts for name in cut.places}
+    for site in bench.whole.sites:
+        cut = cut_of.get(site.name)
+        reason = bench.refused.get(site.name, "")
+        went = dict.fromkeys(SITE_COLUMNS[3:7], 0)
+        after = site.width
+        if cut is not None:
+            units_S = cut.places[site.name]
+            gone = found.thinner.keeping.gone[cut.number_U]
+            names = _kinds(cut, bench.evidence[cut.name], gone)
+            here = units_S[(units_S >= 0) & gone[np.maximum(units_S, 0)]]
+            after = site.width - len(here)
+            went |= {kind: int((names[here] == kind).sum()) for kind in went}
+        rows.append((site.name, site.width, after, *went.values(), reason))
+    return pd.DataFrame(rows, columns=list(SITE_COLUMNS))
+
+
+def _kinds(cut: Cut, evidence: list[Evidence], gone_U: NDArray[np.bool_]) -> NDArray[np.str_]:
+    """Why each unit that went could go: shape (U,).
+
+    Silent and constant as :mod:`frivolous.measures.kinds` has them; redundant where the units kept
+    explain 95% of its variance for some reader; else prunable.
+    """
+    limits = Thresholds()
+    silent = np.ones(cut.units, dtype=bool)
+    steady = np.ones(cut.units, dtype=bool)
+    explained = np.zeros(cut.units, dtype=bool)
+    kept = np.flatnonzero(~gone_U)
+    for one in evidence:
+        moments, t = one.moments, one.per_unit
+        rate = moments.active_rate_U.reshape(-1, t).max(axis=1)
+        middle = np.arange(cut.units) * t + t // 2
+        variance, mean = moments.variance_U[middle], moments.mean_U[middle]
+        silent &= silent_units(rate, limits.silent)
+        steady &= constant_units(mean, variance, rate, limits.constant, limits.silent)
+        explained |= _explained(one, kept, middle) >= limits.redundant
+    return np.select([silent, steady, explained], ["silent", "constant", "redundant"], "prunable")
+
+
+def _explained(one: Evidence, kept_K: NDArray[np.int64], middle_U: NDArray[np.int64]) -> Any:
+    """R squared of each unit's own feature, the middle one, by the features of the units kept."""
+    covariance = one.moments.covariance_UU
+    kept = features_of(kept_K, one.per_unit)
+    scale = np.sqrt(np.diagonal(covariance)[kept])
+    acting = kept[scale > 0]
+    scale = scale[scale > 0]
+    correlation = covariance[np.ix_(acting, acting)] / scale[:, None] / scale
+    right = covariance[np.ix_(acting, middle_U)] / scale[:, None]
+    solved = np.linalg.solve(correlation + 1e-8 * np.eye(len(acting)), right)
+    variance = np.diagonal(covariance)[middle_U]
+    known = (right * solved).sum(axis=0)
+    return np.divide(known, variance, out=np.zeros(len(middle_U)), where=variance > 0)
+
+
+def _whole(bench: Workbench, found: Found, module: nn.Module, held: Batches) -> pd.DataFrame:
+    sizes = bench.sizes()
+    flops = [
+        sizes.both(units)[1]
+        for units in ([cut.units for cut in bench.cuts], found.thinner.units)
+    ]
+    parameters = [sum(p.numel() for p in m.parameters()) for m in (bench.model, module)]
+    units = [sum(cut.units for cut in bench.cuts), sum(found.thinner.units)]
+    rows: list[tuple[str, str, int, float, float]] = [
+        ("units", "count", 0, *map(float, units)),
+        ("parameters", "count", 0, *map(float, parameters)),
+        ("multiply-adds", "per example", 0, *map(float, flops)),
+    ]
+    first = held.first()
+    for size in BATCHES:
+        inputs = repeated(first, size)
+        # In turn, so that a busy moment of the machine meets both.
+        times = [latency_of(bench, m, inputs) for m in (bench.model, module)]
+        rows.append(("latency", "seconds", size, *times))
+        memory = [float(memory_of(bench, m, inputs)) for m in (bench.model, module)]
+        rows.append(("memory", "bytes", size, *memory))
+    return pd.DataFrame(rows, columns=list(WHOLE_COLUMNS))
+
+
+def sequence_of(work: Search, found: Found) -> pd.DataFrame:
+    """The networks that held-out examples were asked about, in that order."""
+    whole = work.sizes.both(work.whole)
+    rows = []
+    for units, changed in found.asked:
+        left = work.sizes.both(units) / np.maximum(whole, 1)
+        rows.append((*left.tolist(), sum(units), changed.count, changed.share, changed.high))
+    columns = ["parameters", "flops", "units", "changed", "changed_share", "bound"]
+    return pd.DataFrame(rows, columns=columns)

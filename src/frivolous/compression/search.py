@@ -1,0 +1,167 @@
+"""The search for the smallest network within a tolerance, or for one of a given size.
+
+What may be looked at and what certifies are different examples. The search makes one path of
+thinner and thinner networks; held-out examples are then asked along it, from a network that hardly
+differs on, until one of them changes too many labels (see :mod:`frivolous.compression.certificate`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from frivolous.batches import Batches
+from frivolous.compression.budget import Path, Sizes, Units
+from frivolous.compression.certificate import Changed, Intact, changed_by, divergence, intact_of
+from frivolous.compression.order import Method
+from frivolous.compression.workbench import Thinner, Workbench
+
+STEP = 0.9
+"""Size of each network of the sequence as a share of the one before it."""
+FIRST = 0.01
+"""Expected cost of the sequence's first network as a share of the tolerance."""
+REMEASURED = 64
+"""Cuts up to which each one's cost is measured in the thinner network."""
+EXACT = 2e-5
+"""Difference of scores, as a share of the largest, up to which removal counts as exact."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The network found, what it changes on held-out examples, and the networks asked before."""
+
+    thinner: Thinner
+    changed: Changed
+    asked: tuple[tuple[Units, Changed], ...]
+
+
+class Search:
+    """One method's search on one network."""
+
+    def __init__(
+        self,
+        bench: Workbench,
+        method: Method,
+        batches: Batches,
+        held: Intact,
+        *,
+        worth: tuple[float, float] = (0.5, 0.5),
+        seed: int = 0,
+        say: Say = lambda line: None,
+    ) -> None:
+        self.bench, self.method, self.held, self.worth, self.say = bench, method, held, worth, say
+        say("statistics of every reader")
+        bench.study(method, batches, sensitive=True, fine=method.fine, seed=seed)
+        self.batches = batches
+        self.sizes: Sizes = bench.sizes()
+        self.whole: Units = tuple(cut.units for cut in bench.cuts)
+        self.path: Path = bench.path(self.sizes, worth=worth)
+
+    def size(self, units: Sequence[int]) -> float:
+        """What a choice of units costs as a share of the whole: 1 for the whole network."""
+        share = self.sizes.both(units) / np.maximum(self.sizes.both(self.whole), 1)
+        return float(share @ np.asarray(self.worth))
+
+    def exact(self) -> Found:
+        """Remove only what leaves all scores as they are, to rounding."""
+        self.say("units without which the scores stay as they are")
+        shown = intact_of(self.bench.network, self.batches)
+        low, high = 0, len(self.path) - 1
+        while low < high:
+            middle = (low + high + 1) // 2
+            thinner = self._plain(self.path.units[middle])
+            if self._same(thinner, shown):
+                low = middle
+            else:
+                high = middle - 1
+        asked: list[tuple[Units, Changed]] = []
+        for place in range(low, -1, -1):
+            thinner = self._plain(self.path.units[place])
+            changed = changed_by(thinner.network, self.held)
+            asked.append((thinner.units, changed))
+            if changed.count == 0 and self._same(thinner, self.held):
+                return Found(thinner, changed, tuple(asked))
+        raise AssertionError("the whole network computes what it computes")
+
+    def _plain(self, units: Units) -> Thinner:
+        return self.bench.thin(self.method, units, fine=False)
+
+    def _same(self, thinner: Thinner, shown: Intact) -> bool:
+        for inputs, scores in zip(shown.batches, shown.scores, strict=True):
+            apart = (thinner.network(inputs) - scores).abs().max()
+            if float(apart) > EXACT * max(1.0, float(scores.abs().max())):
+                return False
+        return True
+
+    def within(self, tolerance: float) -> Found:
+        """The smallest network of the sequence whose bound is within the tolerance."""
+        if len(self.bench.cuts) <= REMEASURED and self.method.refits != "none":
+            self._remeasure(tolerance)
+        whole = self._plain(self.whole)
+        best = Found(whole, changed_by(whole.network, self.held), ())
+        asked: list[tuple[Units, Changed]] = []
+        for units in self._sequence(tolerance):
+            self.say(f"networks of {self.size(units):.0%} of the size")
+            thinner = self.bench.thin(self.method, units, fine=self.method.fine)
+            changed = changed_by(thinner.network, self.held)
+            asked.append((units, changed))
+            if changed.high > tolerance:
+                break
+            best = Found(thinner, changed, ())
+        return Found(best.thinner, best.changed, tuple(asked))
+
+    def _sequence(self, tolerance: float) -> Iterator[Units]:
+        """Networks along the path, each a tenth smaller than the one before."""
+        costs = self.path.cost
+        start = int(np.searchsorted(costs, FIRST * tolerance, side="right")) - 1
+        if start > 0:
+            yield self.path.units[start]
+        last = self.size(self.path.units[start])
+        for place in range(start + 1, len(self.path)):
+            units = self.path.units[place]
+            if (size := self.size(units)) <= STEP * last or place == len(self.path) - 1:
+                last = size
+                yield units
+
+    def _remeasure(self, tolerance: float) -> None:
+        """Weigh the cost of each cut by what it is worth to have it back in a thinner network."""
+        place = int(np.searchsorted(self.path.cost, tolerance / 4))
+        units = self.path.units[min(place, len(self.path) - 1)]
+        order = torch.linspace(0, self.batches.examples - 1, min(256, self.batches.examples))
+        shown = intact_of(self.bench.network, self.batches.at(order.long().unique()))
+        whole = divergence(self._plain(units).network, shown)
+        scale = np.ones(len(units))
+        for c, order_c in enumerate(self.bench.orders):
+            expected = order_c.cost_K[units[c]]
+            if units[c] == self.whole[c] or expected <= 0:
+                continue
+            self.say(f"what units of {self.bench.cuts[c].name} are worth")
+            back = tuple(self.whole[c] if k == c else n for k, n in enumerate(units))
+            scale[c] = (whole - divergence(self._plain(back).network, shown)) / expected
+        known = scale[scale > 0]
+        middle = float(np.median(known)) if len(known) else 1.0
+        # The square root: one measurement at one size says only so much.
+        self.path = self.bench.path(
+            self.sizes, np.sqrt(np.clip(scale / middle, 1 / 16, 16)).tolist(), self.worth
+        )
+
+    def of_size(self, fits: Callable[[Units], bool]) -> Found | None:
+        """The first network of the path that fits; None where the least does not."""
+        low, high = 0, len(self.path) - 1
+        if not fits(self.path.units[high]):
+            return None
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if fits(self.path.units[middle]) else (middle + 1, high)
+        return self.of_units(self.path.units[low])
+
+    def of_units(self, units: Units) -> Found:
+        """The network with exactly these numbers of units."""
+        self.say("readers fitted")
+        thinner = self.bench.thin(self.method, units, fine=self.method.fine)
+        return Found(thinner, changed_by(thinner.network, self.held), ())
