@@ -37,12 +37,16 @@ import time
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from compressible import Trained, add_options, labels, networks, scores
 from scipy.stats import beta
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+if TYPE_CHECKING:
+    from compression_peers import Variant
 
 METHODS = (
     *("joint", "refactor", "prune", "interpolative", "magnitude", "frame-potential", "random"),
@@ -193,7 +197,7 @@ def line(
     )
 
 
-def scan(judge: Judge, variant, tolerances: list[float]) -> list[Found]:
+def scan(judge: Judge, variant: Variant, tolerances: list[float]) -> list[Found]:
     """All networks of a variant's grid until they are hopeless, and finer ones behind the best."""
     examples = len(judge.original["held out"])
     hopeless = GIVE_UP * max(tolerances) / 100 * examples
@@ -201,8 +205,12 @@ def scan(judge: Judge, variant, tolerances: list[float]) -> list[Found]:
 
     def attempt(setting: float) -> bool:
         model = variant.make(setting)
-        changed = judge.changed(model, most=hopeless)
-        found.append(Found(variant.name, setting, *judge.size(model), changed))
+        size = judge.size(model)
+        before = found[-1] if found else None
+        # What a setting takes, the next takes too: of the same size they are the same network.
+        same = before is not None and size == (before.parameters, before.multiply_adds)
+        changed = before.changed if same else judge.changed(model, most=hopeless)
+        found.append(Found(variant.name, setting, *size, changed))
         return changed > hopeless
 
     in_a_row = 0

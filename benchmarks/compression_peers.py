@@ -37,7 +37,7 @@ Make = Callable[[float], nn.Module]
 
 RATIOS = (0.005, 0.01, *np.arange(0.02, 0.99, 0.02).round(2).tolist())
 FINER = 0.005
-EPSILONS = tuple(np.geomspace(1e-5, 0.95, 80).tolist())
+EPSILONS = tuple(np.geomspace(1e-4, 0.95, 70).tolist())
 IMPORTANCES = {
     "magnitude": tp.importance.MagnitudeImportance,
     "taylor": tp.importance.TaylorImportance,
