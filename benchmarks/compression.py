@@ -34,6 +34,7 @@ import argparse
 import os
 import platform
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -232,11 +233,11 @@ def best(found: list[Found], examples: int, tolerance: float) -> Found | None:
     return min(good, key=lambda one: (one.parameters, one.multiply_adds), default=None)
 
 
-def theirs(judge: Judge, tolerances: list[float], gradients_of: int) -> list[Line]:
-    """The lines of all peers."""
+def theirs(judge: Judge, tolerances: list[float], gradients_of: int) -> Iterator[Line]:
+    """The lines of all peers, each peer's as soon as it is scanned."""
     from compression_peers import peers
 
-    lines, examples = [], len(judge.original["held out"])
+    examples = len(judge.original["held out"])
     start = time.perf_counter()
     for peer, variants in peers(judge.trained, gradients_of):
         found = [Found("", 0.0, judge.parameters, judge.multiply_adds, 0)]
@@ -252,10 +253,9 @@ def theirs(judge: Judge, tolerances: list[float], gradients_of: int) -> list[Lin
             assert again == one, (again, one)  # made anew it is the same
             good = [each for each in found if each.changed <= tolerance / 100 * examples]
             cheapest = min(good, key=lambda each: each.multiply_adds)
-            lines.append(line(judge, peer, tolerance, one, cheapest, model, seconds, str(one)))
+            yield line(judge, peer, tolerance, one, cheapest, model, seconds, str(one))
         judge.unharmed()
         start = time.perf_counter()
-    return lines
 
 
 def table(rows: list[list[str]]) -> str:

@@ -35,7 +35,7 @@ from torch import Tensor, nn
 
 Make = Callable[[float], nn.Module]
 
-RATIOS = (0.005, 0.01, *np.arange(0.02, 0.99, 0.02).round(2).tolist())
+RATIOS = (0.001, 0.002, 0.003, 0.005, 0.01, *np.arange(0.02, 0.99, 0.02).round(2).tolist())
 FINER = 0.005
 EPSILONS = tuple(np.geomspace(1e-4, 0.95, 70).tolist())
 IMPORTANCES = {
