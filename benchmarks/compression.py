@@ -6,8 +6,9 @@ network meets a tolerance of t percent where at most t percent of the held-out e
 label than the original gives them. ``changed`` is that share, ``at most`` its upper bound at 95%
 (one-sided, Clopper and Pearson), and ``searched`` is the same share of the search examples.
 
-Ours is one call of ``frivolous.compress`` per tolerance, which sees the search examples alone: what
-it returns is judged as it is, and where it does not meet the tolerance the line says so.
+Ours is one call of ``frivolous.compress`` per tolerance. It fits everything to the search examples
+and asks the held-out ones about one network after another, each a tenth smaller, until one fails:
+here on the share itself, as for the peers, though in its own use on the share's upper bound.
 
 Peers have the advantage: their settings are chosen on the held-out examples themselves. Every
 setting of a fine grid is tried, in every variant (global ranking and uniform ratios, with and
@@ -157,11 +158,14 @@ def ours(judge: Judge, method: str, tolerance: float) -> Line:
     import frivolous as fv
 
     trained = judge.trained
+    examples = len(trained.held_out[1])
+    # The share itself is to be within the tolerance, as for the peers, and not its upper bound.
+    bound = upper(int(tolerance / 100 * examples), examples)
     start = time.perf_counter()
     thin = fv.compress(
         trained.model,
         trained.search,
-        tolerance=tolerance / 100,
+        tolerance=bound,
         method=method,
         held_out=trained.held_out,
     )

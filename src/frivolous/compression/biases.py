@@ -82,7 +82,9 @@ def folded_into_norms(network: Network, state: dict[str, Tensor], added: set[str
             continue
         mean = after[0].args[3]
         running = program.states.get(mean.index) if isinstance(mean, Ref) else None
-        users = [other for other in program.steps if isinstance(mean, Ref) and mean.index in other.needs]
+        users = [
+            other for other in program.steps if isinstance(mean, Ref) and mean.index in other.needs
+        ]
         if running is None or len(users) != 1:
             continue
         state[running] = state[running] - state[name]

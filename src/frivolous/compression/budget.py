@@ -72,10 +72,12 @@ def sizes_of(network: Network, axes: Axes, cuts: Sequence[Cut], parameters: Sequ
         if name in repeated:
             continue
         known = [places[n] for n in first.get(name, (name,)) if n in places]
-        coefficient = np.array([
-            float(name in parameters),
-            float(sum(used.get(index, 0.0) for index in known)),
-        ])
+        coefficient = np.array(
+            [
+                float(name in parameters),
+                float(sum(used.get(index, 0.0) for index in known)),
+            ]
+        )
         tensor = network.state[name]
         if not known:
             constant += coefficient * tensor.numel()

@@ -236,5 +236,3 @@ def _check_examples(budget: Budget, search: Batches, held: Batches) -> None:
 
 def _reasons(bench: Workbench) -> dict[str, str]:
     return {**dict(bench.whole.skipped), **bench.refused}
-
-

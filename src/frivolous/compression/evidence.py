@@ -34,7 +34,7 @@ PRODUCTS = 4e10
 MOST_FEATURES = 2560
 """Features up to which a reader's taps and positions are told apart."""
 GRADIENT_EXAMPLES = 256
-"""Examples of which the sensitivity to each reader's output is made."""
+"""Examples of which gradients are taken where nothing else needs them."""
 GRADIENT_BATCH = 64
 
 
@@ -106,7 +106,7 @@ class Collector(Protocol):
 
     @property
     def values(self) -> Collection[int]: ...
-    def add(self, seen: Mapping[int, Tensor], scores: Tensor) -> None: ...
+    def add(self, seen: Mapping[int, Tensor], gradients: Mapping[int, Tensor]) -> None: ...
 
 
 def collect_evidence(
@@ -114,31 +114,120 @@ def collect_evidence(
     cuts: Sequence[Cut],
     batches: Batches,
     *,
-    sensitive: bool = True,
+    differentiated: int = GRADIENT_EXAMPLES,
     seed: int = 0,
     also: Sequence[Collector] = (),
 ) -> dict[str, list[Evidence]]:
     """Evidence of every reader of every cut, from one pass over the examples.
 
-    What is ``also`` to be collected is found in the same pass. Where not ``sensitive``, all of a
-    reader's outputs matter alike.
+    What is ``also`` to be collected is found in the same pass. Gradients are taken of the first
+    ``differentiated`` examples; with 0 all of a reader's outputs matter alike.
     """
     reads = [(cut, read) for cut in cuts for read in cut.reads]
     moments = MomentsOf(network, reads, batches.examples, seed)
-    collectors: list[Collector] = [moments, *also]
+    squares = SquaresOf(network, {read.step for _, read in reads})
+    collectors: list[Collector] = [moments, squares, *also]
     wanted = {index for one in collectors for index in one.values}
+    left = differentiated
     for inputs in batches:
-        scores, seen = network.values(inputs, wanted)
+        seen, gradients = _passed(network, wanted, squares.steps, inputs, left)
+        left -= size_of(inputs)
         for one in collectors:
-            one.add(seen, scores)
-    steps = {read.step for _, read in reads}
-    gradients = _gradients(network, steps, batches, seed) if sensitive else {}
+            one.add(seen, gradients)
     found: dict[str, list[Evidence]] = {cut.name: [] for cut in cuts}
     for (cut, read), known in zip(reads, moments.moments(), strict=True):
         per_unit = len(known.mean_U) // cut.units
-        products = products_of(read, network.state[read.weight], per_unit, gradients.get(read.step))
+        metric = squares.mean(read.step)
+        products = products_of(read, network.state[read.weight], per_unit, metric)
         found[cut.name].append(Evidence(read, known, products, per_unit))
     return found
+
+
+def _passed(
+    network: Network, wanted: Collection[int], steps: Collection[int], inputs: Inputs, most: int
+) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
+    """The values wanted of a batch, and of its first examples the gradients at these steps."""
+    if most <= 0:
+        return network.values(inputs, wanted)[1], {}
+    values: dict[int, list[Tensor]] = {}
+    gradients: dict[int, list[Tensor]] = {}
+    count = size_of(inputs)
+    for start in range(0, min(count, most), GRADIENT_BATCH):
+        part = _some(inputs, slice(start, min(start + GRADIENT_BATCH, count, most)))
+        seen, found = gradients_of(network, wanted, steps, part)
+        for store, new in ((values, seen), (gradients, found)):
+            for index, tensor in new.items():
+                store.setdefault(index, []).append(tensor)
+    if count > most:
+        _, seen = network.values(_some(inputs, slice(most, count)), wanted)
+        for index, tensor in seen.items():
+            values[index].append(tensor)
+    return (
+        {index: torch.cat(parts) for index, parts in values.items()},
+        {index: torch.cat(parts) for index, parts in gradients.items()},
+    )
+
+
+def gradients_of(
+    network: Network, wanted: Collection[int], steps: Collection[int], inputs: Inputs
+) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
+    """Values, and the gradient of every example's relative margin at the outputs of some steps.
+
+    The margin is the best score less the second best. What changes it by itself changes the label;
+    so it is taken relative to its size, with a tenth of the mean square added so that no example
+    counts for all.
+    """
+    leaves: dict[int, Tensor] = {}
+    seen: dict[int, Tensor] = {}
+
+    def watch(index: int) -> Any:
+        def add(value: Tensor) -> Tensor:
+            if index in wanted:
+                seen[index] = value.detach()
+            if index not in steps:
+                return value
+            leaves[index] = torch.zeros_like(value, requires_grad=True)
+            return value + leaves[index]
+
+        return add
+
+    scores = network.differentiable(inputs, {i: watch(i) for i in {*wanted, *steps}})
+    counts = counted(labels(scores.detach()), inputs) != UNCOUNTED
+    best = scores.topk(2, dim=-1).values
+    margin = (best[..., 0] - best[..., 1])[counts]
+    square = margin.detach().square()
+    (margin / (square + 0.1 * square.mean()).sqrt()).sum().backward()
+    return seen, {
+        index: torch.zeros_like(leaf) if leaf.grad is None else leaf.grad
+        for index, leaf in leaves.items()
+    }
+
+
+class SquaresOf:
+    """Collects the second moments (R, R) of the gradients at readers' outputs."""
+
+    def __init__(self, network: Network, steps: Collection[int]) -> None:
+        self.steps = frozenset(steps)
+        self.ops = {step.index: step.op for step in network.program.steps}
+        self.total: dict[int, Tensor] = {}
+        self.count = 0
+
+    @property
+    def values(self) -> Collection[int]:
+        """No value of the network itself."""
+        return ()
+
+    def add(self, seen: Mapping[int, Tensor], gradients: Mapping[int, Tensor]) -> None:
+        """Take in one batch."""
+        for index, gradient in gradients.items():
+            axis = 1 if self.ops[index] in CONVOLUTIONS else -1
+            rows = gradient.movedim(axis, -1).flatten(0, -2)
+            self.total[index] = self.total.get(index, 0) + (rows.T @ rows).double()
+        self.count += len(next(iter(gradients.values()), ()))
+
+    def mean(self, step: int) -> Tensor | None:
+        """The sum over positions, mean over examples; None without gradients."""
+        return self.total[step] / self.count if step in self.total else None
 
 
 def products_of(
@@ -193,12 +282,12 @@ class MomentsOf:
         self.draws = {key: generator(seed, "evidence", *key[:2], key[3]) for key in self.first}
         self.values = {index for _, read in reads for index in (read.value, read.step)}
 
-    def add(self, seen: Mapping[int, Tensor], scores: Tensor) -> None:
+    def add(self, seen: Mapping[int, Tensor], gradients: Mapping[int, Tensor]) -> None:
         """Take in one batch."""
         for key, (cut, read, per_unit) in self.first.items():
             features = cut.units * per_unit
             total = int(np.clip(PRODUCTS / features**2, 4 * features, SAMPLES))
-            most = max(1, round(total * len(scores) / self.examples))
+            most = max(1, round(total * len(seen[read.value]) / self.examples))
             step = self.steps[read.step]
             samples = _samples(self.network, step, read, per_unit, seen, most, self.draws[key])
             self.rows[key].add(samples if samples.dtype == torch.float64 else samples.float())
@@ -223,7 +312,9 @@ def _samples(
     if per_unit == 1:
         samples = rows_of(read, value)
         if len(samples) > most:
-            samples = samples[torch.as_tensor(choose(len(samples), most, draw), device=value.device)]
+            samples = samples[
+                torch.as_tensor(choose(len(samples), most, draw), device=value.device)
+            ]
         return samples
     places = places_of(read, output)
     available = len(output) * places
@@ -233,28 +324,9 @@ def _samples(
     rows = rows_at(step, read, kernel, value, example, place)
     blocks = blocks_of(read, math.prod(kernel)).ravel()
     taken = rows[:, torch.as_tensor(np.maximum(blocks, 0), device=value.device)]
-    return taken * torch.as_tensor(blocks >= 0, device=value.device) if (blocks < 0).any() else taken
-
-
-def _gradients(
-    network: Network, steps: set[int], batches: Batches, seed: int
-) -> dict[int, Tensor]:
-    """Second moments (R, R) of the gradient of the relative margin at each reader's output.
-
-    The margin is the best score less the second best. What changes it by itself changes the label;
-    so its gradient is weighed by one over the squared margin, with a tenth of the mean square added
-    so that no example counts for all.
-    """
-    total: dict[int, Tensor] = {}
-    count = 0
-    order = torch.randperm(batches.examples, generator=generator(seed, "gradients"))
-    for inputs in batches.at(order[:GRADIENT_EXAMPLES]):
-        for start in range(0, size_of(inputs), GRADIENT_BATCH):
-            part = _some(inputs, slice(start, start + GRADIENT_BATCH))
-            count += size_of(part)
-            for step, found in _gradient(network, steps, part).items():
-                total[step] = total.get(step, torch.zeros_like(found)) + found
-    return {step: found / max(count, 1) for step, found in total.items()}
+    return (
+        taken * torch.as_tensor(blocks >= 0, device=value.device) if (blocks < 0).any() else taken
+    )
 
 
 def _some(inputs: Inputs, chosen: slice) -> Inputs:
@@ -263,30 +335,3 @@ def _some(inputs: Inputs, chosen: slice) -> Inputs:
     if isinstance(inputs, Mapping):
         return {name: part[chosen] for name, part in inputs.items()}
     return tuple(part[chosen] for part in inputs)
-
-
-def _gradient(network: Network, steps: set[int], inputs: Inputs) -> dict[int, Tensor]:
-    leaves: dict[int, Tensor] = {}
-
-    def watch(index: int) -> Any:
-        def add(value: Tensor) -> Tensor:
-            leaves[index] = torch.zeros_like(value, requires_grad=True)
-            return value + leaves[index]
-
-        return add
-
-    scores = network.differentiable(inputs, {index: watch(index) for index in steps})
-    counts = counted(labels(scores.detach()), inputs) != UNCOUNTED
-    best = scores.topk(2, dim=-1).values
-    margin = (best[..., 0] - best[..., 1])[counts]
-    square = margin.detach().square()
-    (margin / (square + 0.1 * square.mean()).sqrt()).sum().backward()
-    ops = {step.index: step.op for step in network.program.steps}
-    found = {}
-    for index, leaf in leaves.items():
-        if leaf.grad is None:
-            continue
-        axis = 1 if ops[index] in CONVOLUTIONS else -1
-        rows = leaf.grad.movedim(axis, -1).flatten(0, -2).float()
-        found[index] = rows.T @ rows
-    return found

@@ -2,8 +2,9 @@
 
 A layer that reads units kept sees the errors of those before it too. So each in turn is fitted by
 least squares to give, from what it reads now, what it gave in the whole network (Casper et al.
-2021, appendix C, with a convolution's taps and borders as they are). The fit is drawn towards the
-weights that it starts from; how strongly is chosen on examples left out.
+2021, appendix C, with a convolution's taps and borders as they are). Every output counts at every
+sample as much as it matters there: by the square of the gradient of the example's margin. What a
+ReLU or a pooling drops need not be right. The fit is drawn to the weights that it starts from.
 """
 
 from __future__ import annotations
@@ -31,25 +32,27 @@ ROWS = 12_288
 """Samples of a layer's output that a fit takes at most."""
 SOLVED = 2048
 """Equations solved at once: the lesser of features and samples is kept at this."""
-LEFT_OUT = 0.25
-CLOSE = 0.1
-"""Share of the mean squared margin that is added to each before its inverse is a weight."""
-DRAWS = (1e-3, 1e-2, 1e-1, 1.0)
-"""How strongly a fit is drawn to its start, as shares of the features' mean square; or wholly."""
+DRAW = 0.1
+"""How strongly a fit is drawn to its start, as a share of the features' mean square."""
+TURNS = 4
+"""Turns of conjugate gradients, started from the fit in which all samples count alike."""
+LEAST_WEIGHT, MOST_WEIGHT = 0.02, 20.0
+"""Bounds of what a sample counts for an output, its mean being 1."""
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
     """What one layer gave in the whole network, at samples: rows of ``output_NR``.
 
-    Sample n is of example ``example_N[n]`` at position ``place_N[n]`` of its output.
+    Sample n is of example ``example_N[n]`` at position ``place_N[n]`` of its output, and counts
+    ``weight_NR`` for each output.
     """
 
     read: Read
     example_N: Tensor
     place_N: Tensor
     output_NR: Tensor
-    weight_N: Tensor
+    weight_NR: Tensor
 
 
 class TargetsOf:
@@ -70,12 +73,13 @@ class TargetsOf:
         """The layers' outputs."""
         return self.reads.keys()
 
-    def add(self, seen: Mapping[int, Tensor], scores: Tensor) -> None:
-        """Take in one batch."""
-        count = min(len(scores), self.total - self.start)
+    def add(self, seen: Mapping[int, Tensor], gradients: Mapping[int, Tensor]) -> None:
+        """Take in one batch: values, and gradients as far as examples have them."""
+        if not self.reads:
+            return
+        count = min(len(gradients.get(self.order[0], ())), self.total - self.start)
         if count <= 0:
             return
-        weight = closeness(scores)
         for index, read in self.reads.items():
             places = places_of(read, seen[index])
             each = max(1, min(places, ROWS // self.total))
@@ -84,7 +88,8 @@ class TargetsOf:
             place = keys.topk(each, dim=1).indices.flatten().to(self.device)
             example = torch.arange(count, device=self.device).repeat_interleave(each)
             output = outputs_at(read, seen[index], example, place)
-            self.drawn[index].append((example + self.start, place, output, weight[example]))
+            weight = outputs_at(read, gradients[index], example, place).square()
+            self.drawn[index].append((example + self.start, place, output, weight))
         self.start += count
 
     def targets(self) -> list[Target]:
@@ -93,15 +98,6 @@ class TargetsOf:
             Target(self.reads[i], *(torch.cat(part) for part in zip(*self.drawn[i], strict=True)))
             for i in self.order
         ]
-
-
-def closeness(scores: Tensor) -> Tensor:
-    """How much an example counts: the more, the closer its two best scores are."""
-    best = scores.topk(2, dim=-1).values
-    square = (best[..., 0] - best[..., 1]).square()
-    square = square.reshape(len(square), -1).mean(dim=1)
-    weight = 1 / (square + CLOSE * square.mean())
-    return weight / weight.mean()
 
 
 @torch.no_grad()
@@ -143,8 +139,13 @@ def fine_tuned(
         step = program.steps[until]
         kept = keeping.along(step.index)[1 if target.read.convolves else -1]
         if kept is not None:
-            target = replace(target, output_NR=target.output_NR[:, torch.as_tensor(kept)])  # noqa: PLW2901
-        _fit(step, target, [v[target.read.value] for v in held], sizes, state)
+            there = torch.as_tensor(kept)
+            own = replace(
+                target, output_NR=target.output_NR[:, there], weight_NR=target.weight_NR[:, there]
+            )
+        else:
+            own = target
+        _fit(step, own, [v[target.read.value] for v in held], sizes, state)
     return replace(thin, state=state)
 
 
@@ -158,84 +159,103 @@ def _fit(
     """Exchange a layer's weights in ``state`` for the fitted ones."""
     read = target.read
     weight = state[read.weight]
+    exact = torch.promote_types(weight.dtype, torch.float32)
     rows_FR = weight.movedim(read.inner, 0)
     shape = rows_FR.shape
     # Features are units times taps; outputs are the weight's other first axis.
-    flat_FR = rows_FR.movedim(1, -1).reshape(-1, shape[1])
+    flat_FR = rows_FR.movedim(1, -1).reshape(-1, shape[1]).to(exact)
     parts, start = [], 0
     for value, size in zip(values, sizes, strict=True):
         here = (target.example_N >= start) & (target.example_N < start + size)
         example, place = target.example_N[here] - start, target.place_N[here]
         parts.append(rows_at(step, read, weight.shape[2:], value, example, place))
         start += size
-    features_NF = torch.cat(parts)
-    if len(flat_FR) > SOLVED and len(features_NF) > SOLVED:
-        stride = -(-len(features_NF) // SOLVED)
-        chosen = torch.arange(0, len(features_NF), stride, device=features_NF.device)
-    else:
-        chosen = torch.arange(len(features_NF), device=features_NF.device)
-    bias = state[read.bias] if read.bias is not None else None
-    x, z = features_NF[chosen].float(), target.output_NR[chosen].float()
-    residual = z - x @ flat_FR.float() - (0 if bias is None else bias.float())
-    example = target.example_N[chosen]
-    aside = example % round(1 / LEFT_OUT) == 0
-    change, constant = _drawn(x, residual, target.weight_N[chosen], aside, bias is not None)
-    if change is None:
-        return
-    new = (flat_FR.double() + change.double()).to(weight.dtype)
+    x_NF = torch.cat(parts)
+    stride = -(-len(x_NF) // SOLVED) if min(x_NF.shape) > SOLVED else 1
+    x_NF, z_NR = x_NF[::stride].to(exact), target.output_NR[::stride].to(exact)
+    bias = state[read.bias].to(exact) if read.bias is not None else None
+    residual_NR = z_NR - x_NF @ flat_FR - (0 if bias is None else bias)
+    change_FR, constant_R = change_of(
+        x_NF, residual_NR, target.weight_NR[::stride].to(exact), constant=bias is not None
+    )
+    new = (flat_FR + change_FR).to(weight.dtype)
     inner_last = new.reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
     state[read.weight] = inner_last.movedim(0, read.inner).contiguous()
     if bias is not None and read.bias is not None:
-        state[read.bias] = (bias.double() + constant.double()).to(bias.dtype)
+        state[read.bias] = (bias + constant_R).to(weight.dtype)
 
 
-def _drawn(
-    x_NF: Tensor, residual_NR: Tensor, weight_N: Tensor, aside_N: Tensor, constant: bool
-) -> tuple[Tensor | None, Tensor]:
-    """The change (F, R) of weights that explains a residual, and the constant that goes with it.
+def change_of(
+    x_NF: Tensor, residual_NR: Tensor, weight_NR: Tensor, *, constant: bool
+) -> tuple[Tensor, Tensor]:
+    """The change of weights (F, R), and constant (R,), that explain residuals of every output.
 
-    None where examples left out are predicted best without a change.
+    Weighted least squares with a penalty of :data:`DRAW` on features scaled to a mean square of 1,
+    none to speak of on the constant. ``weight_NR`` is what sample n counts for output r; outputs of
+    no weight at all count alike everywhere.
     """
-    nothing = residual_NR.new_zeros(residual_NR.shape[1])
-    train_N = ~aside_N
-    if int(train_N.sum()) < 8 or int(aside_N.sum()) < 4:
-        return None, nothing
     scale_F = x_NF.square().mean(dim=0).sqrt()
     scale_F = torch.where(scale_F > 0, scale_F, torch.ones_like(scale_F))
     x_NF = x_NF / scale_F
-    counts = weight_N[aside_N, None]
-    best, least = None, float((residual_NR[aside_N].square() * counts).sum())
-    fit = _Ridge(x_NF[train_N], residual_NR[train_N], weight_N[train_N], constant)
-    for draw in DRAWS:
-        change, offset = fit.solved(draw)
-        left = residual_NR[aside_N] - x_NF[aside_N] @ change - offset
-        error = float((left.square() * counts).sum())
-        if error < least:
-            best, least = draw, error
-    if best is None:
-        return None, nothing
-    change, offset = _Ridge(x_NF, residual_NR, weight_N, constant).solved(best)
-    return change / scale_F[:, None], offset
+    penalty_F = x_NF.new_full((x_NF.shape[1],), DRAW * len(x_NF))
+    if constant:
+        x_NF = torch.cat([x_NF, torch.ones_like(x_NF[:, :1])], dim=1)
+        penalty_F = torch.cat([penalty_F, penalty_F[:1] * 1e-5])
+    mean_R = weight_NR.mean(dim=0)
+    weight_NR = (weight_NR / mean_R.clamp(min=1e-30)).clamp(LEAST_WEIGHT, MOST_WEIGHT)
+    weight_NR = torch.where(mean_R > 0, weight_NR, torch.ones_like(weight_NR))
+    weight_NR = weight_NR / weight_NR.mean(dim=0)
+    found = _weighted(x_NF, residual_NR, weight_NR, penalty_F[:, None])
+    if not constant:
+        return found / scale_F[:, None], residual_NR.new_zeros(residual_NR.shape[1])
+    return found[:-1] / scale_F[:, None], found[-1]
 
 
-class _Ridge:
-    """Weighted least squares drawn to zero, solved in features or samples, whichever are fewer."""
+def _weighted(x_NF: Tensor, y_NR: Tensor, weight_NR: Tensor, penalty_F1: Tensor) -> Tensor:
+    """Solve (X' D_r X + penalty) v_r = X' D_r y_r for every output r.
 
-    def __init__(self, x_NF: Tensor, y_NR: Tensor, weight_N: Tensor, constant: bool) -> None:
-        share = (weight_N / weight_N.sum())[:, None]
-        root = (share * len(x_NF)).sqrt()
-        self.mean_F = (x_NF * share).sum(0) if constant else torch.zeros_like(x_NF[0])
-        self.mean_R = (y_NR * share).sum(0) if constant else torch.zeros_like(y_NR[0])
-        self.x, self.y = (x_NF - self.mean_F) * root, (y_NR - self.mean_R) * root
+    By conjugate gradients with the unweighted system as the preconditioner, for all outputs at
+    once; weights are of mean 1, so the two are alike.
+    """
+    nearly = _Unweighted(x_NF, penalty_F1)
+
+    def product(v_FR: Tensor) -> Tensor:
+        return x_NF.T @ (weight_NR * (x_NF @ v_FR)) + penalty_F1 * v_FR
+
+    right = x_NF.T @ (weight_NR * y_NR)
+    found = nearly.solved(right)
+    left = right - product(found)
+    step = near = nearly.solved(left)
+    square = (left * near).sum(dim=0)
+    for _ in range(TURNS):
+        moved = product(step)
+        length = square / (step * moved).sum(dim=0).clamp(min=1e-30)
+        found = found + length * step
+        left = left - length * moved
+        near = nearly.solved(left)
+        before, square = square, (left * near).sum(dim=0)
+        step = near + square / before.clamp(min=1e-30) * step
+    return found
+
+
+class _Unweighted:
+    """(X' X + penalty)^-1, by a Cholesky factor of features or of samples, whichever are fewer."""
+
+    def __init__(self, x_NF: Tensor, penalty_F1: Tensor) -> None:
+        self.root_F1 = penalty_F1.sqrt()
+        self.x = x_NF / self.root_F1.T
         self.by_feature = self.x.shape[1] <= len(self.x)
         gram = self.x.T @ self.x if self.by_feature else self.x @ self.x.T
-        self.gram = gram.double()
-        self.right = ((self.x.T @ self.y) if self.by_feature else self.y).double()
+        gram = gram.double()
+        gram.diagonal().add_(1.0)
+        self.factor = torch.linalg.cholesky(gram)
 
-    def solved(self, draw: float) -> tuple[Tensor, Tensor]:
-        """The change (F, R) and the constant (R,)."""
-        matrix = self.gram.clone()
-        matrix.diagonal().add_(draw * len(self.x))
-        found = torch.cholesky_solve(self.right, torch.linalg.cholesky(matrix)).float()
-        change = found if self.by_feature else self.x.T @ found
-        return change, self.mean_R - self.mean_F @ change
+    def solved(self, right_FR: Tensor) -> Tensor:
+        """The inverse times the right-hand sides."""
+        scaled = right_FR / self.root_F1
+        if self.by_feature:
+            found = torch.cholesky_solve(scaled.double(), self.factor).to(scaled.dtype)
+        else:
+            inner = torch.cholesky_solve((self.x @ scaled).double(), self.factor)
+            found = scaled - self.x.T @ inner.to(scaled.dtype)
+        return found / self.root_F1

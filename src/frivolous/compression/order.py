@@ -229,7 +229,9 @@ def _frame(evidence: Sequence[Evidence], writers: Numbers, random: torch.Generat
     return _by_frame_potential(writers, most=True)
 
 
-def _frame_least(evidence: Sequence[Evidence], writers: Numbers, random: torch.Generator) -> Indices:
+def _frame_least(
+    evidence: Sequence[Evidence], writers: Numbers, random: torch.Generator
+) -> Indices:
     return _by_frame_potential(writers, most=False)
 
 

@@ -64,9 +64,7 @@ def _bound(after: Mapping[str, Any], held: Batches) -> float:
 
 
 @torch.no_grad()
-def _held_out(
-    bench: Workbench, module: nn.Module, intact: Intact, held: Batches
-) -> dict[str, Any]:
+def _held_out(bench: Workbench, module: nn.Module, intact: Intact, held: Batches) -> dict[str, Any]:
     """Changed labels, accuracy and largest change of a score of the module on held-out examples."""
     changed = right = 0.0
     furthest = largest = 0.0
@@ -157,8 +155,7 @@ def _explained(one: Evidence, kept_K: NDArray[np.int64], middle_U: NDArray[np.in
 def _whole(bench: Workbench, found: Found, module: nn.Module, held: Batches) -> pd.DataFrame:
     sizes = bench.sizes()
     flops = [
-        sizes.both(units)[1]
-        for units in ([cut.units for cut in bench.cuts], found.thinner.units)
+        sizes.both(units)[1] for units in ([cut.units for cut in bench.cuts], found.thinner.units)
     ]
     parameters = [sum(p.numel() for p in m.parameters()) for m in (bench.model, module)]
     units = [sum(cut.units for cut in bench.cuts), sum(found.thinner.units)]

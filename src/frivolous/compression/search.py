@@ -56,7 +56,7 @@ class Search:
     ) -> None:
         self.bench, self.method, self.held, self.worth, self.say = bench, method, held, worth, say
         say("statistics of every reader")
-        bench.study(method, batches, sensitive=True, fine=method.fine, seed=seed)
+        bench.study(method, batches, seed=seed)
         self.batches = batches
         self.sizes: Sizes = bench.sizes()
         self.whole: Units = tuple(cut.units for cut in bench.cuts)

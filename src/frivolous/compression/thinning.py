@@ -60,7 +60,9 @@ def thinned(network: Network, keeping: Keeping) -> Network:
     shapes = {i: keeping.shape(i, shape) for i, shape in program.shapes.items()}
     state = thin_state(network, keeping)
     sites = tuple(
-        replace(site, width=int(shapes[place][site.axis if site.axis > 0 else len(shapes[place]) - 1]))
+        replace(
+            site, width=int(shapes[place][site.axis if site.axis > 0 else len(shapes[place]) - 1])
+        )
         for site in network.sites
         for place in [network.places[site.name]]
     )
@@ -120,9 +122,7 @@ def _thin_convolution(step: Step, program: Program, keeping: Keeping) -> Step:
     if groups == 1 or kept is None or program.shapes[step.args[0].index][1] != groups:
         return step
     place = 8 if step.op == "convolution" else 6
-    return replace(
-        step, args=(*step.args[:place], int(kept.sum()), *step.args[place + 1 :])
-    )
+    return replace(step, args=(*step.args[:place], int(kept.sum()), *step.args[place + 1 :]))
 
 
 def _thin_split(step: Step, keeping: Keeping) -> Step:
@@ -172,5 +172,3 @@ def window(places: Tensor, size: int) -> Tensor:
     """Who is within whose window: (units, units) of 0 and 1, for units at these places."""
     apart = places[None, :] - places[:, None]
     return (apart >= -(size // 2)) & (apart <= (size - 1) // 2)
-
-

@@ -15,8 +15,8 @@ from frivolous.compression.axes import Axes, read_axes
 from frivolous.compression.biases import folded_into_norms, with_biases
 from frivolous.compression.budget import Path, Sizes, Units, path, sizes_of
 from frivolous.compression.cuts import Cut, find_cuts
-from frivolous.compression.evidence import Evidence, collect_evidence
-from frivolous.compression.fine import Target, TargetsOf, fine_tuned
+from frivolous.compression.evidence import GRADIENT_EXAMPLES, Evidence, collect_evidence
+from frivolous.compression.fine import EXAMPLES, Target, TargetsOf, fine_tuned
 from frivolous.compression.order import Method, Order, ordered, random_of
 from frivolous.compression.refit import refitted
 from frivolous.compression.surgery import cut_module
@@ -52,7 +52,12 @@ class Workbench:
         self.refused: dict[str, str] = dict(refused)
         self.cuts: tuple[Cut, ...] = cuts
         self.numbers = 1 + max(
-            (int(n.max()) for along in self.axes.along.values() for n in along if n is not None and n.size),
+            (
+                int(n.max())
+                for along in self.axes.along.values()
+                for n in along
+                if n is not None and n.size
+            ),
             default=0,
         )
         self.evidence: dict[str, list[Evidence]] = {}
@@ -101,12 +106,15 @@ class Workbench:
 
     # What is known.
 
-    def study(self, method: Method, fit: Batches, *, sensitive: bool, fine: bool, seed: int) -> None:
+    def study(self, method: Method, fit: Batches, *, seed: int) -> None:
         """Collect the evidence of every reader and order the units of every cut."""
         self.fit = fit
-        wanted = [TargetsOf(self.network, self.cuts, fit.examples, seed)] if fine else []
+        wanted = [TargetsOf(self.network, self.cuts, fit.examples, seed)] if method.fine else []
         self.evidence = collect_evidence(
-            self.network, self.cuts, fit, sensitive=sensitive, seed=seed, also=wanted
+            *(self.network, self.cuts, fit),
+            differentiated=EXAMPLES if method.fine else GRADIENT_EXAMPLES,
+            seed=seed,
+            also=wanted,
         )
         self.orders = [
             ordered(method, self.evidence[cut.name], self.writers(cut), random_of(seed, cut.name))
