@@ -12,15 +12,17 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from frivolous import studies
-    from frivolous.compression import compress
+    from frivolous.compression.compress import compress
+    from frivolous.compression.loading import load_compressed
     from frivolous.measured_record import load_measurement
     from frivolous.measurement import measure
     from frivolous.network import trace
 
-__all__ = ["compress", "load_measurement", "measure", "studies", "trace"]
+__all__ = ["compress", "load_compressed", "load_measurement", "measure", "studies", "trace"]
 
 _HOMES = {
     "compress": ("frivolous.compression", "compress"),
+    "load_compressed": ("frivolous.compression.loading", "load_compressed"),
     "load_measurement": ("frivolous.measured_record", "load_measurement"),
     "measure": ("frivolous.measurement", "measure"),
     "trace": ("frivolous.network", "trace"),

@@ -12,6 +12,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
+from frivolous.network.inputs import Inputs
+
 SITE_COLUMNS = ("site", "before", "after", "silent", "constant", "prunable", "redundant", "reason")
 WHOLE_COLUMNS = ("quantity", "unit", "batch", "before", "after")
 
@@ -58,3 +60,12 @@ class Compression:
         from frivolous.compression.saving import save
 
         return save(self, folder)
+
+    def export_onnx(self, path: str | Path, example_inputs: Inputs) -> Path:
+        """Write the model as an ONNX file for batches of any size, checked in onnxruntime.
+
+        ``example_inputs`` is a batch as the model takes it. Needs the extra ``onnx``.
+        """
+        from frivolous.compression.onnx import export_onnx
+
+        return export_onnx(self.model, path, example_inputs)

@@ -1,0 +1,178 @@
+"""A thinner module as an ONNX file, checked in onnxruntime before it is kept."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import importlib.util
+import io
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from frivolous.compression.running import repeated
+from frivolous.errors import BadArgument, FrivolousError
+from frivolous.network.inputs import Inputs, parts_of
+
+NEEDED = ("onnx", "onnxruntime", "onnxscript")
+AGREE = 1e-4
+"""How far outputs may lie apart, as a share of the largest."""
+SIZES = (1, 2, 5)
+"""Batch sizes at which they are compared; the file is made with the second."""
+
+
+def export_onnx(model: nn.Module, path: str | Path, example_inputs: Inputs) -> Path:
+    """Write a module as an ONNX file that takes batches of any size, and return its path.
+
+    ``example_inputs`` is a batch as the module takes it, of one example or more: a tensor, a tuple
+    or a dict of keyword tensors. The file's outputs are compared with the module's in onnxruntime
+    at three batch sizes. Weights above 2 GB lie in a second file beside it.
+
+    Raises :class:`FrivolousError` without the extra ``onnx``, for a module that cannot be exported,
+    and where outputs differ by more than 1e-4 of the largest; nothing is written then.
+    """
+    check_installed()
+    parts_of(example_inputs, "example_inputs")
+    path = Path(path)
+    if path.is_dir() or not path.name:
+        raise BadArgument(f"`path` {path} is a folder; name a file in it, such as model.onnx.")
+    module = copy.deepcopy(model).cpu().eval()
+    inputs = _on_cpu(example_inputs)
+    _outputs(module, inputs)  # What the module itself refuses is not ONNX's fault.
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".onnx-", dir=path.parent) as folder:
+            made = Path(folder) / path.name
+            with _quiet():
+                _exported(module, repeated(inputs, SIZES[1])).save(str(made))
+                _check(made, module, inputs)
+            for part in sorted(Path(folder).iterdir(), key=lambda file: file == made):
+                part.replace(path.parent / part.name)
+    except OSError as error:
+        raise BadArgument(
+            f"`path` {path} cannot be written ({error.strerror}); name a file that can."
+        ) from error
+    return path
+
+
+def check_installed() -> None:
+    """Raise :class:`FrivolousError` where a package is missing that the export needs."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise FrivolousError(
+            f"exporting to ONNX needs {', '.join(NEEDED)}; {', '.join(missing)} cannot be "
+            "imported. Install them: pip install 'frivolous[onnx]'."
+        )
+
+
+def _on_cpu(inputs: Inputs) -> Inputs:
+    if isinstance(inputs, Tensor):
+        return inputs.cpu()
+    if isinstance(inputs, Mapping):
+        return {name: part.cpu() for name, part in inputs.items()}
+    return tuple(part.cpu() for part in inputs)
+
+
+def _exported(module: nn.Module, inputs: Inputs) -> Any:
+    """The module as an ONNX program whose first axes are the batch."""
+    batch = torch.export.Dim("batch")
+    args: tuple[Tensor, ...] = ()
+    kwargs: dict[str, Tensor] = {}
+    shapes: Any
+    if isinstance(inputs, Mapping):
+        kwargs = dict(inputs)
+        shapes = {name: {0: batch} for name in kwargs}
+    else:
+        args = inputs if isinstance(inputs, tuple) else (inputs,)
+        shapes = tuple({0: batch} for _ in args)
+    try:
+        return torch.onnx.export(
+            module, args, kwargs=kwargs, dynamo=True, dynamic_shapes=shapes, verbose=False
+        )
+    except Exception as error:
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        text = " ".join(str(cause).split())[:300].rstrip(". ")
+        raise FrivolousError(
+            f"`model` cannot be exported to ONNX ({type(cause).__name__}: {text}). Use operations "
+            "that torch.onnx knows and that do not depend on the number of examples."
+        ) from error
+
+
+def _check(path: Path, module: nn.Module, inputs: Inputs) -> None:
+    """Compare the file's outputs with the module's at several batch sizes."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    for size in SIZES:
+        batch = repeated(inputs, size)
+        parts, keywords = parts_of(batch, "example_inputs")
+        names = keywords or [one.name for one in session.get_inputs()]
+        taken = {one.name for one in session.get_inputs()}
+        feed = {n: p.numpy() for n, p in zip(names, parts, strict=False) if n in taken}
+        wanted = _outputs(module, batch)
+        try:
+            given = [torch.as_tensor(one) for one in session.run(None, feed)]
+        except Exception as error:
+            text = " ".join(str(error).split())[:200].rstrip(". ")
+            raise FrivolousError(
+                f"the ONNX file does not take a batch of {size} ({text}). Make the model's forward "
+                "independent of the number of examples."
+            ) from error
+        apart = _apart(wanted, given)
+        if not apart <= AGREE:
+            raise FrivolousError(
+                f"the ONNX file gives other outputs than the model: up to {apart:.2g} of the "
+                f"largest apart for a batch of {size}, where {AGREE:g} is the most. Export a model "
+                "of float32 whose forward does not depend on the number of examples."
+            )
+
+
+@torch.no_grad()
+def _outputs(module: nn.Module, inputs: Inputs) -> list[Tensor]:
+    """All tensors that a module gives, in their order."""
+    if isinstance(inputs, Mapping):
+        given = module(**inputs)
+    else:
+        given = module(*(inputs if isinstance(inputs, tuple) else (inputs,)))
+    leaves = torch.utils._pytree.tree_leaves(given)
+    return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+
+
+def _apart(wanted: list[Tensor], given: list[Tensor]) -> float:
+    """The largest difference, as a share of the largest number; infinite for other shapes."""
+    if [one.shape for one in wanted] != [one.shape for one in given]:
+        return float("inf")
+    pairs = zip(wanted, given, strict=True)
+    apart = [(a.double() - b.double()).abs().max() for a, b in pairs if a.numel()]
+    scale = [one.double().abs().max() for one in wanted if one.numel()]
+    if not apart:
+        return 0.0
+    return float(torch.stack(apart).max()) / (float(torch.stack(scale).max()) or 1.0)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Drop what exporters print, log and warn of; errors come through."""
+    known = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    nowhere = io.StringIO()
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(nowhere),
+            contextlib.redirect_stderr(nowhere),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(known)
