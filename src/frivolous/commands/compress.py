@@ -20,6 +20,7 @@ from frivolous.compression.spec import plain
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument
 
+ONNX = "model.onnx"
 BUDGETS = ("tolerance", "units", "parameters", "flops", "latency")
 
 
@@ -63,10 +64,11 @@ def compress_network(
             **options,
         )
         paths = [found.save(out) / WEIGHTS, out / FACTS]
+        (out / ONNX).unlink(missing_ok=True)  # an earlier one's, that would not fit the rest
         if onnx:
             status.update("exporting to ONNX")
             example = as_batches(data, batch_size=batch_size).first(1)
-            paths.append(found.export_onnx(out / "model.onnx", example))
+            paths.append(found.export_onnx(out / ONNX, example))
     if as_json:
         print(as_text(found, out))
     else:

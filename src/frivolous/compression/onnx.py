@@ -44,7 +44,14 @@ def export_onnx(model: nn.Module, path: str | Path, example_inputs: Inputs) -> P
         raise BadArgument(f"`path` {path} is a folder; name a file in it, such as model.onnx.")
     module = copy.deepcopy(model).cpu().eval()
     inputs = _on_cpu(example_inputs)
-    _outputs(module, inputs)  # What the module itself refuses is not ONNX's fault.
+    try:
+        _outputs(module, inputs)
+    except Exception as error:
+        told = " ".join(f"{type(error).__name__}: {error}".split())[:200].rstrip(". ")
+        raise BadArgument(
+            f"`example_inputs` does not fit `model` ({type(model).__name__}): it raises {told}. "
+            "Give a batch as the model takes it."
+        ) from error
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".onnx-", dir=path.parent) as folder:
