@@ -109,7 +109,8 @@ def _exported(module: nn.Module, inputs: Inputs) -> Any:
         text = " ".join(str(cause).split())[:300].rstrip(". ")
         raise FrivolousError(
             f"`model` cannot be exported to ONNX ({type(cause).__name__}: {text}). Use operations "
-            "that torch.onnx knows and that do not depend on the number of examples."
+            "that torch.onnx knows and that do not depend on the number of examples, and give "
+            "tensors only (in transformers: config.use_cache = False)."
         ) from error
 
 
