@@ -50,6 +50,7 @@ def cut_module(
     for path, module in modules.items():
         _set_sizes(module, path)
     _set_groups(thin, network, keeping)
+    _set_features(thin, network, keeping)
     _set_windows(thin, network, keeping)
     return thin
 
@@ -90,6 +91,17 @@ def _set_groups(thin: nn.Module, network: Network, keeping: Keeping) -> None:
         before = network.program.shapes[step.args[0].index][1]
         if kept is not None and module.groups == before and not module.transposed:
             module.groups = module.in_channels = int(kept.sum())
+
+
+def _set_features(thin: nn.Module, network: Network, keeping: Keeping) -> None:
+    """Tell normalisations without weights or statistics how many units they read."""
+    for step in network.program.steps:
+        module = _module(thin, step.module)
+        if "_norm" not in step.op or not isinstance(module, nn.modules.batchnorm._NormBase):
+            continue
+        kept = keeping.along(step.args[0].index)
+        if len(kept) > 1 and (flags := kept[1]) is not None:
+            module.num_features = int(flags.sum())
 
 
 def _set_windows(thin: nn.Module, network: Network, keeping: Keeping) -> None:
