@@ -81,7 +81,7 @@ def find_cuts(network: Network, axes: Axes) -> tuple[tuple[Cut, ...], dict[str, 
     for names in _sharing(numbers):
         own = np.unique(np.concatenate([numbers[name] for name in names]))
         own = _in_order(own, [numbers[name] for name in names])
-        reads = tuple(read for layer in layers if (read := _read(layer, own, layers)))
+        reads = tuple(read for layer in layers if (read := _read(layer, own)))
         if not reads:
             refused |= dict.fromkeys(names, "no layer is known that reads it")
             continue
@@ -168,10 +168,24 @@ def _layer(step: Step, network: Network, axes: Axes) -> _Layer | None:
     bias = program.states.get(given.index) if isinstance(given, Ref) else None
     if isinstance(given, Ref) and bias is None:
         why = why or "its bias is computed"
+    if _uses(weight, program.steps) > 1:
+        why = why or "its weights are those of several calls"
+    if isinstance(given, Ref) and _uses(given.index, program.steps) > 1:
+        why = why or "its bias is that of several calls"
     return _Layer(step, value, axis, numbers, name, bias, inner, why)
 
 
-def _read(layer: _Layer, own: Indices, layers: Sequence[_Layer]) -> Read | None:
+def _uses(index: int, steps: Sequence[Step]) -> int:
+    """How many steps use a weight, as it is or transposed."""
+    total = 0
+    for step in steps:
+        times = step.needs.count(index)
+        turned = step.op in {"t", "transpose", "permute", "mT"}
+        total += _uses(step.index, steps) if turned and times else times
+    return total
+
+
+def _read(layer: _Layer, own: Indices) -> Read | None:
     """How a layer reads the units of a cut; None where it reads none of them."""
     unit_F = _placed(layer.number_F, own)
     counts = np.bincount(unit_F[unit_F >= 0], minlength=len(own))
@@ -182,8 +196,6 @@ def _read(layer: _Layer, own: Indices, layers: Sequence[_Layer]) -> Read | None:
     why = layer.why
     if set(counts.tolist()) - {0, most}:
         why = why or "it reads some units at more positions than others"
-    if sum(other.weight == layer.weight for other in layers) > 1:
-        why = why or "its weights are those of several calls"
     for unit in range(len(own)):
         found = np.flatnonzero(unit_F == unit)
         features[unit, : len(found)] = found

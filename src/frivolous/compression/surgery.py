@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -106,25 +107,23 @@ def _set_features(thin: nn.Module, network: Network, keeping: Keeping) -> None:
 
 def _set_windows(thin: nn.Module, network: Network, keeping: Keeping) -> None:
     """Exchange response normalisations for ones in which units keep their neighbours."""
-    seen: set[str] = set()
-    for step in network.program.steps:
-        if step.op != "response_norm":
-            continue
+    steps = [step for step in network.program.steps if step.op == "response_norm"]
+    calls = Counter(step.module for step in steps if step.module)
+    for step in steps:
         kept = keeping.along(step.index)[1]
         if kept is None:
             continue
+        if calls[step.module] > 1:
+            raise CannotCut(
+                f"'{step.module}' normalises several layers, each of which keeps other "
+                "neighbours; give each layer a normalisation of its own"
+            )
         module = _module(thin, step.module)
         if not isinstance(module, nn.LocalResponseNorm | ResponseNorm):
             raise CannotCut(
                 "a local response normalisation outside of a module has no place for the units' "
                 "neighbours; use torch.nn.LocalResponseNorm"
             )
-        if step.module in seen:
-            raise CannotCut(
-                f"'{step.module}' normalises several layers, each of which keeps other "
-                "neighbours; give each layer a normalisation of its own"
-            )
-        seen.add(step.module)
         places = torch.as_tensor(np.flatnonzero(kept))
         parent, _, own = step.module.rpartition(".")
         exchanged = _windowed(places, *step.args[1:])
