@@ -51,11 +51,16 @@ class Axes:
     held: Mapping[int, str]
 
 
-def read_axes(program: Program) -> Axes:
-    """Number the entries of all axes of a program's values."""
+def read_axes(program: Program, ties: Sequence[tuple[str, ...]] = ()) -> Axes:
+    """Number the entries of all axes of a program's values; ``ties`` name one and the same weight."""
     found = _Numbering(program)
-    for index in program.states:
-        found.along[index] = tuple(found.fresh(size) for size in found.shape(index))
+    first = {name: names[0] for names in ties for name in names}
+    known: dict[str, Along] = {}
+    for index, name in program.states.items():
+        own = first.get(name, name)
+        if own not in known:
+            known[own] = tuple(found.fresh(size) for size in found.shape(index))
+        found.along[index] = known[own]
     for index in (*program.inputs, *program.constants):
         shape = found.shape(index) if index in program.shapes else ()
         found.along[index] = (None,) * len(shape)
@@ -289,8 +294,14 @@ def _added_product(found: _Numbering, step: Step) -> Along:
 def _attention(found: _Numbering, step: Step) -> Along:
     query, key, value = (found.of(argument) for argument in step.args[:3])
     found.hold([query[-1], key[-1]], f"attention is scaled by its number of units{at(step)}")
-    for place in range(len(value) - 2):
-        found.hold([axes[place] for axes in (query, key, value)], f"it is a head{at(step)}")
+    for place in range(1, len(value) - 2):
+        heads = [axes[place] for axes in (query, key, value)]
+        known = [numbers for numbers in heads if numbers is not None and len(numbers) > 1]
+        for other in known[1:]:
+            if len(other) == len(known[0]):
+                found.equal(known[0], other)
+        if len({len(numbers) for numbers in known}) > 1 or 0 < len(known) < len(heads):
+            found.hold(known, f"its heads are not told apart{at(step)}")
     return (*query[:-1], value[-1])
 
 
@@ -422,11 +433,15 @@ def _regrouped(
         for axis, size in enumerate(after)
         if size > 1 and not (spread == np.take(spread, [0], axis)).all()
     ]
-    if len(varies) != 1:
+    if not varies:
         found.hold(read, f"a view takes its units apart{at(step)}")
         return [None] * len(after)
-    (axis,) = varies
-    line = np.moveaxis(spread, axis, 0).reshape(after[axis], -1)[:, 0].copy()
+    # The outermost: units that a view takes apart, such as those of a head, go together.
+    axis = varies[0]
+    lines = np.moveaxis(spread, axis, 0).reshape(after[axis], -1)
+    for other in lines.T[1:] if len(varies) > 1 else ():
+        found.equal(lines[:, 0], other)
+    line = lines[:, 0].copy()
     return [line if a == axis else None for a in range(len(after))]
 
 

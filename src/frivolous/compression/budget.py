@@ -82,10 +82,8 @@ def sizes_of(network: Network, axes: Axes, cuts: Sequence[Cut], parameters: Sequ
         if not known:
             constant += coefficient * tensor.numel()
             continue
-        # Of names of one tensor the graph may use a single one.
-        best = max(known, key=lambda index: _cuts_of(axes, index, cut_of))
         fixed, slope = [], []
-        for numbers in axes.along[best]:
+        for numbers in axes.along[known[0]]:
             owners = [] if numbers is None else [cut_of.get(n, -1) for n in numbers.tolist()]
             counts = np.bincount([c for c in owners if c >= 0], minlength=len(cuts))
             size = len(owners)
@@ -104,12 +102,6 @@ def sizes_of(network: Network, axes: Axes, cuts: Sequence[Cut], parameters: Sequ
         slope_TAC[t, : len(slope)] = slope
     coefficients = np.array([row[2] for row in rows]).reshape(len(rows), 2)
     return Sizes(fixed_TA, slope_TAC, coefficients, constant)
-
-
-def _cuts_of(axes: Axes, index: int, cut_of: Mapping[int, int]) -> int:
-    """How many entries of a weight's axes belong to a cut."""
-    found = [numbers for numbers in axes.along[index] if numbers is not None]
-    return sum(number in cut_of for numbers in found for number in numbers.tolist())
 
 
 def _uses(network: Network) -> dict[int, float]:

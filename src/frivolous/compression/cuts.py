@@ -168,20 +168,28 @@ def _layer(step: Step, network: Network, axes: Axes) -> _Layer | None:
     bias = program.states.get(given.index) if isinstance(given, Ref) else None
     if isinstance(given, Ref) and bias is None:
         why = why or "its bias is computed"
-    if _uses(weight, program.steps) > 1:
+    if _uses(weight, network) > 1:
         why = why or "its weights are those of several calls"
-    if isinstance(given, Ref) and _uses(given.index, program.steps) > 1:
+    if isinstance(given, Ref) and _uses(given.index, network) > 1:
         why = why or "its bias is that of several calls"
     return _Layer(step, value, axis, numbers, name, bias, inner, why)
 
 
-def _uses(index: int, steps: Sequence[Step]) -> int:
-    """How many steps use a weight, as it is or transposed."""
+def _uses(index: int, network: Network) -> int:
+    """How many steps use a weight, by any of its names, as it is or transposed."""
+    states, steps = network.program.states, network.program.steps
+    names = next((tied for tied in network.ties if states.get(index) in tied), ())
+    return sum(
+        _readers(other, steps) for other in states if other == index or states[other] in names
+    )
+
+
+def _readers(index: int, steps: Sequence[Step]) -> int:
     total = 0
     for step in steps:
         times = step.needs.count(index)
         turned = step.op in {"t", "transpose", "permute", "mT"}
-        total += _uses(step.index, steps) if turned and times else times
+        total += _readers(step.index, steps) if turned and times else times
     return total
 
 

@@ -19,10 +19,12 @@ from frivolous.compression.certificate import Changed, Intact, changed_by, diver
 from frivolous.compression.order import Method
 from frivolous.compression.workbench import Thinner, Workbench
 
-STEP = 0.9
+STEP, STEP_OF_HEAVY = 0.94, 0.88
 """Size of each network of the sequence as a share of the one before it."""
-FIRST = 0.01
-"""Expected cost of the sequence's first network as a share of the tolerance."""
+HEAVY = 2e10
+"""Multiply-adds of all held-out examples from which on larger steps are taken."""
+FIRST = (0.001, 0.01)
+"""Expected costs of the sequence's first networks as shares of the tolerance."""
 REMEASURED = 64
 """Cuts up to which each one's cost is measured in the thinner network."""
 EXACT = 2e-5
@@ -116,15 +118,20 @@ class Search:
         return Found(best.thinner, best.changed, tuple(asked))
 
     def _sequence(self, tolerance: float) -> Iterator[Units]:
-        """Networks along the path, each a tenth smaller than the one before."""
+        """Networks along the path: two that hardly cost anything, then each a step smaller."""
         costs = self.path.cost
-        start = int(np.searchsorted(costs, FIRST * tolerance, side="right")) - 1
-        if start > 0:
-            yield self.path.units[start]
+        first = [
+            int(np.searchsorted(costs, share * tolerance, side="right")) - 1 for share in FIRST
+        ]
+        start = first[-1]
+        for place in sorted({place for place in first if place > 0}):
+            yield self.path.units[place]
+        work = float(self.sizes.both(self.whole)[1]) * self.held.batches.examples
+        step = STEP if work < HEAVY else STEP_OF_HEAVY
         last = self.size(self.path.units[start])
         for place in range(start + 1, len(self.path)):
             units = self.path.units[place]
-            if (size := self.size(units)) <= STEP * last or place == len(self.path) - 1:
+            if (size := self.size(units)) <= step * last or place == len(self.path) - 1:
                 last = size
                 yield units
 

@@ -83,9 +83,7 @@ def thin_state(network: Network, keeping: Keeping) -> dict[str, Tensor]:
     state = {}
     for name, tensor in network.state.items():
         known = [places[n] for n in groups.get(name, (name,)) if n in places]
-        # Of names of one tensor the graph may use a single one.
-        used = next((n for n in known if _cut(keeping, n)), None)
-        state[name] = tensor if used is None else keeping.sliced(used, tensor)
+        state[name] = keeping.sliced(known[0], tensor) if known else tensor
     return state
 
 

@@ -47,7 +47,7 @@ class Workbench:
         self.model, self.whole, self.output = model, network, output
         self.network = with_biases(network, model)
         self.added = set(self.network.state) - set(network.state)
-        self.axes: Axes = read_axes(self.network.program)
+        self.axes: Axes = read_axes(self.network.program, self.network.ties)
         cuts, refused = find_cuts(self.network, self.axes)
         self.refused: dict[str, str] = dict(refused)
         self.cuts: tuple[Cut, ...] = cuts
