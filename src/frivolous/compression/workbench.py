@@ -21,6 +21,7 @@ from frivolous.compression.order import Method, Order, ordered, random_of
 from frivolous.compression.refit import refitted
 from frivolous.compression.surgery import cut_module
 from frivolous.compression.thinning import Keeping, thinned
+from frivolous.compression.turning import turned
 from frivolous.network import Network
 from frivolous.network.inputs import Inputs
 from frivolous.network.outputs import chosen
@@ -109,6 +110,8 @@ class Workbench:
     def study(self, method: Method, fit: Batches, *, seed: int) -> None:
         """Collect the evidence of every reader and order the units of every cut."""
         self.fit = fit
+        if method.refits == "affine":
+            self.network = turned(self.network, self.cuts, fit)
         wanted = [TargetsOf(self.network, self.cuts, fit.examples, seed)] if method.fine else []
         self.evidence = collect_evidence(
             *(self.network, self.cuts, fit),
