@@ -1,0 +1,99 @@
+"""Units taken out of a network in three ways, which have to agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from frivolous.compression.axes import read_axes
+from frivolous.compression.biases import with_biases
+from frivolous.compression.cuts import Cut
+from frivolous.compression.surgery import cut_module
+from frivolous.compression.thinning import Keeping, thin_state, thinned
+from frivolous.compression.workbench import Workbench
+from frivolous.network import Network, trace
+
+Gone = Mapping[str, NDArray[np.int64]]
+CLOSE = 1e-5
+
+
+@dataclass(frozen=True)
+class Removed:
+    """Scores with units silenced at their sites, left out of the graph, and cut from the module."""
+
+    whole: Tensor
+    silenced: Tensor
+    graph: Tensor
+    module: Tensor
+    cut: nn.Module
+
+    @property
+    def apart(self) -> tuple[float, float]:
+        """How far graph and module are from the silenced network, of the largest score."""
+        scale = max(float(self.silenced.abs().max()), 1e-3)
+        return tuple(  # type: ignore[return-value]
+            float((one - self.silenced).abs().max()) / scale for one in (self.graph, self.module)
+        )
+
+
+def bench_of(model: nn.Module, inputs: Any, output: str | int | None = None) -> Workbench:
+    """A workbench of a model read by a batch."""
+    return Workbench(model, trace(model, inputs, residual=True, output=output), output)
+
+
+def half_of(cut: Cut, seed: int = 0) -> NDArray[np.int64]:
+    """Half of the units of a cut, but not all of them."""
+    return np.sort(np.random.default_rng(seed).permutation(cut.units)[: cut.units // 2])
+
+
+def masked(keep_U: Tensor, axis: int, value: Tensor) -> Tensor:
+    """The value with some units set to zero."""
+    shape = [1] * value.dim()
+    shape[axis] = -1
+    return value * keep_U.to(value).reshape(shape)
+
+
+def removed(bench: Workbench, gone: Gone, inputs: Any) -> Removed:
+    """The same units silenced, left out and cut."""
+    network = with_biases(bench.whole, bench.model)
+    axes = read_axes(network.program)
+    flags = np.zeros(bench.numbers, dtype=bool)
+    edits = {}
+    for cut in bench.cuts:
+        if cut.name not in gone:
+            continue
+        flags[cut.number_U[gone[cut.name]]] = True
+        for name, unit_S in cut.places.items():
+            keep = torch.as_tensor(~np.isin(unit_S, gone[cut.name]))
+            edits[name] = partial(masked, keep, network.site(name).axis)
+    keeping = Keeping(axes, flags)
+    state = {
+        name: tensor
+        for name, tensor in thin_state(network, keeping).items()
+        if name in bench.whole.state
+    }
+    module = cut_module(bench.model, network, keeping, state)
+    return Removed(
+        network(inputs),
+        network.run(inputs, edits),
+        thinned(network, keeping)(inputs),
+        bench.scores(module, inputs),
+        module,
+    )
+
+
+def refused(bench: Workbench) -> dict[str, str]:
+    """The reasons without the lines of code that they name."""
+    return {name: why.split(" at ")[0] for name, why in bench.refused.items()}
+
+
+def widths(network: Network) -> dict[str, int]:
+    """Units of every site."""
+    return {site.name: site.width for site in network.sites}
