@@ -116,9 +116,10 @@ class Generated(nn.Module):
         return lambda m, x: F.max_pool2d(x, 2)
 
     def neighbours(self) -> Part:
-        conv = self.conv(self.units, 8)
-        norm, self.units = self.add(nn.LocalResponseNorm(3, alpha=0.5)), 8
-        return lambda m, x: m[norm](F.relu(m[conv](x)))
+        """A normalisation over neighbours, read by one layer: its units go before it."""
+        conv, read = self.conv(self.units, 8), self.conv(8, 4, 1)
+        norm, self.units = self.add(nn.LocalResponseNorm(3, alpha=0.5)), 4
+        return lambda m, x: m[read](m[norm](F.relu(m[conv](x))))
 
     def flat(self) -> Part:
         side = 3 if "shrunk" in self.used else 6
