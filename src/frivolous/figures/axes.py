@@ -44,6 +44,7 @@ MEASURES: dict[str, Scale] = {
     "redundant": Scale("Redundant units", "share of the 4× network", "log2", capped=True),
     "non_prunable": Scale("Non-prunable units", "share of the 4× network", "log2", capped=True),
     "non_redundant": Scale("Non-redundant units", "share of the 4× network", "log2", capped=True),
+    "effective": Scale("Effective width", "share of the 4× network", "log2", capped=True),
     "frivolous": Scale("Jointly frivolous units", "share of the 4× network", "log2", capped=True),
     "area": Scale("Area", "area under the ablation curve", "unit"),
     "compressibility": Scale("Compressibility", "share of the width", "unit"),

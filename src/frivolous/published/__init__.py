@@ -1,5 +1,6 @@
 """The papers' own numbers, with their source, and the comparison of a study with them."""
 
+from frivolous.published.by_curve import by_curve
 from frivolous.published.compare import (
     COMPARISON_COLUMNS,
     REPLICATE_NOISE,
@@ -25,6 +26,7 @@ __all__ = [
     "REPLICATE_NOISE",
     "SOURCE",
     "PublishedFigure",
+    "by_curve",
     "compare",
     "compare_gains",
     "compare_points",
