@@ -132,3 +132,23 @@ def test_units_counted_jointly(tmp_path: Path) -> None:
     assert f"{mean:.1f} [" in done.stdout
     assert "effective: times " in done.stdout
     assert (tmp_path / "jointly.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_methods_of_compression_side_by_side(tmp_path: Path) -> None:
+    script = EXAMPLE.with_name("compressing.py")
+    words = [sys.executable, script, "--out", tmp_path, "--network", "dense", "--epochs", "4"]
+    done = subprocess.run(
+        [*words, "--methods", "joint", "random", "--budgets", "0.5", "0.1", "--tolerance", "0.1"],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.stderr == ""
+    table = pd.read_parquet(tmp_path / "compressing.parquet")
+    assert table.method.tolist() == ["joint", "joint", "random", "random"]
+    assert (table.parameters <= table.budget).all()
+    assert ((table.low <= table.unchanged) & (table.unchanged <= table.high)).all()
+    assert f"{100 * table.unchanged[0]:.1f} [" in done.stdout
+    assert "Compressed (joint, tolerance 0.1)" in done.stdout
+    assert (tmp_path / "compressing.png").read_bytes().startswith(b"\x89PNG")
