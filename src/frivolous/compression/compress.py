@@ -185,10 +185,11 @@ def _kept(bench: Workbench, keep: Mapping[str, int]) -> Units:
             raise BadArgument(f"`keep` names '{name}', which cannot be cut: {bench.refused[name]}.")
         place = look_up(cut_of, name, "site")
         whole = isinstance(count, int) and not isinstance(count, bool)
-        if not whole or not 1 <= count <= bench.cuts[place].units:
+        least = bench.orders[place].least
+        if not whole or not least <= count <= bench.cuts[place].units:
             raise BadArgument(
                 f"`keep` has {count!r} units for '{name}'; it has {bench.cuts[place].units}, of "
-                "which 1 or more stay."
+                f"which {least} or more stay."
             )
         units[place] = count
     return tuple(units)

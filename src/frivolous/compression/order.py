@@ -48,10 +48,14 @@ class Method:
 
 @dataclass(frozen=True, eq=False)
 class Order:
-    """The units of a cut, the first to go first; ``cost_K[k]`` is expected with k units kept."""
+    """The units of a cut, the first to go first; ``cost_K[k]`` is expected with k units kept.
+
+    The last ``least`` never go: no layer would be left without a unit.
+    """
 
     order_U: Indices
     cost_K: Numbers
+    least: int = 1
 
     def kept(self, units: int) -> Indices:
         """The units that stay, ascending."""
@@ -59,14 +63,26 @@ class Order:
 
 
 def ordered(
-    method: Method, evidence: Sequence[Evidence], writers_UF: Numbers, random: torch.Generator
+    method: Method,
+    evidence: Sequence[Evidence],
+    writers_UF: Numbers,
+    random: torch.Generator,
+    parts: Sequence[NDArray[np.bool_]] = (),
 ) -> Order:
     """The order of a method with its expected costs.
 
-    ``writers_UF`` holds the weights that write each unit, one row for each.
+    ``writers_UF`` holds the weights that write each unit, one row for each; of each of ``parts``,
+    sets of units (U,), the last one stays.
     """
     order = method.order(evidence, writers_UF, random)
-    return Order(order, np.maximum.accumulate(expected(order, evidence, method.refits)[::-1])[::-1])
+    stays: list[int] = []
+    for part in parts:
+        if not part[stays].any():
+            stays.append(int(order[part[order]][-1]))
+    stays = stays or [int(order[-1])]
+    order = np.concatenate([order[~np.isin(order, stays)], stays])
+    cost = np.maximum.accumulate(expected(order, evidence, method.refits)[::-1])[::-1]
+    return Order(order, cost, len(stays))
 
 
 def expected(order_U: Indices, evidence: Sequence[Evidence], refits: str) -> Numbers:

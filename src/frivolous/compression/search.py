@@ -21,7 +21,7 @@ from frivolous.compression.workbench import Thinner, Workbench
 
 STEP, STEP_OF_HEAVY = 0.94, 0.88
 """Size of each network of the sequence as a share of the one before it."""
-HEAVY = 2e10
+HEAVY = 2e11
 """Multiply-adds of all held-out examples from which on larger steps are taken."""
 FIRST = (0.001, 0.01)
 """Expected costs of the sequence's first networks as shares of the tolerance."""

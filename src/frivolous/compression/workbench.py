@@ -111,7 +111,7 @@ class Workbench:
         """Collect the evidence of every reader and order the units of every cut."""
         self.fit = fit
         if method.refits == "affine":
-            self.network = turned(self.network, self.cuts, fit)
+            self.network = self._turned(fit)
         wanted = [TargetsOf(self.network, self.cuts, fit.examples, seed)] if method.fine else []
         self.evidence = collect_evidence(
             *(self.network, self.cuts, fit),
@@ -120,21 +120,35 @@ class Workbench:
             also=wanted,
         )
         self.orders = [
-            ordered(method, self.evidence[cut.name], self.writers(cut), random_of(seed, cut.name))
+            ordered(
+                *(method, self.evidence[cut.name], self.writers(cut)),
+                random_of(seed, cut.name),
+                self.parts(cut),
+            )
             for cut in self.cuts
         ]
         self.targets = [target for one in wanted for target in one.targets()]
+
+    def _turned(self, fit: Batches) -> Network:
+        """The network with mirrored units turned round, where rounding lets it be the same."""
+        network = turned(self.network, self.cuts, fit)
+        if network is self.network:
+            return network
+        same = all(_close(self.network(inputs), network(inputs)) for inputs in fit)
+        return network if same else self.network
 
     def writers(self, cut: Cut) -> NDArray[np.float64]:
         """The weights that write each unit of a cut: shape (U, F)."""
         inner = {(read.weight, read.inner) for read in cut.reads}
         parts = [np.zeros((cut.units, 0))]
-        seen: set[int] = set()
+        seen: set[str] = set()
+        first = {name: names[0] for names in self.network.ties for name in names}
         for index, name in self.network.program.states.items():
             tensor = self.network.state[name]
-            if tensor.dim() < 2 or id(tensor) in seen:
+            own = first.get(name, name)
+            if tensor.dim() < 2 or own in seen:
                 continue
-            seen.add(id(tensor))
+            seen.add(own)
             for axis, numbers in enumerate(self.axes.along[index]):
                 if numbers is None or (name, axis) in inner:
                     continue
@@ -144,6 +158,19 @@ class Workbench:
                     rows = tensor.movedim(axis, 0).reshape(tensor.shape[axis], -1).double().cpu()
                     parts.append(rows[[place[turn] for place in places]].numpy())
         return np.concatenate(parts, axis=1)
+
+    def parts(self, cut: Cut) -> list[NDArray[np.bool_]]:
+        """Sets of units (U,) of which one stays: all along some axis of a weight are of one set."""
+        unit_of = {number: unit for unit, number in enumerate(cut.number_U.tolist())}
+        found: dict[bytes, NDArray[np.bool_]] = {}
+        for index in self.network.program.states:
+            for numbers in self.axes.along[index]:
+                units = [] if numbers is None else [unit_of.get(n) for n in numbers.tolist()]
+                if units and None not in units:
+                    flags = np.zeros(cut.units, dtype=bool)
+                    flags[np.array(units, dtype=np.int64)] = True
+                    found[flags.tobytes()] = flags
+        return list(found.values())
 
     def sizes(self) -> Sizes:
         """How parameters and multiply-adds depend on the units kept."""
@@ -158,7 +185,8 @@ class Workbench:
     ) -> Path:
         """From all units to one of each cut."""
         costs = [order.cost_K for order in self.orders]
-        return path(costs, sizes, [1] * len(costs), scale or [1.0] * len(costs), worth)
+        least = [order.least for order in self.orders]
+        return path(costs, sizes, least, scale or [1.0] * len(costs), worth)
 
     # What is made.
 

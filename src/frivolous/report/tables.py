@@ -16,10 +16,12 @@ NAMES: dict[str, str] = {
     "redundant": "redundant",
     "non_prunable": "non-prunable",
     "non_redundant": "non-redundant",
+    "effective": "effective",
     "num_parameters": "parameters",
     "mean_abs_r_conv2": "mean |r| in conv2",
     "unchanged_labels": "unchanged labels",
 }
+COUNTS = ("prunable", "redundant", "non_prunable", "non_redundant", "effective")
 PERCENT = ("accuracy", "train_accuracy")
 
 
@@ -105,7 +107,7 @@ def means_table(means: pd.DataFrame) -> Table:
 def _caption(means: pd.DataFrame, measures: set[str]) -> str:
     caption = "Mean ± SD (n − 1) over n trained networks."
     units = ["accuracy in percent"] if measures & set(PERCENT) else []
-    counts = [name for name in NAMES if name in measures and name.endswith(("able", "redundant"))]
+    counts = [name for name in NAMES if name in measures and name in COUNTS]
     if counts:
         said = " and ".join(NAMES[name] for name in counts)
         units.append(f"{said} units as shares of the 4× network")

@@ -9,6 +9,7 @@ from types import ModuleType
 from frivolous.errors import look_up
 from frivolous.studies import cifar, earlier, imagenet
 from frivolous.studies.dense import SCALES
+from frivolous.studies.effective_width import EFFECTIVE_WIDTH
 from frivolous.studies.spec import Study
 from frivolous.studies.synthetic import FIG4D, FIG_E7, FIG_E8, FIG_E9
 
@@ -59,6 +60,7 @@ STUDIES: Mapping[str, Study] = _Studies(
         "figE11": cifar.FIG_E11,
         "figE12": imagenet.FIG_E12,
         **{study.name: study for study in earlier.ALL},
+        EFFECTIVE_WIDTH.name: EFFECTIVE_WIDTH,
     }
 )
 

@@ -62,7 +62,7 @@ class DenseCurve:
     ``factors`` multiply the default standard deviations (0.001 first layer, 0.01 output layer);
     where there are several, the curve chooses among them as it chooses the learning rate.
     ``searched`` is the number of replicates that candidates are compared on (None: all). ``epochs``
-    are those of its scale where it is None.
+    are those of its scale where it is None. ``joint_tolerance``: measure the effective width too.
     """
 
     name: str
@@ -74,6 +74,7 @@ class DenseCurve:
     searched: int | None = None
     sizes: tuple[float, ...] = ()
     epochs: int | None = None
+    joint_tolerance: float | None = None
 
     def scale(self, name: str) -> Scale:
         """Return the curve's scale of that name."""
@@ -103,7 +104,7 @@ class DenseCurve:
                 decay=self.decay,
                 epochs=min(self.epochs or size.epochs, size.epochs),
             ),
-            measured=measured_as(protocol, data.test),
+            measured=measured_as(protocol, data.test, self.joint_tolerance),
             replicate=0,
             seed=seed,
         )

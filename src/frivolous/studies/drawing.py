@@ -48,7 +48,7 @@ def draw_beside(result: StudyResult) -> Figure | None:
     kind, told = result.study.kind, result.published.values
     there = {(row.panel, row.measure) for row in told.itertuples()}
     panels = [panel for panel in _panels(result) if (panel.name, panel.measure) in there]
-    if kind == "correlations" or not panels:
+    if kind in ("correlations", "counts") or not panels:
         return None
     return figures.beside_figure(
         result.published,
@@ -82,7 +82,8 @@ def scale_of(result: StudyResult) -> str:
 
 def claim_of(result: StudyResult) -> str:
     """Return what the paper says of its figure, as the paper's: this one may say otherwise."""
-    return f"Claim of the paper: {result.study.claim}"
+    whose = "Claim" if result.study.told else "Claim of the paper"
+    return f"{whose}: {result.study.claim}"
 
 
 def _panels(result: StudyResult) -> list[figures.Panel]:
@@ -111,6 +112,16 @@ def _sizes(result: StudyResult) -> Figure:
     )
 
 
+def _counts(result: StudyResult) -> Figure:
+    return figures.counts_figure(
+        result.table,
+        result.gains,
+        result.published.values,
+        result.published.curve_gains,
+        **_words(result),
+    )
+
+
 def _ablation(result: StudyResult) -> Figure:
     told = _told(result.published)
     return figures.ablation_figure(result.best_curves, told, **_words(result))
@@ -131,6 +142,7 @@ def _told(published: PublishedFigure) -> pd.DataFrame | None:
 
 DRAWN: dict[str, Callable[[StudyResult], Figure]] = {
     "sizes": _sizes,
+    "counts": _counts,
     "parameters": _sizes,
     "ablation": _ablation,
     "correlations": _correlations,

@@ -60,6 +60,7 @@ class ImageCurve:
     ``start`` is a scheme of the family. ``sizes`` are those published, empty for all.
     ``layers`` are measured; ``ablated`` and ``before_normalisation`` as
     :class:`ImageMeasureSpec` has them. ``idle_updates`` of every epoch are left out.
+    ``joint_tolerance``: measure the effective width too.
     """
 
     name: str
@@ -76,6 +77,7 @@ class ImageCurve:
     before_normalisation: tuple[str, ...] = ()
     idle_updates: int = 0
     epochs: int | None = None
+    joint_tolerance: float | None = None
 
     def scale(self, name: str) -> ImageScale:
         """Return the curve's scale of that name."""
@@ -126,6 +128,7 @@ class ImageCurve:
                 self.layers,
                 self.ablated,
                 self.before_normalisation,
+                self.joint_tolerance,
             ),
             replicate=0,
             seed=seed,

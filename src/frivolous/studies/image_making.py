@@ -25,7 +25,7 @@ from frivolous.network import Network, trace
 from frivolous.seeds import generator, seed_of
 from frivolous.silenced_layer import as_silenced
 from frivolous.studies.image_spec import ImageDataSpec, ImageFamilySpec, ImageSpec
-from frivolous.studies.making import Finished, protocol_of, unmeasured
+from frivolous.studies.making import Finished, joint_of, protocol_of, unmeasured
 from frivolous.training.checkpoint import forget
 from frivolous.training.loop import Result, train_network
 from frivolous.training.loop_recipe import LoopRecipe
@@ -146,6 +146,8 @@ def _made(
         "correlations": measuring.named(found.correlations),
         "history": history,
     }
+    if len(found.joint):
+        frames["joint"] = measuring.named(found.joint)
     if result.snapshots:
         frames["snapshots"] = measuring.snapshots(result.snapshots)
     return Finished(spec, measuring.table(found), frames, facts, result.state)
@@ -185,7 +187,7 @@ class _Measuring:
             ablated_sites=[self.layers[name] for name in measured.ablated] or None,
             silenced_as={name: as_silenced(network, name, self.test.first(1)) for name in early},
             protocol=protocol_of(measured),
-            groups=1,
+            **joint_of(measured),
             seed=seed_of("measures", self.spec.seed, self.spec.replicate),
         )
 

@@ -136,6 +136,7 @@ def measured_layers(
     layers: tuple[str, ...],
     ablated: tuple[str, ...] = (),
     before_normalisation: tuple[str, ...] = (),
+    joint_tolerance: float | None = None,
 ) -> ImageMeasureSpec:
     """Return all that a protocol decides of an image network's measures, by name."""
     decided = set(ImageMeasureSpec.model_fields) - {
@@ -144,6 +145,7 @@ def measured_layers(
         "layers",
         "ablated",
         "before_normalisation",
+        "joint_tolerance",
     }
     return ImageMeasureSpec(
         protocol=protocol.name,
@@ -151,5 +153,6 @@ def measured_layers(
         layers=layers,
         ablated=ablated,
         before_normalisation=before_normalisation,
+        joint_tolerance=joint_tolerance,
         **{name: getattr(protocol, name) for name in decided},
     )

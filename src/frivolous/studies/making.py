@@ -18,6 +18,7 @@ from frivolous.families.initialisers import fixed, initialise, undrawn
 from frivolous.families.mlp import MLP, mlp
 from frivolous.measurement import COLUMNS, CURVE_COLUMNS, Measurement, measure_network
 from frivolous.measures import AS_PUBLISHED, AS_PUBLISHED_IMAGENET, AS_WRITTEN, Protocol
+from frivolous.measuring import GROUPS
 from frivolous.network import Network, trace
 from frivolous.seeds import generator, seed_of
 from frivolous.site_statistics import ORDER
@@ -107,6 +108,15 @@ def protocol_of(spec: MeasureSpec) -> Protocol:
     return replace(PROTOCOLS.get(spec.protocol, AS_WRITTEN), name=spec.protocol, **decided)
 
 
+def joint_of(spec: MeasureSpec) -> dict[str, Any]:
+    """Return how the effective width is measured, where it is: groups of examples apart.
+
+    Readers are then re-fitted on other examples than those whose labels are compared.
+    """
+    groups = 1 if spec.joint_tolerance is None else GROUPS
+    return {"joint_tolerance": spec.joint_tolerance, "groups": groups}
+
+
 def _measured(spec: RunSpec, result: Trained, splits: Splits, network: Network) -> Finished:
     test = splits.test.first(spec.measured.examples)
     if math.isnan(result.validation_accuracy):
@@ -116,7 +126,7 @@ def _measured(spec: RunSpec, result: Trained, splits: Splits, network: Network) 
             network.with_weights(result.state),
             as_batches((test.inputs, test.labels), batch_size=len(test), device=network.device),
             protocol=protocol_of(spec.measured),
-            groups=1,
+            **joint_of(spec.measured),
             seed=seed_of("measures", spec.seed, spec.replicate),
         )
     facts = {
@@ -128,7 +138,10 @@ def _measured(spec: RunSpec, result: Trained, splits: Splits, network: Network) 
         "data": dict(splits.facts),
         "device": str(network.device),
     }
-    return Finished(spec, found.table, {"curves": found.curves}, facts, result.state)
+    frames = {"curves": found.curves}
+    if len(found.joint):
+        frames["joint"] = found.joint
+    return Finished(spec, found.table, frames, facts, result.state)
 
 
 def unmeasured(network: Network, examples: int) -> Measurement:

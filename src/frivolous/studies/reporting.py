@@ -69,6 +69,7 @@ def study_report(result: StudyResult) -> StudyReport:
 
 CAPTIONS = {
     "sizes": "Points are means over trained replicates; grey marks are published.",
+    "counts": "Points are means over trained replicates, bars their range; grey: published.",
     "parameters": "Counts are exact; grey marks are published.",
     "ablation": "At every fraction the best of the draws; grey marks are published.",
     "correlations": "Every pair of units of a layer; grey marks are published means.",

@@ -46,7 +46,8 @@ GAIN_COLUMNS = (
     "published_min",
     "published_max",
 )
-COUNTED = ("prunable", "redundant", "non_prunable", "non_redundant")
+COUNTED = ("prunable", "redundant", "non_prunable", "non_redundant", "effective")
+GAINING = ("sizes", "counts")
 PAST_COLUMNS = (*TABLE_COLUMNS, "x")
 CURVE_COLUMNS = (*TABLE_COLUMNS[:-2], "draw", "fraction", "unchanged", "examples")
 PAIR_COLUMNS = (*TABLE_COLUMNS[:-2], "low", "high", "pairs", "mean")
@@ -206,15 +207,11 @@ class StudyResult:
     def gains(self) -> pd.DataFrame:
         """Mean ratio per doubling of each curve with its interval, beside the printed extremes."""
         rows = []
-        printed = self.published.gains.set_index(["panel", "measure"])
         for panel in self.study.panels:
-            if panel.measure not in COUNTED or self.study.kind != "sizes":
+            if panel.measure not in COUNTED or self.study.kind not in GAINING:
                 continue
             skip = self.study.skips_first_doubling(panel.measure)
-            limits = (np.nan, np.nan)
-            if (panel.name, panel.measure) in printed.index:
-                row = printed.loc[(panel.name, panel.measure)]
-                limits = (float(row["gain_min"]), float(row["gain_max"]))
+            limits = self._told_gains(panel)
             for line in self.study.lines(panel):
                 found = gains_of.gain(
                     self._counts(panel.name, panel.measure, line.name), skip_first=skip
@@ -233,6 +230,19 @@ class StudyResult:
                 )
         return pd.DataFrame(rows, columns=list(GAIN_COLUMNS))
 
+    def _told_gains(self, panel: Panel) -> tuple[float, float]:
+        """Return the least and greatest published gain of a panel; NaN where there is none.
+
+        Of a study that gathers published curves they are those computed from the curves' values.
+        """
+        told, columns = self.published.gains, ("gain_min", "gain_max")
+        if self.study.told:
+            told, columns = self.published.curve_gains, ("gain_as_published", "gain_as_published")
+        here = told[told["panel"].eq(panel.name) & told["measure"].eq(panel.measure)]
+        if not len(here):
+            return np.nan, np.nan
+        return float(here[columns[0]].min()), float(here[columns[1]].max())
+
     def _counts(self, panel: str, measure: str, curve: str) -> np.ndarray:
         table = self.table
         rows = table[
@@ -248,6 +258,9 @@ class StudyResult:
     @cached_property
     def published(self) -> published.PublishedFigure:
         """The published numbers of this study's figure; empty frames where it shows none."""
+        if self.study.told:
+            names = [curve.name for curve in self.study.curves]
+            return published.by_curve(self.study.name, self.study.told, names)
         try:
             return published.read(self.study.name)
         except UnknownName:

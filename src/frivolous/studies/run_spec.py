@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from frivolous.measures import Protocol
 from frivolous.studies.cell import Candidate
@@ -65,7 +65,11 @@ class TrainingSpec(Part):
 
 
 class MeasureSpec(Part):
-    """How the trained network is measured: the protocol's name and all that it decides."""
+    """How the trained network is measured: the protocol's name and all that it decides.
+
+    ``joint_tolerance``: the share of labels that may change at the effective width, None to leave
+    it out. A run without it is called what it was before there was such a field.
+    """
 
     protocol: str = "as published"
     fractions: tuple[float, ...]
@@ -78,6 +82,14 @@ class MeasureSpec(Part):
     cap: int
     samplings: int
     examples: int
+    joint_tolerance: float | None = None
+
+    @model_serializer(mode="wrap")
+    def _as_plain(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        plain: dict[str, Any] = handler(self)
+        if self.joint_tolerance is None:
+            plain.pop("joint_tolerance", None)
+        return plain
 
 
 class RunSpec(Part):
@@ -127,11 +139,12 @@ class RunSpec(Part):
         return self.width * (inputs + 100) + 20_000
 
 
-def measured_as(protocol: Protocol, test: int) -> MeasureSpec:
+def measured_as(protocol: Protocol, test: int, joint_tolerance: float | None = None) -> MeasureSpec:
     """Return all that a protocol decides of a dense network's measures, by name."""
-    decided = set(MeasureSpec.model_fields) - {"protocol", "examples"}
+    decided = set(MeasureSpec.model_fields) - {"protocol", "examples", "joint_tolerance"}
     return MeasureSpec(
         protocol=protocol.name,
         examples=protocol.examples_used(test),
+        joint_tolerance=joint_tolerance,
         **{name: getattr(protocol, name) for name in decided},
     )

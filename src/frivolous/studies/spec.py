@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 SIZE_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 SCALE_NAMES = ("paper", "cpu")
 
-Kind = Literal["sizes", "ablation", "correlations", "past", "parameters"]
-"""What a study's figure sets on its axes: a measure against size factors; unchanged labels against
+Kind = Literal["sizes", "counts", "ablation", "correlations", "past", "parameters"]
+"""What a study's figure sets on its axes: a measure against size factors; several counts of one
+network against size factors, a panel for each network; unchanged labels against
 units ablated; correlations of pairs of units; a measure against epochs before the end of training;
 the number of parameters, for which nothing is trained."""
 
@@ -109,6 +110,8 @@ class Study:
 
     ``cost``: how long it takes, in words by scale. ``part``: the flags of the command line that
     made it a part of a larger study, for the record; ``shortened``: what was left out, in words.
+    ``told``: published figures whose curves have these networks, where the study is none of the
+    papers' own figures; the claim is then nobody's but its own.
     """
 
     name: str
@@ -121,6 +124,7 @@ class Study:
     size_factors: tuple[float, ...] = SIZE_FACTORS
     protocol: Conventions = field(default=AS_PUBLISHED)
     kind: Kind = "sizes"
+    told: tuple[str, ...] = ()
     part: tuple[str, ...] = ()
     shortened: str = ""
 

@@ -81,6 +81,10 @@ def _redundant(run: RunNumbers, site: str, size: float) -> float:
     return run.value("compressibility", site) * size
 
 
+def _effective(run: RunNumbers, site: str, size: float) -> float:
+    return run.share("effective", site) * size
+
+
 def _area(run: RunNumbers, site: str, size: float) -> float:
     """Return the mean over layers of the areas under their own curves."""
     ablated = [one for one in run.sites if (one, "area") in run.rows]
@@ -96,6 +100,7 @@ VALUES: dict[str, Value] = {
     "redundant": _redundant,
     "non_prunable": lambda run, site, size: size - _prunable(run, site, size),
     "non_redundant": lambda run, site, size: size - _redundant(run, site, size),
+    "effective": _effective,
     "area": _area,
     "unchanged_labels": _plain("area"),
     "similarity": _plain("similarity"),

@@ -26,7 +26,7 @@ WORDS = {
     "mean_abs_r_conv2": "mean |r|",
     "num_parameters": "parameters",
 }
-SHARES = ("prunable", "redundant", "non_prunable", "non_redundant")
+SHARES = ("prunable", "redundant", "non_prunable", "non_redundant", "effective")
 
 
 def study_text(result: StudyResult) -> str:
@@ -82,9 +82,10 @@ def gain_lines(result: StudyResult) -> list[str]:
             if math.isnan(printed["published_min"])
             else f"published {printed['published_min']:.2f} to {printed['published_max']:.2f}"
         )
-        lines.append(
-            f"panel {panel}, {measure}: gain per doubling {_gain(least)} to {_gain(most)}; {beside}"
-        )
+        gains = f"{_gain(least)} to {_gain(most)}"
+        if result.study.kind == "counts":  # a panel is one network
+            gains, beside = _gain(least), beside.partition(" to ")[0]
+        lines.append(f"panel {panel}, {measure}: gain per doubling {gains}; {beside}")
     return lines
 
 
