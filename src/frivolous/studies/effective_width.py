@@ -22,11 +22,11 @@ non-redundant units of Fig. E3, gains computed from each curve's values. ImageNe
 measurement takes about three times as long with the search, ResNet-18 is measured at five epochs
 and Inception-v3 at sixteen layers.
 
-    frivolous run effective-width --scale cpu        ten minutes on two cores, no download
+    frivolous run effective-width --scale cpu        25 minutes on two cores, no download
     frivolous run effective-width --data-dir DIR     days on one GPU; DIR holds CIFAR-10
 
 Expect at scale cpu: gains of the effective width of 1.2 to 1.7 in networks that learn (dense ones
-on 10 inputs 1.2 and 1.4, on 1,500 inputs 1.7 and 1.5, AlexNet 1.5), so that ever smaller shares of
+on 10 inputs 1.2 and 1.4, on 1,500 inputs 1.7 and 1.5, AlexNet 1.5, ResNet-56 1.6 up to size 2), so that ever smaller shares of
 the units do; about 2 in AlexNets on random labels, which need most of their units at any width. The
 narrowest networks need most of what they have. Image networks are one per point: no interval.
 """
@@ -75,7 +75,7 @@ EFFECTIVE_WIDTH = Study(
         for curve in (*DENSE, *IMAGES)
         for count in COUNTS
     ),
-    cost={"paper": DAYS["paper"], "cpu": "about ten minutes on two cores"},
+    cost={"paper": DAYS["paper"], "cpu": "about 25 minutes on two cores, half of them ResNet-56"},
     notes=(*NOTES, *DENSE_NOTES, *FIG1B.notes),
     kind="counts",
     told=("figE3",),
