@@ -26,9 +26,10 @@ and Inception-v3 at sixteen layers.
     frivolous run effective-width --data-dir DIR     days on one GPU; DIR holds CIFAR-10
 
 Expect at scale cpu: gains of the effective width of 1.2 to 1.7 in networks that learn (dense ones
-on 10 inputs 1.2 and 1.4, on 1,500 inputs 1.7 and 1.5, AlexNet 1.5, ResNet-56 1.6 up to size 2), so that ever smaller shares of
-the units do; about 2 in AlexNets on random labels, which need most of their units at any width. The
-narrowest networks need most of what they have. Image networks are one per point: no interval.
+on 10 inputs 1.2 and 1.4, on 1,500 inputs 1.7 and 1.5, AlexNet 1.5, ResNet-56 1.6 up to size 2), so
+that ever smaller shares of the units do; about 2 in AlexNets on random labels, which need most of
+their units at any width. The narrowest networks need most of what they have. Image networks are one
+per point: no interval.
 """
 
 from __future__ import annotations
