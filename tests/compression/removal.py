@@ -63,7 +63,7 @@ def masked(keep_U: Tensor, axis: int, value: Tensor) -> Tensor:
 def removed(bench: Workbench, gone: Gone, inputs: Any) -> Removed:
     """The same units silenced, left out and cut."""
     network = with_biases(bench.whole, bench.model)
-    axes = read_axes(network.program)
+    axes = read_axes(network.program, network.ties)
     flags = np.zeros(bench.numbers, dtype=bool)
     edits = {}
     for cut in bench.cuts:

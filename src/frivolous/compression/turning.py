@@ -73,9 +73,7 @@ def _written(network: Network, cut: Cut) -> _Written | None:
     if sum(layer.index in step.needs for step in program.steps) != 1:
         return None
     names = [_state_name(layer, network, argument) for argument in (1, 2)]
-    whole = all(
-        read.refits and read.bias is not None and read.value == place for read in cut.reads
-    )
+    whole = all(read.refits and read.bias is not None and read.value == place for read in cut.reads)
     if not whole or names[0] is None or names[1] is None:
         return None
     transposed = layer.op in CONVOLUTIONS and CONVOLUTIONS[layer.op](layer.args) != (False, 1)
