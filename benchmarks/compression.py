@@ -160,7 +160,7 @@ def ours(judge: Judge, method: str, tolerance: float) -> Line:
     trained = judge.trained
     examples = len(trained.held_out[1])
     # The share itself is to be within the tolerance, as for the peers, and not its upper bound.
-    bound = upper(int(tolerance / 100 * examples), examples)
+    bound = at_most(int(tolerance / 100 * examples), examples)
     start = time.perf_counter()
     thin = fv.compress(
         trained.model,

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -204,7 +205,7 @@ def _corners(cost_K: Numbers, least: int) -> Numbers:
             hull.pop()
         hull.append(k)
     price = np.zeros(len(cost_K))
-    for high, low in zip(hull, hull[1:], strict=False):
+    for high, low in pairwise(hull):
         price[low + 1 : high + 1] = _price(cost_K, high, low)
     return np.maximum(price, 0.0)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 from frivolous.errors import BadArgument
@@ -53,7 +52,7 @@ def budget_of(
                 f"`keep` maps sites to how many of their units stay; got {amount!r}. "
                 "Pass e.g. {'conv1': 40}."
             )
-    elif isinstance(amount, bool) or not isinstance(amount, Real):
+    elif isinstance(amount, bool) or not isinstance(amount, int | float):
         raise BadArgument(f"`{kind}` is a share, a number; got {amount!r}.")
     elif kind == "tolerance" and not 0 <= amount < 1:
         hint = f" For {amount:g} percent pass {amount / 100:g}." if 1 <= amount < 100 else ""

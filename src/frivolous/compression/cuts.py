@@ -76,7 +76,7 @@ def find_cuts(network: Network, axes: Axes) -> tuple[tuple[Cut, ...], dict[str, 
             refused[site.name] = held[0]
         else:
             numbers[site.name] = found
-    layers = [read for step in program.steps if (read := _layer(step, network, axes))]
+    layers = [layer for step in program.steps if (layer := _layer(step, network, axes))]
     cuts = []
     for names in _sharing(numbers):
         own = np.unique(np.concatenate([numbers[name] for name in names]))

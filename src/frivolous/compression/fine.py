@@ -20,7 +20,6 @@ from frivolous.batches import Batches
 from frivolous.compression.cuts import Cut, Read
 from frivolous.compression.rows import fits, outputs_at, places_of, rows_at
 from frivolous.compression.thinning import Keeping
-from frivolous.forms import size_of
 from frivolous.network import Network
 from frivolous.network.inputs import as_values
 from frivolous.network.program import Step, execute

@@ -70,7 +70,7 @@ def refitted(
     """The state with the weights of the cut's readers fitted to the units kept.
 
     ``how`` is "affine", with a constant term where the reader has a bias; "linear", without one and
-    of whole units; or "none". All tensors keep their sizes; weights on units that are gone are of no
+    of whole units; or "none". All tensors keep their sizes; weights on units that are gone have no
     effect.
     """
     changed: dict[str, Tensor] = dict(state)

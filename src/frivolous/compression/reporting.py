@@ -159,7 +159,7 @@ def _whole(bench: Workbench, found: Found, module: nn.Module, held: Batches) -> 
     ]
     parameters = [sum(p.numel() for p in m.parameters()) for m in (bench.model, module)]
     units = [sum(cut.units for cut in bench.cuts), sum(found.thinner.units)]
-    rows: list[tuple[str, str, int, float, float]] = [
+    rows: list[tuple[Any, ...]] = [
         ("units", "count", 0, *map(float, units)),
         ("parameters", "count", 0, *map(float, parameters)),
         ("multiply-adds", "per example", 0, *map(float, flops)),

@@ -1,8 +1,8 @@
 """The search for the smallest network within a tolerance, or for one of a given size.
 
-What may be looked at and what certifies are different examples. The search makes one path of
-thinner and thinner networks; held-out examples are then asked along it, from a network that hardly
-differs on, until one of them changes too many labels (see :mod:`frivolous.compression.certificate`).
+Everything is fitted to the searched examples alone, and makes one path of thinner and thinner
+networks. Held-out examples are then asked along it, from a network that hardly differs on, until
+one of them changes too many labels (see :mod:`frivolous.compression.certificate`).
 """
 
 from __future__ import annotations

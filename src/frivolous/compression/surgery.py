@@ -58,10 +58,10 @@ def cut_module(
 
 def _set_sizes(module: nn.Module, path: str) -> None:
     """Set the numbers that a layer keeps of its own sizes."""
-    weight = getattr(module, "weight", None)
+    weight: Any = getattr(module, "weight", None)
     sizes: dict[str, int] = {}
     if isinstance(module, nn.Linear):
-        sizes = {"out_features": len(weight), "in_features": weight.shape[1]}  # type: ignore[union-attr,arg-type]
+        sizes = {"out_features": len(weight), "in_features": weight.shape[1]}
     elif isinstance(module, nn.modules.conv._ConvNd) and isinstance(weight, Tensor):
         first, second = weight.shape[:2]
         if module.transposed:
@@ -69,14 +69,14 @@ def _set_sizes(module: nn.Module, path: str) -> None:
         else:
             sizes = {"out_channels": first, "in_channels": second * module.groups}
     elif isinstance(module, nn.modules.batchnorm._NormBase):
-        own = weight if weight is not None else module.running_mean
-        sizes = {} if own is None else {"num_features": len(own)}  # type: ignore[arg-type]
+        own: Any = weight if weight is not None else module.running_mean
+        sizes = {} if own is None else {"num_features": len(own)}
     elif isinstance(module, nn.Embedding):
-        sizes = {"embedding_dim": weight.shape[1]}  # type: ignore[union-attr,dict-item]
+        sizes = {"embedding_dim": weight.shape[1]}
     elif isinstance(module, nn.PReLU):
-        sizes = {"num_parameters": len(weight)}  # type: ignore[arg-type]
+        sizes = {"num_parameters": len(weight)}
     elif type(module).__name__ == "Conv1D" and hasattr(module, "nf"):
-        sizes = {"nf": weight.shape[1], "nx": weight.shape[0]}  # type: ignore[union-attr,dict-item]
+        sizes = {"nf": weight.shape[1], "nx": weight.shape[0]}
     for name, size in sizes.items():
         if hasattr(module, name):
             setattr(module, name, int(size))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frivolous.compression.axes import PARTING, Axes, part_of
+from frivolous.compression.axes import Axes
+from frivolous.compression.rules import PARTING, part_of
 from frivolous.network import Network
 from frivolous.network.operations import CONVOLUTIONS, RESHAPING
 from frivolous.network.program import Program, Ref, Step
@@ -88,27 +88,32 @@ def thin_state(network: Network, keeping: Keeping) -> dict[str, Tensor]:
 
 
 def _thin_step(step: Step, program: Program, keeping: Keeping) -> Step:
-    if step.op in RESHAPING | {"expand"} and _cut(keeping, step.index):
-        places = [i for i, arg in enumerate(step.args) if i and isinstance(arg, list | tuple)]
-        if not places:  # `flatten` has no sizes
-            return step
-        place = places[0]
-        sizes = list(step.args[place])
-        for axis, kept in enumerate(keeping.along(step.index)):
-            if kept is not None and isinstance(sizes[axis], int) and sizes[axis] != -1:
-                sizes[axis] = int(kept.sum())
-        return replace(step, args=(*step.args[:place], sizes, *step.args[place + 1 :]))
     if step.op in CONVOLUTIONS:
         return _thin_convolution(step, program, keeping)
-    if step.op in PARTING and _cut(keeping, step.args[0].index):
+    reads = step.args[0].index if step.args and isinstance(step.args[0], Ref) else step.index
+    if step.op in PARTING and _cut(keeping, reads):
         return _thin_split(step, keeping)
-    if step.op in {"slice", "narrow"} and _cut(keeping, step.args[0].index):
+    if step.op in {"slice", "narrow"} and _cut(keeping, reads):
         return _thin_slice(step, keeping)
+    if step.op in RESHAPING | {"expand"} and _cut(keeping, step.index):
+        return _thin_view(step, keeping)
     if step.op == "response_norm" and _cut(keeping, step.index):
         kept = keeping.along(step.index)[1]
         assert kept is not None
-        return replace(step, target=windowed(kept))
+        step = replace(step, target=windowed(kept))
     return step
+
+
+def _thin_view(step: Step, keeping: Keeping) -> Step:
+    """A view to fewer entries, where the sizes are written in it."""
+    places = [i for i, arg in enumerate(step.args) if i and isinstance(arg, list | tuple)]
+    if not places:  # `flatten` has no sizes
+        return step
+    sizes = list(step.args[places[0]])
+    for axis, kept in enumerate(keeping.along(step.index)):
+        if kept is not None and isinstance(sizes[axis], int) and sizes[axis] != -1:
+            sizes[axis] = int(kept.sum())
+    return replace(step, args=(*step.args[: places[0]], sizes, *step.args[places[0] + 1 :]))
 
 
 def _cut(keeping: Keeping, index: int) -> bool:
@@ -117,7 +122,7 @@ def _cut(keeping: Keeping, index: int) -> bool:
 
 def _thin_convolution(step: Step, program: Program, keeping: Keeping) -> Step:
     """A depthwise convolution has as many groups as it reads units."""
-    transposed, groups = CONVOLUTIONS[step.op](step.args)
+    _, groups = CONVOLUTIONS[step.op](step.args)
     kept = keeping.along(step.args[0].index)[1]
     if groups == 1 or kept is None or program.shapes[step.args[0].index][1] != groups:
         return step
@@ -131,7 +136,8 @@ def _thin_split(step: Step, keeping: Keeping) -> Step:
     flags = kept[axis]
     if flags is None or step.op == "chunk":
         return step
-    parts, place = [], 0
+    parts: list[int] = []
+    place = 0
     while place < len(flags):
         start, place = part_of(step, len(parts), len(flags))
         parts.append(int(flags[start:place].sum()))

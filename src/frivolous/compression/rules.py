@@ -1,0 +1,484 @@
+"""What every operation does to the numbers of its axes' entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from frivolous.compression.numbering import Along, Numbering, Numbers
+from frivolous.network.faults import at
+from frivolous.network.operations import (
+    ACTIVATIONS,
+    ALONG,
+    ARITHMETIC,
+    CONVOLUTIONS,
+    POOLING,
+    REDUCING,
+    RESHAPING,
+    SAME,
+)
+from frivolous.network.program import Step
+
+Rule = Callable[[Numbering, Step], Along]
+
+
+def _given(step: Step, place: int, name: str, default: Any) -> Any:
+    """An argument by its place or its name."""
+    if len(step.args) > place:
+        return step.args[place]
+    return step.kwargs.get(name, default)
+
+
+def unknown(found: Numbering, step: Step) -> Along:
+    """Hold all that an operation reads of which nothing is known."""
+    for need in step.needs:
+        found.hold(found.along.get(need, ()), f"'{step.op}' may need every unit{at(step)}")
+    return (None,) * len(found.program.shapes.get(step.index, ()))
+
+
+def _same(found: Numbering, step: Step) -> Along:
+    return found.of(step.args[0])
+
+
+def _elementwise(found: Numbering, step: Step) -> Along:
+    """Entries that are combined are equal; those that meet an input or a constant are held."""
+    shape = found.shape(step.index)
+    operands = [
+        (found.shape(need), found.along.get(need, ()))
+        for need in step.needs
+        if need in found.program.shapes
+    ]
+    axes: list[Numbers | None] = []
+    for place in range(len(shape)):
+        back = place - len(shape)
+        met = [
+            known[back]
+            for sizes, known in operands
+            if len(sizes) >= -back and sizes[back] == shape[place] and shape[place] != 1
+        ]
+        numbered = [numbers for numbers in met if numbers is not None]
+        for other in numbered[1:]:
+            found.equal(numbered[0], other)
+        if len(numbered) < len(met):
+            found.hold(numbered, f"it meets numbers that no layer writes{at(step)}")
+        if not met and shape[place] == 1:
+            ones = [known[back] for sizes, known in operands if len(sizes) >= -back]
+            numbered = [numbers for numbers in ones if numbers is not None][:1]
+        axes.append(numbered[0] if numbered else None)
+    return tuple(axes)
+
+
+def _sloped(found: Numbering, step: Step) -> Along:
+    """A ReLU with a slope for each unit, along axis 1, or with one for all."""
+    read, slope = found.of(step.args[0]), found.of(step.args[1])
+    if slope and slope[0] is not None and len(slope[0]) > 1:
+        _contract(found, step, read[1], slope[0])
+    return read
+
+
+def _held_along(found: Numbering, step: Step, places: Sequence[int], axes: Along) -> None:
+    found.hold([axes[p] for p in places], f"'{step.op}' works on all units together{at(step)}")
+
+
+def _convolution(found: Numbering, step: Step) -> Along:
+    read, weight = found.of(step.args[0]), found.of(step.args[1])
+    bias = found.of(_given(step, 2, "bias", None))
+    transposed, groups = CONVOLUTIONS[step.op](_all_args(step))
+    found.hold(weight[2:], f"'{step.op}' needs every tap{at(step)}")
+    units, written = read[1], found.shape(step.index)[1]
+    out = found.fresh(written)
+    inner, outer = (weight[0], weight[1]) if transposed else (weight[1], weight[0])
+    assert inner is not None
+    assert outer is not None
+    each = len(outer) if transposed else len(outer) // groups  # written by a group
+    takes = len(inner) // groups if transposed else len(inner)  # read by a group
+    by_group = out.reshape(groups, each)
+    if transposed:
+        for group in by_group:
+            found.equal(group, outer)
+    else:
+        found.equal(out, outer)
+    if bias:
+        found.equal(out, bias[0])  # type: ignore[arg-type]
+    if units is None:
+        _held_along(found, step, [0 if transposed else 1], weight)
+        for number in range(1, groups):
+            found.equal(by_group[0], by_group[number])
+        return (read[0], out, *(None for _ in read[2:]))
+    own = units.reshape(groups, takes)
+    if groups > 1 and takes == 1 and not transposed:
+        # Depthwise: a unit goes with all that its group writes.
+        for group in by_group.T:
+            found.equal(group, own[:, 0])
+        found.hold([inner], f"'{step.op}' reads one unit with each group{at(step)}")
+        return (read[0], out, *(None for _ in read[2:]))
+    for number, group in enumerate(own):
+        if not transposed:
+            found.equal(group, inner)
+        else:
+            found.equal(group, inner[number * takes : (number + 1) * takes])
+        if number:
+            found.equal(own[0], group)
+            found.equal(by_group[0], by_group[number])
+    return (read[0], out, *(None for _ in read[2:]))
+
+
+def _all_args(step: Step) -> tuple[Any, ...]:
+    """The arguments of a convolution by their places, named ones among them."""
+    if not step.kwargs:
+        return step.args
+    target: Any = step.target
+    names = [argument.name for argument in target._schema.arguments]
+    defaults = {a.name: a.default_value for a in target._schema.arguments}
+    values = dict(zip(names, step.args, strict=False)) | step.kwargs
+    return tuple(values.get(name, defaults[name]) for name in names)
+
+
+def _dense(found: Numbering, step: Step) -> Along:
+    read, weight = found.of(step.args[0]), found.of(step.args[1])
+    bias = found.of(_given(step, 2, "bias", None))
+    out = weight[0]
+    _contract(found, step, read[-1], weight[-1])
+    if bias and out is not None and bias[0] is not None:
+        found.equal(out, bias[0])
+    return (*read[:-1], out)
+
+
+def _contract(found: Numbering, step: Step, first: Numbers | None, second: Numbers | None) -> None:
+    """Entries that are multiplied and summed are equal; those that meet an input are held."""
+    if first is not None and second is not None:
+        found.equal(first, second)
+    else:
+        found.hold([first, second], f"it meets numbers that no layer writes{at(step)}")
+
+
+def _product(found: Numbering, step: Step) -> Along:
+    first, second = found.of(step.args[0]), found.of(step.args[1])
+    if min(len(first), len(second)) < 2:
+        return unknown(found, step)
+    _contract(found, step, first[-1], second[-2])
+    rank = len(found.shape(step.index))
+    batch = []
+    for place in range(rank - 2):
+        back = place - rank
+        met = [axes[back] for axes in (first, second) if len(axes) >= -back]
+        numbered = [numbers for numbers in met if numbers is not None and len(numbers) > 1]
+        if len(numbered) > 1:
+            _contract(found, step, numbered[0], numbered[1])
+        batch.append(numbered[0] if numbered else None)
+    return (*batch, first[-2], second[-1])
+
+
+def _added_product(found: Numbering, step: Step) -> Along:
+    bias = found.of(step.args[0])
+    first, second = found.of(step.args[1]), found.of(step.args[2])
+    _contract(found, step, first[-1], second[-2])
+    out = (*first[:-1], second[-1])
+    if bias and bias[-1] is not None and len(bias[-1]) > 1 and out[-1] is not None:
+        found.equal(out[-1], bias[-1])
+    return out
+
+
+def _attention(found: Numbering, step: Step) -> Along:
+    query, key, value = (found.of(argument) for argument in step.args[:3])
+    found.hold([query[-1], key[-1]], f"attention is scaled by its number of units{at(step)}")
+    for place in range(1, len(value) - 2):
+        heads = [axes[place] for axes in (query, key, value)]
+        known = [numbers for numbers in heads if numbers is not None and len(numbers) > 1]
+        for other in known[1:]:
+            if len(other) == len(known[0]):
+                found.equal(known[0], other)
+        if len({len(numbers) for numbers in known}) > 1 or 0 < len(known) < len(heads):
+            found.hold(known, f"its heads are not told apart{at(step)}")
+    return (*query[:-1], value[-1])
+
+
+def _embedding(found: Numbering, step: Step) -> Along:
+    table, places = found.of(step.args[0]), found.of(step.args[1])
+    found.hold([table[0]], f"a table needs every entry{at(step)}")
+    return (*places, table[1])
+
+
+def _per_unit(found: Numbering, step: Step) -> Along:
+    """A normalisation of every unit by itself, with vectors of one number for each."""
+    read = found.of(step.args[0])
+    for argument in step.args[1:5]:
+        vector = found.of(argument)
+        if vector and vector[0] is not None:
+            if read[1] is None:
+                found.hold(vector, f"it meets numbers that no layer writes{at(step)}")
+            else:
+                found.equal(read[1], vector[0])
+    return read
+
+
+def _over_units(found: Numbering, step: Step) -> Along:
+    """A normalisation over units, which all have a part in it."""
+    read = found.of(step.args[0])
+    for argument in (*step.args, *step.kwargs.values()):
+        axes = found.of(argument)
+        found.hold(axes, f"'{step.op}' works on all units together{at(step)}")
+    return read
+
+
+def _reduced(found: Numbering, step: Step) -> Along:
+    read = found.of(step.args[0])
+    given = _given(step, 1, "dim", None)
+    given = list(range(len(read))) if given is None or given == [] else given
+    gone = {a % len(read) for a in (given if isinstance(given, list | tuple) else [given])}
+    _held_along(found, step, sorted(gone), read)
+    shape = found.program.shapes[step.index]
+    if len(shape) == len(read):
+        return tuple(None if a in gone else numbers for a, numbers in enumerate(read))
+    return tuple(numbers for a, numbers in enumerate(read) if a not in gone)
+
+
+def _along_axis(found: Numbering, step: Step) -> Along:
+    read = found.of(step.args[0])
+    _held_along(found, step, [_given(step, 1, "dim", -1) % len(read)], read)
+    return read
+
+
+def _pooled(found: Numbering, step: Step) -> Along:
+    read = found.of(step.args[0])
+    rank = len(found.program.shapes.get(step.index, read))
+    last = next(int(letter) for letter in step.op if letter.isdigit())
+    found.hold(read[rank - last :], f"'{step.op}' works along it{at(step)}")
+    return (*read[: rank - last], *(None for _ in range(last)))
+
+
+def _moved(found: Numbering, step: Step) -> Along:
+    read = list(found.of(step.args[0]))
+    rank, given = len(read), (*step.args[1:], *step.kwargs.values())
+    if step.op in {"t", "mT", "transpose"}:
+        if rank < 2:
+            return tuple(read)
+        one, other = (given[0] % rank, given[1] % rank) if given else (rank - 2, rank - 1)
+        read[one], read[other] = read[other], read[one]
+    elif step.op == "permute":
+        read = [read[a % rank] for a in given[0]]
+    elif step.op == "unsqueeze":
+        read.insert(given[0] % (rank + 1), None)
+    elif step.op == "select":
+        axis = given[0] % rank
+        _held_along(found, step, [axis], tuple(read))
+        del read[axis]
+    return tuple(read)
+
+
+def _reshaped(found: Numbering, step: Step) -> Along:
+    """Axes that are merged or taken apart: a merged axis has a unit's number at each position."""
+    read, before = found.of(step.args[0]), found.shape(step.args[0].index)
+    after = found.shape(step.index)
+    axes: list[Numbers | None] = []
+    for ours, theirs in _blocks(before, after):
+        axes += _regrouped(found, step, read[ours], before[ours], after[theirs])
+    return tuple(axes)
+
+
+def _blocks(before: Sequence[int], after: Sequence[int]) -> list[tuple[slice, slice]]:
+    """The least runs of axes before and after that hold as many entries."""
+    found = []
+    i = j = 0
+    while i < len(before) or j < len(after):
+        start, begin = i, j
+        ours = theirs = 1
+        while True:
+            if i < len(before) and (ours <= theirs or j == len(after)):
+                ours *= before[i]
+                i += 1
+            else:
+                theirs *= after[j]
+                j += 1
+            if ours == theirs and i > start and j > begin:
+                break
+            if i == len(before) and j == len(after):
+                break
+        found.append((slice(start, i), slice(begin, j)))
+    return found
+
+
+def _regrouped(
+    found: Numbering, step: Step, read: Along, before: Sequence[int], after: Sequence[int]
+) -> list[Numbers | None]:
+    places = [place for place, numbers in enumerate(read) if numbers is not None]
+    wide = [place for place in places if before[place] > 1]
+    if tuple(before) == tuple(after):
+        return list(read)
+    if not wide:
+        return [None] * len(after)
+    if len(wide) > 1:
+        found.hold(read, f"a view merges axes that both hold units{at(step)}")
+        return [None] * len(after)
+    (place,) = wide
+    spread = np.broadcast_to(
+        read[place].reshape([-1 if a == place else 1 for a in range(len(before))]),  # type: ignore[union-attr]
+        tuple(before),
+    ).reshape(tuple(after))
+    # Back along one axis: numbers may vary along one alone.
+    varies = [
+        axis
+        for axis, size in enumerate(after)
+        if size > 1 and not (spread == np.take(spread, [0], axis)).all()
+    ]
+    if not varies:
+        found.hold(read, f"a view takes its units apart{at(step)}")
+        return [None] * len(after)
+    # The outermost: units that a view takes apart, such as those of a head, go together.
+    axis = varies[0]
+    lines = np.moveaxis(spread, axis, 0).reshape(after[axis], -1)
+    for other in lines.T[1:] if len(varies) > 1 else ():
+        found.equal(lines[:, 0], other)
+    line = lines[:, 0].copy()
+    return [line if a == axis else None for a in range(len(after))]
+
+
+def _expanded(found: Numbering, step: Step) -> Along:
+    read, before = found.of(step.args[0]), found.shape(step.args[0].index)
+    after = found.shape(step.index)
+    new = len(after) - len(before)
+    return (None,) * new + tuple(
+        numbers if size == after[new + axis] else None
+        for axis, (numbers, size) in enumerate(zip(read, before, strict=True))
+    )
+
+
+def _joined(found: Numbering, step: Step) -> Along:
+    parts = [ref.index for ref in step.args[0]]
+    rank = len(found.shape(step.index))
+    axis = _given(step, 1, "dim", 0) % rank
+    known = [found.along[part] for part in parts]
+    if any(len(own) != rank for own in known):
+        return unknown(found, step)
+    axes: list[Numbers | None] = []
+    for place in range(rank):
+        met = [own[place] for own in known]
+        numbered = [numbers for numbers in met if numbers is not None]
+        if place != axis:
+            for other in numbered[1:]:
+                found.equal(numbered[0], other)
+            if 0 < len(numbered) < len(met):
+                found.hold(numbered, f"it meets numbers that no layer writes{at(step)}")
+            axes.append(numbered[0] if numbered else None)
+        elif not numbered:
+            axes.append(None)
+        else:
+            whole = []
+            for part, numbers in zip(parts, met, strict=True):
+                if numbers is None:
+                    numbers = found.fresh(found.shape(part)[axis])  # noqa: PLW2901
+                    found.hold([numbers], f"they are no layer's{at(step)}")
+                whole.append(numbers)
+            axes.append(np.concatenate(whole))
+    return tuple(axes)
+
+
+def _glued(found: Numbering, step: Step) -> Along:
+    """Gated units: each of the first half goes with one of the second."""
+    read = list(found.of(step.args[0]))
+    axis = _given(step, 1, "dim", -1) % len(read)
+    numbers = read[axis]
+    if numbers is not None:
+        half = len(numbers) // 2
+        found.equal(numbers[:half], numbers[half:])
+        read[axis] = numbers[:half]
+    return tuple(read)
+
+
+def _split(found: Numbering, step: Step) -> Along:
+    return found.of(step.args[0])
+
+
+def _taken(found: Numbering, step: Step) -> Along:
+    """One of the values that an operation gives."""
+    made = next((s for s in found.program.steps if s.index == step.args[0].index), None)
+    read = list(found.along.get(step.args[0].index, ()))
+    if made is None or made.op not in PARTING:
+        shape = found.program.shapes.get(step.index, ())
+        return tuple(read) if len(read) == len(shape) else (None,) * len(shape)
+    rank = len(read)
+    axis = _given(made, 2, "dim", 0) % rank
+    if read[axis] is not None:
+        start, stop = part_of(made, step.args[1], len(read[axis]))
+        read[axis] = read[axis][start:stop]
+    return tuple(read)
+
+
+def part_of(split: Step, number: int, size: int) -> tuple[int, int]:
+    """Where one of the parts of an axis begins and ends."""
+    given = split.args[1]
+    if split.op == "chunk":
+        given = -(-size // given)
+    sizes = list(given) if isinstance(given, list | tuple) else None
+    if sizes is None:
+        return number * given, min((number + 1) * given, size)
+    start = sum(sizes[:number])
+    return start, start + sizes[number]
+
+
+def _sliced(found: Numbering, step: Step) -> Along:
+    read, shape = list(found.of(step.args[0])), found.shape(step.index)
+    axis = _given(step, 1, "dim", 0) % len(read)
+    numbers = read[axis]
+    if numbers is not None and shape[axis] != len(numbers):
+        start = _given(step, 2, "start", 0) or 0
+        size, stride = len(numbers), _given(step, 4, "step", 1)
+        first = max(start + size, 0) if start < 0 else min(start, size)
+        read[axis] = numbers[first::stride][: shape[axis]]
+    return tuple(read)
+
+
+def _padded(found: Numbering, step: Step) -> Along:
+    read, before, after = (
+        list(found.of(step.args[0])), found.shape(step.args[0].index), found.shape(step.index)
+    )  # fmt: skip
+    for axis, numbers in enumerate(read):
+        if before[axis] != after[axis] and numbers is not None:
+            found.hold([numbers], f"it is padded with units{at(step)}")
+            read[axis] = None
+    return tuple(read)
+
+
+#: Operations that give parts of an axis.
+PARTING = frozenset(["split", "split_with_sizes", "chunk"])
+
+RULES: dict[str, Rule] = {
+    **dict.fromkeys(ACTIVATIONS | ARITHMETIC, _elementwise),
+    "prelu": _sloped,
+    **dict.fromkeys(SAME | {"lift_fresh_copy", "alpha_dropout", "feature_dropout"}, _same),
+    **dict.fromkeys(CONVOLUTIONS, _convolution),
+    **dict.fromkeys(("batch_norm", "native_batch_norm", "instance_norm"), _per_unit),
+    **dict.fromkeys(
+        (
+            "_native_batch_norm_legit_no_training",
+            "cudnn_batch_norm",
+            "_native_batch_norm_legit",
+        ),
+        _per_unit,
+    ),
+    **dict.fromkeys(
+        ("layer_norm", "native_layer_norm", "group_norm", "native_group_norm", "rms_norm"),
+        _over_units,
+    ),
+    **dict.fromkeys(POOLING, _pooled),
+    **dict.fromkeys(RESHAPING, _reshaped),
+    **dict.fromkeys(REDUCING, _reduced),
+    **dict.fromkeys(ALONG, _along_axis),
+    **dict.fromkeys(("permute", "transpose", "t", "mT", "unsqueeze", "select"), _moved),
+    **dict.fromkeys(("expand", "expand_as"), _expanded),
+    **dict.fromkeys(("cat", "concat"), _joined),
+    **dict.fromkeys(PARTING, _split),
+    **dict.fromkeys(("slice", "narrow"), _sliced),
+    **dict.fromkeys(("pad", "constant_pad_nd"), _padded),
+    **dict.fromkeys(("mm", "bmm", "matmul"), _product),
+    "linear": _dense,
+    "addmm": _added_product,
+    "scaled_dot_product_attention": _attention,
+    "embedding": _embedding,
+    "response_norm": _same,
+    "squeeze": _reshaped,
+    "glu": _glued,
+    "getitem": _taken,
+}
