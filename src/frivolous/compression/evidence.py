@@ -153,13 +153,13 @@ def _passed(
     gradients: dict[int, list[Tensor]] = {}
     count = size_of(inputs)
     for start in range(0, min(count, most), GRADIENT_BATCH):
-        part = _some(inputs, slice(start, min(start + GRADIENT_BATCH, count, most)))
+        part = part_of(inputs, slice(start, min(start + GRADIENT_BATCH, count, most)))
         seen, found = gradients_of(network, wanted, steps, part)
         for store, new in ((values, seen), (gradients, found)):
             for index, tensor in new.items():
                 store.setdefault(index, []).append(tensor)
     if count > most:
-        _, seen = network.values(_some(inputs, slice(most, count)), wanted)
+        _, seen = network.values(part_of(inputs, slice(most, count)), wanted)
         for index, tensor in seen.items():
             values[index].append(tensor)
     return (
@@ -237,16 +237,13 @@ def products_of(
     rows = weights_on(read, weight.detach().double().cpu())
     units, places, outputs, taps = rows.shape
     metric = None if gradient_RR is None else _of_group(gradient_RR, outputs)
-    if per_unit == places * taps:
-        flat = rows.movedim(2, -1).reshape(-1, outputs).numpy()
-        total = (flat if metric is None else flat @ metric) @ flat.T
-        return (total + total.T) / 2
-    total = np.zeros((units, units))
-    for place in range(places):
-        for tap in range(taps):
-            part = rows[:, place, :, tap].numpy()
-            total += (part if metric is None else part @ metric) @ part.T
-    return (total + total.T) / 2
+    told_apart = per_unit == places * taps
+    flat = rows.movedim(2, -1).reshape(-1, outputs).numpy()
+    weighed = flat if metric is None else flat @ metric
+    if not told_apart:
+        flat, weighed = flat.reshape(units, -1), weighed.reshape(units, -1)
+    total = weighed @ flat.T
+    return np.asarray((total + total.T) / 2)
 
 
 def _of_group(gradient_RR: Tensor, outputs: int) -> Numbers:
@@ -329,7 +326,8 @@ def _samples(
     )
 
 
-def _some(inputs: Inputs, chosen: slice) -> Inputs:
+def part_of(inputs: Inputs, chosen: slice) -> Inputs:
+    """Some of a batch's examples."""
     if isinstance(inputs, Tensor):
         return inputs[chosen]
     if isinstance(inputs, Mapping):

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from frivolous.batches import Batches
 from frivolous.compression.cuts import Cut, Read
+from frivolous.compression.evidence import part_of
 from frivolous.compression.rows import fits, outputs_at, places_of, rows_at
 from frivolous.compression.thinning import Keeping
 from frivolous.network import Network
@@ -26,7 +27,9 @@ from frivolous.network.program import Step, execute
 from frivolous.seeds import generator
 
 EXAMPLES = 1024
-"""Examples whose values are held at once; the first so many of the data."""
+"""Examples whose values are held at once at most; the first so many of the data."""
+LEAST_EXAMPLES, WORK = 256, 1e11
+"""Fewer are held, but so many, where their multiply-adds in the whole network are more."""
 ROWS = 12_288
 """Samples of a layer's output that a fit takes at most."""
 SOLVED = 2048
@@ -54,15 +57,25 @@ class Target:
     weight_NR: Tensor
 
 
+def examples_for(multiply_adds: float, examples: int) -> int:
+    """How many examples layers are fitted to, by what one of them costs.
+
+    >>> examples_for(1e6, 5000), examples_for(2e8, 5000), examples_for(1e6, 100)
+    (1024, 500, 100)
+    """
+    affordable = int(WORK / max(multiply_adds, 1.0))
+    return min(examples, EXAMPLES, max(affordable, LEAST_EXAMPLES))
+
+
 class TargetsOf:
-    """Collects what each layer that can be fitted gives, on the first examples of the data."""
+    """Collects what each layer that can be fitted gives, on the first ``examples`` of the data."""
 
     def __init__(self, network: Network, cuts: Sequence[Cut], examples: int, seed: int = 0) -> None:
         steps = {step.index: step for step in network.program.steps}
         fitting = [read for cut in cuts for read in cut.reads if read.refits]
         self.reads = {read.step: read for read in fitting if fits(steps[read.step])}
         self.order = [step for step in steps if step in self.reads]
-        self.total = min(examples, EXAMPLES)
+        self.total = examples
         self.device, self.seed = network.device, seed
         self.start = 0
         self.drawn: dict[int, list[tuple[Tensor, ...]]] = {index: [] for index in self.reads}
@@ -101,11 +114,11 @@ class TargetsOf:
 
 @torch.no_grad()
 def fine_tuned(
-    thin: Network, keeping: Keeping, targets: Sequence[Target], batches: Batches
+    thin: Network, keeping: Keeping, targets: Sequence[Target], batches: Batches, examples: int
 ) -> Network:
     """The thin network with every layer of ``targets`` fitted in turn.
 
-    ``batches`` are those that the targets were found on. Takes one pass over them, holding the
+    ``batches`` and ``examples`` are those that the targets were found on. Takes one pass over them, holding the
     values that are alive between two layers.
     """
     program, state = thin.program, dict(thin.state)
@@ -113,9 +126,10 @@ def fine_tuned(
     sizes: list[int] = []
     start = 0
     for inputs in batches:
-        if start >= EXAMPLES:
+        if start >= examples:
             break
-        values, batch = as_values(inputs, program, thin.device)
+        part = part_of(inputs, slice(examples - start))
+        values, batch = as_values(part, program, thin.device)
         held.append({i: v for i, v in values.items() if i in program.inputs})
         sizes.append(batch)
         start += batch

@@ -16,7 +16,7 @@ from frivolous.compression.biases import folded_into_norms, with_biases
 from frivolous.compression.budget import Path, Sizes, Units, path, sizes_of
 from frivolous.compression.cuts import Cut, find_cuts
 from frivolous.compression.evidence import GRADIENT_EXAMPLES, Evidence, collect_evidence
-from frivolous.compression.fine import EXAMPLES, Target, TargetsOf, fine_tuned
+from frivolous.compression.fine import Target, TargetsOf, examples_for, fine_tuned
 from frivolous.compression.order import Method, Order, ordered, random_of
 from frivolous.compression.refit import refitted
 from frivolous.compression.surgery import cut_module
@@ -65,6 +65,7 @@ class Workbench:
         self.orders: list[Order] = []
         self.targets: list[Target] = []
         self.fit: Batches | None = None
+        self.fitted = 0
 
     # What can be cut.
 
@@ -112,10 +113,12 @@ class Workbench:
         self.fit = fit
         if method.refits == "affine":
             self.network = self._turned(fit)
-        wanted = [TargetsOf(self.network, self.cuts, fit.examples, seed)] if method.fine else []
+        whole = self.sizes().both([cut.units for cut in self.cuts])
+        self.fitted = examples_for(float(whole[1]), fit.examples)
+        wanted = [TargetsOf(self.network, self.cuts, self.fitted, seed)] if method.fine else []
         self.evidence = collect_evidence(
             *(self.network, self.cuts, fit),
-            differentiated=EXAMPLES if method.fine else GRADIENT_EXAMPLES,
+            differentiated=self.fitted if method.fine else GRADIENT_EXAMPLES,
             seed=seed,
             also=wanted,
         )
@@ -200,7 +203,7 @@ class Workbench:
         keeping = self.keeping(gone)
         network = thinned(replace(self.network, state=state), keeping)
         if fine and self.targets and self.fit is not None:
-            network = fine_tuned(network, keeping, self.targets, self.fit)
+            network = fine_tuned(network, keeping, self.targets, self.fit, self.fitted)
         return Thinner(units, keeping, network)
 
     def module(self, thinner: Thinner) -> nn.Module:
