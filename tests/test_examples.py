@@ -87,6 +87,22 @@ def test_command_line_measures_what_the_example_saved(
     pd.testing.assert_frame_equal(written, pd.read_parquet(folder / name / "table.parquet"))
 
 
+def test_command_line_compresses_what_the_example_saved(
+    output: tuple[Path, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    weights = output[0] / "digits-dense.safetensors"
+    arguments = ["compress", f"{EXAMPLE}:dense", "--weights", str(weights), "--tolerance", "0.05"]
+    arguments += ["--data", f"{EXAMPLE}:test_data", "--out", str(tmp_path / "thin")]
+    monkeypatch.setattr(sys, "argv", ["frivolous", *arguments])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    cli.main()
+    assert "Labels changed" in capsys.readouterr().out
+    assert (tmp_path / "thin" / "model.safetensors").stat().st_size > 0
+
+
 def test_training_depends_on_its_seed_alone(example: ModuleType) -> None:
     """The same weights whatever the global generator holds, which is left as it was."""
     before, data = torch.random.get_rng_state(), example.digits(seed=0).train

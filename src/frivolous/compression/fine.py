@@ -118,8 +118,8 @@ def fine_tuned(
 ) -> Network:
     """The thin network with every layer of ``targets`` fitted in turn.
 
-    ``batches`` and ``examples`` are those that the targets were found on. Takes one pass over them, holding the
-    values that are alive between two layers.
+    ``batches`` and ``examples`` are those that the targets were found on. Takes one pass over them,
+    holding the values that are alive between two layers.
     """
     program, state = thin.program, dict(thin.state)
     held: list[dict[int, Any]] = []
