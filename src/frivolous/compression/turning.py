@@ -52,8 +52,11 @@ def turned(network: Network, cuts: Sequence[Cut], batches: Batches) -> Network:
         if written is None or not pairs:
             continue
         low_U = _lowest(network, written.site, batches)
+        done: set[int] = set()
         for on, other in pairs:
-            if float(low_U[on]) > 0 and _turn(state, written, cut.reads, on, other):
+            fresh = other not in done and float(low_U[on]) > 0
+            if fresh and _turn(state, written, cut.reads, on, other):
+                done |= {on, other}
                 changed = True
     return network.with_weights(state) if changed else network
 
