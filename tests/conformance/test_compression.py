@@ -31,7 +31,11 @@ COUNTED = (
     "the model does not compute with fewer units "
     "(AssertionError: was expecting embedding dimension of 8, but got 7)"
 )
-APART, HEADS = "a view takes its units apart", "its units are not told apart from positions"
+WRITTEN = (
+    "the model does not compute with fewer units "
+    "(RuntimeError: shape '[-1, 4, 2, 2]' is invalid for input of size 24)"
+)
+PACKED, SHARED = "its units are not told apart from positions", "its heads are not told apart"
 CONSTANTS = "it meets numbers that no layer writes"
 
 
@@ -49,7 +53,7 @@ ENCODER: tuple[Cuts, Refusals] = (
     alone(encoder__layers__0__linear1=12),
     {
         NORM: ["embed.residual", *residual("encoder.layers.0")],
-        HEADS: ["encoder.layers.0.self_attn.in_proj_weight"],
+        PACKED: ["encoder.layers.0.self_attn.in_proj_weight"],
     },
 )
 #: What is cut, with all sites that go together, and what is left, by the reason.
@@ -65,7 +69,7 @@ KNOWN: dict[str, tuple[Cuts, Refusals]] = {
         {},
     ),
     "grouped": (alone(two=3, fc=5), {GROUPS: ["one"]}),
-    "decoder": (alone(up1=3, up2=2), {APART: ["fc"]}),
+    "decoder": (alone(up1=3, up2=2), {WRITTEN: ["fc"]}),
     "gated": (
         [(6, ["gate_up", "gate_up:2"])],
         {RMS: ["table.residual", "residual", "residual:2"]},
@@ -73,7 +77,7 @@ KNOWN: dict[str, tuple[Cuts, Refusals]] = {
     "attending": (
         [(8, ["own.out_proj"])],
         {
-            HEADS: ["cross.in_proj_weight:2", "own.in_proj_weight"],
+            PACKED: ["cross.in_proj_weight:2", "own.in_proj_weight"],
             COUNTED: ["embed", "keys", "cross.out_proj"],
         },
     ),
@@ -116,18 +120,26 @@ KNOWN: dict[str, tuple[Cuts, Refusals]] = {
         },
     ),
     "hf-vit": (
-        alone(vit__layers__0__mlp__fc1=12, vit__layers__1__mlp__fc1=12),
+        # A unit of what an attention gives is a whole head.
+        [
+            (units, [f"vit.layers.{layer}.{site}"])
+            for layer in (0, 1)
+            for units, site in ((2, "attention.v_proj"), (12, "mlp.fc1"))
+        ],
         {
             NORM: [
                 "vit.embeddings.patch_embeddings.projection.residual",
                 *residual("vit.layers.0", "vit.layers.1"),
             ],
-            HEADS: [f"vit.layers.{layer}.attention.v_proj" for layer in (0, 1)],
         },
     ),
     "hf-bert": (
         [
-            *((12, [f"bert.encoder.layer.{layer}.intermediate.dense"]) for layer in (0, 1)),
+            *(
+                (units, [f"bert.encoder.layer.{layer}.{site}"])
+                for layer in (0, 1)
+                for units, site in ((2, "attention.self.value"), (12, "intermediate.dense"))
+            ),
             (8, ["bert.pooler.dense"]),
         ],
         {
@@ -138,31 +150,33 @@ KNOWN: dict[str, tuple[Cuts, Refusals]] = {
                     calls=("attention.output.residual", "output.residual"),
                 ),
             ],
-            HEADS: [f"bert.encoder.layer.{layer}.attention.self.value" for layer in (0, 1)],
         },
     ),
     "hf-distilbert": (
-        [(12, ["distilbert.transformer.layer.0.ffn.lin1"]), (8, ["pre_classifier"])],
+        [
+            (2, ["distilbert.transformer.layer.0.attention.v_lin"]),
+            (12, ["distilbert.transformer.layer.0.ffn.lin1"]),
+            (8, ["pre_classifier"]),
+        ],
         {
             NORM: [
                 "distilbert.embeddings.word_embeddings.residual",
                 *residual("distilbert.transformer.layer.0"),
             ],
-            HEADS: ["distilbert.transformer.layer.0.attention.v_lin"],
         },
     ),
     "hf-gpt2": (
         alone(transformer__h__0__mlp__c_fc=32),
         {
             NORM: ["transformer.wte.residual", *residual("transformer.h.0")],
-            HEADS: ["transformer.h.0.attn.c_attn"],
+            SHARED: ["transformer.h.0.attn.c_attn"],
         },
     ),
     "hf-llama": (
         [(12, ["model.layers.0.mlp.gate_proj"])],
         {
             together("mean"): ["model.embed_tokens.residual", *residual("model.layers.0")],
-            HEADS: ["model.layers.0.self_attn.v_proj"],
+            SHARED: ["model.layers.0.self_attn.v_proj"],
         },
     ),
 }
