@@ -9,176 +9,252 @@ from removal import bench_of
 from torch import Tensor, nn
 
 from frivolous.batches import Batches, as_batches
+from frivolous.compression.evidence import gradients_of
 from frivolous.compression.fine import (
-    CLOSE,
-    DRAWS,
-    LEFT_OUT,
+    DRAW,
+    LEAST_WEIGHT,
+    MOST_WEIGHT,
+    ROWS,
     TargetsOf,
-    _drawn,
-    closeness,
+    change_of,
     fine_tuned,
 )
 from frivolous.compression.order import METHODS
 from frivolous.compression.thinning import thinned
 from frivolous.compression.workbench import Workbench
 
-
-def plain(rows: np.ndarray, left: np.ndarray, weight: np.ndarray, draw: float) -> np.ndarray:
-    """Weights, the constant last, by the normal equations: features scaled, weights of mean 1."""
-    share = weight / weight.sum()
-    root = np.sqrt(share * len(rows))[:, None]
-    x, y = rows - share @ rows, left - share @ left
-    matrix = (x * root).T @ (x * root) + draw * len(rows) * np.eye(rows.shape[1])
-    change = np.linalg.solve(matrix, (x * root).T @ (y * root))
-    return np.vstack([change, share @ left - share @ rows @ change])
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
-def case(
-    seed: int, samples: int = 200, features: int = 6
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def counts(weight: np.ndarray) -> np.ndarray:
+    """What samples count for outputs: within bounds, of mean 1; all alike without any weight."""
+    mean = weight.mean(0)
+    bounded = np.clip(weight / np.where(mean > 0, mean, 1), LEAST_WEIGHT, MOST_WEIGHT)
+    bounded[:, mean == 0] = 1
+    return bounded / bounded.mean(0)
+
+
+def design(rows: np.ndarray, constant: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Features of mean square 1 and the constant, their penalties, and the features' scale."""
+    square = (rows**2).mean(0)
+    scale = np.sqrt(np.where(square > 0, square, 1))
+    x, penalty = rows / scale, np.full(rows.shape[1], DRAW * len(rows))
+    if constant:
+        x = np.column_stack([x, np.ones(len(rows))])
+        penalty = np.append(penalty, 1e-5 * DRAW * len(rows))
+    return x, penalty, scale
+
+
+def plain(rows: np.ndarray, left: np.ndarray, weight: np.ndarray, constant: bool) -> np.ndarray:
+    """Weights and, last, the constant of every output, each by normal equations of its own."""
+    x, penalty, scale = design(rows, constant)
+    found = []
+    for output, count in zip(left.T, counts(weight).T, strict=True):
+        matrix = (x * count[:, None]).T @ x + np.diag(penalty)
+        solved = np.linalg.solve(matrix, x.T @ (count * output))
+        solved[: len(scale)] /= scale
+        found.append(solved if constant else np.append(solved, 0.0))
+    return np.stack(found, axis=1)
+
+
+def objective(change: np.ndarray, case: Arrays, constant: bool) -> np.ndarray:
+    """What the fit makes small, for every output; the constant is the last row of the change."""
+    rows, left, weight = case
+    _, penalty, scale = design(rows, constant)
+    rest = left - rows @ change[:-1] - change[-1]
+    drawn = np.vstack([change[:-1] * scale[:, None], change[-1:]])[: len(penalty)]
+    return (counts(weight) * rest**2).sum(0) + penalty @ drawn**2
+
+
+def case(seed: int, samples: int = 200, features: int = 6, spread: float = 0.2) -> Arrays:
+    """Rows, what is left to explain, and weights of 1 more or less."""
     random = np.random.default_rng(seed)
     rows = random.normal(size=(samples, features)) * np.arange(1, features + 1) + 1
     left = rows @ random.normal(size=(features, 3)) + 3 * random.normal(size=(samples, 3)) + 2
-    return rows, left, random.uniform(0.2, 3, size=samples)
+    return rows, left, np.exp(spread * random.normal(size=(samples, 3)))
+
+
+def found(case: Arrays, constant: bool, dtype: torch.dtype = torch.float64) -> np.ndarray:
+    """The library's change with its constant as the last row."""
+    parts = (torch.as_tensor(part, dtype=dtype) for part in case)
+    change, own = change_of(*parts, constant=constant)
+    assert change.dtype == own.dtype == dtype
+    return torch.cat([change, own[None]]).double().numpy()
+
+
+@pytest.mark.parametrize("constant", [True, False])
+@pytest.mark.parametrize("features", [6, 260])
+def test_a_weighted_ridge_for_every_output(features: int, constant: bool) -> None:
+    made = case(1, features=features)
+    wanted = plain(*made, constant)
+    apart = np.abs(found(made, constant) - wanted).max() / np.abs(wanted).max()
+    assert apart < 3e-3
+    assert np.abs(plain(*made[:2], np.ones((200, 3)), constant) - wanted).max() > 10 * apart
+    single = found(made, constant, torch.float32)
+    np.testing.assert_allclose(single, wanted, atol=5e-3 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("features", [6, 260])
+def test_without_weights_it_is_ridge_itself(features: int) -> None:
+    rows, left, _ = case(2, features=features)
+    for weight in (np.zeros((200, 3)), np.full((200, 3), 1e-12), np.full((200, 3), 7.0)):
+        given = rows, left, weight
+        wanted = plain(rows, left, np.ones((200, 3)), True)
+        np.testing.assert_allclose(found(given, True), wanted, atol=1e-9)
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("features", [6, 260])
-def test_a_weighted_ridge_chosen_on_examples_left_out(seed: int, features: int) -> None:
-    rows, left, weight = case(seed, features=features)
-    aside = np.arange(len(rows)) % 4 == 0
-    parts = (torch.as_tensor(part, dtype=torch.float32) for part in (rows, left, weight))
-    change, constant = _drawn(*parts, torch.as_tensor(aside), True)
-    scale = np.sqrt((rows**2).mean(0))
-    scaled = rows / scale
-
-    def error(draw: float) -> float:
-        found = plain(scaled[~aside], left[~aside], weight[~aside], draw)
-        rest = left[aside] - scaled[aside] @ found[:-1] - found[-1]
-        return float((weight[aside] @ rest**2).sum())
-
-    errors = {draw: error(draw) for draw in DRAWS}
-    best = min(errors, key=lambda draw: errors[draw])
-    nothing = float((weight[aside] @ left[aside] ** 2).sum())
-    assert errors[best] < nothing
-    wanted = plain(scaled, left, weight, best)
-    assert change is not None
-    np.testing.assert_allclose(change.numpy(), wanted[:-1] / scale[:, None], atol=1e-3)
-    np.testing.assert_allclose(constant.numpy(), wanted[-1], atol=1e-3)
+def test_weights_far_apart_serve_better_than_none(seed: int) -> None:
+    made = case(seed, spread=2.5)
+    alike = plain(*made[:2], np.ones((200, 3)), True)
+    best = objective(plain(*made, True), made, True)
+    ours, before = objective(found(made, True), made, True), objective(alike, made, True)
+    assert (best <= ours * (1 + 1e-9)).all()
+    # Of what weights can gain, four turns leave little.
+    assert (ours - best < 0.2 * (before - best)).all()
 
 
-def test_no_change_where_it_does_not_help_those_left_out() -> None:
-    random = np.random.default_rng(0)
-    aside = torch.arange(40) % 4 == 0
-    x, left = torch.randn(40, 30, generator=torch.Generator().manual_seed(0)), random
-    noise = torch.as_tensor(left.normal(size=(40, 2))).float()
-    noise -= noise.mean(0)
-    change, constant = _drawn(x, noise, torch.ones(40), aside, False)
-    assert change is None
-    assert constant.tolist() == [0, 0]
-    few = torch.arange(10) % 4 == 0
-    assert _drawn(x[:10], noise[:10], torch.ones(10), few, False)[0] is None
+def test_no_sample_counts_for_all_and_none_for_nothing() -> None:
+    rows, left, weight = case(3, spread=0.0)
+    weight[5], weight[6] = 1e9, 0.0
+    given = rows, left, weight
+    assert counts(weight)[5].max() < 200
+    wider = rows, left, weight * 1e3
+    np.testing.assert_allclose(found(wider, True), found(given, True), rtol=1e-9)
+    # Others than the one are at the bound: to count still less changes nothing.
+    less = weight.copy()
+    less[7:] /= 100
+    np.testing.assert_allclose(found((rows, left, less), True), found(given, True), rtol=1e-9)
 
 
-def test_examples_between_two_labels_count_most() -> None:
-    scores = torch.tensor([[3.0, 1.0, 0.0], [2.0, 2.0, 5.0], [1.0, 1.0, 0.0]])
-    square = np.array([4.0, 9.0, 0.0])
-    wanted = 1 / (square + CLOSE * square.mean())
-    np.testing.assert_allclose(closeness(scores).numpy(), wanted / wanted.mean(), rtol=1e-6)
+def test_outputs_are_fitted_one_by_one_and_an_output_without_weight_too() -> None:
+    rows, left, weight = case(4, spread=1.0)
+    weight[:, 1] = 0
+    whole = found((rows, left, weight), True)
+    for r in range(3):
+        alone = found((rows, left[:, [r]], weight[:, [r]]), True)
+        np.testing.assert_allclose(whole[:, [r]], alone, atol=1e-9)
+    wanted = plain(rows, left, np.ones_like(weight), True)
+    np.testing.assert_allclose(whole[:, 1], wanted[:, 1], atol=1e-9)
+
+
+def test_silent_features_stay_as_they_are() -> None:
+    rows, left, weight = case(5)
+    rows[:, 2] = 0
+    change = found((rows, left, weight), True)
+    assert (change[2] == 0).all()
+    rest = found((np.delete(rows, 2, 1), left, weight), True)
+    np.testing.assert_allclose(np.delete(change, 2, 0), rest, rtol=1e-6)
 
 
 class Read(nn.Module):
-    """A layer that writes units and one that reads them, by taps."""
+    """A layer that writes units and one that reads them, by taps; scores from what that gives."""
 
     def __init__(self, kind: str) -> None:
         super().__init__()
         self.kind = kind
         if kind == "dense":
-            self.one, self.two = nn.Linear(6, 9), nn.Linear(9, 4)
+            self.one, self.two = nn.Linear(6, 9), nn.Linear(9, 5)
         else:
-            self.one, self.two = nn.Conv1d(2, 9, 3), nn.Conv1d(9, 4, 2, padding=1)
+            self.one, self.two = nn.Conv1d(2, 9, 3), nn.Conv1d(9, 5, 2, padding=1)
+        self.out = nn.Linear(5, 4)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """What the layer that is fitted gives."""
+        return self.two(torch.relu(self.one(x)))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.two(torch.relu(self.one(x)))
-        return x if self.kind == "dense" else x.mean(2)
+        x = self.hidden(x)
+        return self.out(torch.relu(x) if self.kind == "dense" else torch.relu(x).mean(2))
 
 
-def made(kind: str, batch_size: int = 100) -> tuple[Workbench, Batches, Tensor]:
+def made(
+    kind: str, batch_size: int = 100, dtype: torch.dtype = torch.float32
+) -> tuple[Workbench, Batches, Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(2)
-        model = Read(kind).eval()
-        x = torch.randn(240, *((6,) if kind == "dense" else (2, 7)))
+        model = Read(kind).eval().to(dtype)
+        x = torch.randn(240, *((6,) if kind == "dense" else (2, 7)), dtype=dtype)
     bench, batches = bench_of(model, x[:2]), as_batches(x, batch_size=batch_size)
-    bench.study(METHODS["joint"], batches, sensitive=True, fine=True, seed=0)
+    bench.study(METHODS["joint"], batches, seed=0)
     return bench, batches, x
 
 
-def test_one_layer_is_fitted_to_what_it_gave() -> None:
-    bench, _, x = made("dense", batch_size=240)
+def rows_of(kind: str, value: Tensor) -> Tensor:
+    """(examples, outputs, positions)."""
+    return value[:, :, None] if kind == "dense" else value
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_one_layer_is_fitted_to_what_it_gave(dtype: torch.dtype) -> None:
+    bench, _, x = made("dense", batch_size=240, dtype=dtype)
+    units = (4, *(cut.units for cut in bench.cuts[1:]))
     start, fitted = (
-        bench.thin(METHODS["joint"], (4,), fine=fine).network for fine in (False, True)
+        bench.thin(METHODS["joint"], units, fine=fine).network for fine in (False, True)
     )
-    kept = bench.orders[0].kept(4)
-    model = bench.model
-    with torch.no_grad():
-        rows = torch.relu(model.one(x))[:, kept].double().numpy()
-        scores = model(x)
+    assert fitted.state["two.weight"].dtype == dtype
+    kept, model, target = bench.orders[0].kept(4), bench.model, bench.targets[0]
+    rows = torch.relu(model.one(x)).detach()[:, kept].double().numpy()
     weight = start.state["two.weight"].double().numpy()
-    left = scores.double().numpy() - rows @ weight.T - start.state["two.bias"].double().numpy()
-    counts = closeness(scores).double().numpy()
-    scale = np.sqrt((rows**2).mean(0))
-    aside = np.arange(len(x)) % round(1 / LEFT_OUT) == 0
-
-    def error(found: np.ndarray) -> float:
-        rest = left[aside] - (rows / scale)[aside] @ found[:-1] - found[-1]
-        return float((counts[aside] @ rest**2).sum())
-
-    fits = {d: plain((rows / scale)[~aside], left[~aside], counts[~aside], d) for d in DRAWS}
-    best = min(DRAWS, key=lambda d: error(fits[d]))
-    wanted = plain(rows / scale, left, counts, best)
+    wanted = model.hidden(x).detach().double().numpy()
+    left = wanted - rows @ weight.T - start.state["two.bias"].double().numpy()
+    samples = rows[target.example_N], left[target.example_N], target.weight_NR.double().numpy()
     change = fitted.state["two.weight"].double().numpy() - weight
-    np.testing.assert_allclose(change, (wanted[:-1] / scale[:, None]).T, atol=2e-4)
     offset = (fitted.state["two.bias"] - start.state["two.bias"]).double().numpy()
-    np.testing.assert_allclose(offset, wanted[-1], atol=2e-4)
+    both = np.vstack([change.T, offset])
+    np.testing.assert_allclose(
+        both, found(samples, True), atol=1e-4 if dtype == torch.float32 else 1e-9
+    )
+    nothing = np.zeros_like(both)
+    assert (objective(both, samples, True) < objective(nothing, samples, True)).all()
 
 
 @pytest.mark.parametrize("kind", ["dense", "convolution"])
 @pytest.mark.parametrize("units", [2, 4, 8])
 def test_the_error_it_is_fitted_for_is_less_than_before(kind: str, units: int) -> None:
     bench, _, x = made(kind)
+    counts_of = (units, *(cut.units for cut in bench.cuts[1:]))
     start, fitted = (
-        bench.thin(METHODS["joint"], (units,), fine=fine).network for fine in (False, True)
+        bench.thin(METHODS["joint"], counts_of, fine=fine).network for fine in (False, True)
     )
-    (target,) = bench.targets
+    target = bench.targets[0]
     errors = []
     for network in (start, fitted):
         given = network.values(x, {target.read.step})[1][target.read.step]
-        rows = given[:, :, None] if kind == "dense" else given
-        apart = rows[target.example_N, :, target.place_N] - target.output_NR
-        errors.append(float((target.weight_N[:, None] * apart**2).sum()))
-    # To leave the weights as they are is one of the choices.
-    assert errors[1] <= errors[0] * (1 + 1e-5)
-    assert errors[1] > 0
+        apart = rows_of(kind, given)[target.example_N, :, target.place_N] - target.output_NR
+        weight = counts(target.weight_NR.double().numpy())
+        errors.append(float((weight * apart.double().numpy() ** 2).sum()))
+    assert 0 < errors[1] < errors[0]
 
 
 @pytest.mark.parametrize("kind", ["dense", "convolution"])
-def test_targets_are_what_the_layer_gives(kind: str) -> None:
-    bench, batches, x = made(kind)
-    (target,) = bench.targets
-    model = bench.model
-    with torch.no_grad():
-        given = model.two(torch.relu(model.one(x)))
-    rows = given[:, :, None] if kind == "dense" else given
-    torch.testing.assert_close(target.output_NR, rows[target.example_N, :, target.place_N])
+def test_targets_are_what_the_layer_gives_and_how_much_it_matters(kind: str) -> None:
+    bench, _, x = made(kind)
+    target, step = bench.targets[0], bench.targets[0].read.step
+    given = rows_of(kind, bench.model.hidden(x).detach())
+    torch.testing.assert_close(target.output_NR, given[target.example_N, :, target.place_N])
     seen = set(zip(target.example_N.tolist(), target.place_N.tolist(), strict=True))
-    assert len(seen) == len(target.example_N)
+    assert len(seen) == len(target.example_N) == min(ROWS // 240, given.shape[2]) * 240
     assert set(target.example_N.tolist()) == set(range(len(x)))
+    # Gradients are of 64 examples at once, whose margins are scaled together.
+    parts = [x[a:b] for a, b in ((0, 64), (64, 100), (100, 164), (164, 200), (200, 240))]
+    slopes = [gradients_of(bench.network, set(), {step}, part)[1][step] for part in parts]
+    square = rows_of(kind, torch.cat(slopes))[target.example_N, :, target.place_N].square()
+    torch.testing.assert_close(target.weight_NR, square)
+    assert ((square == 0).any(0) & (square > 0).any(0)).any(), "a ReLU drops some of them"
+
+
+def test_values_without_gradients_are_left_out_of_the_targets() -> None:
+    bench, _, x = made("dense")
     again = TargetsOf(bench.network, bench.cuts, len(x))
-    for inputs in batches:
-        scores, values = bench.network.values(inputs, set(again.values))
-        again.add(values, scores)
-    (same,) = again.targets()
-    assert torch.equal(same.place_N, target.place_N)
+    wanted = set(again.values)
+    seen, slopes = gradients_of(bench.network, wanted, wanted, x[:50])
+    again.add(seen, {index: slope[:30] for index, slope in slopes.items()})
+    again.add(seen, {})
+    again.add(seen, slopes)
+    target = again.targets()[0]
+    assert target.example_N.tolist() == list(range(80))
+    torch.testing.assert_close(target.output_NR[:30], target.output_NR[30:60])
 
 
 def test_the_whole_network_is_left_as_it_is() -> None:
