@@ -14,7 +14,15 @@ from scipy.linalg import qr
 
 from frivolous.compression.cuts import Read
 from frivolous.compression.evidence import Evidence
-from frivolous.compression.order import METHODS, Part, eliminated, expected, method_named, ordered
+from frivolous.compression.order import (
+    METHODS,
+    Order,
+    Part,
+    eliminated,
+    expected,
+    method_named,
+    ordered,
+)
 from frivolous.errors import UnknownName
 from frivolous.moments import moments
 
@@ -143,6 +151,42 @@ def test_the_order_follows_the_units(name: str, seed: int) -> None:
     assert (np.diff(one.cost_K) <= 0).all()
     assert one.cost_K[-1] == 0
     assert sorted(one.kept(3)) == sorted(one.order_U[4:])
+
+
+def flags(*units: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    return np.isin(np.arange(6), units)
+
+
+def test_of_every_part_the_last_to_go_stays() -> None:
+    writers = np.diag([6.0, 5.0, 4.0, 3.0, 2.0, 1.0])  # 5 goes first
+
+    def found(*parts: tuple[int, ...]) -> Order:
+        given = [flags(*units) for units in parts]
+        return ordered(METHODS["magnitude"], [], writers, torch.Generator(), given)
+
+    for parts, order, least in (
+        ((), [5, 4, 3, 2, 1, 0], 1),
+        ((range(6),), [5, 4, 3, 2, 1, 0], 1),
+        (((0, 1), (2, 3, 4, 5)), [5, 4, 3, 1, 0, 2], 2),
+        (((4, 5), (0, 1), (2, 3)), [5, 3, 1, 4, 0, 2], 3),
+        (((4, 5), tuple(range(6)), (4,)), [5, 3, 2, 1, 0, 4], 1),  # one unit for all
+    ):
+        one = found(*(tuple(part) for part in parts))
+        assert one.order_U.tolist() == order
+        assert one.least == least
+        for part in parts:
+            assert flags(*part)[one.kept(one.least)].any()
+
+
+def test_costs_are_of_the_order_in_which_something_stays() -> None:
+    one, writers = Reader(1, 6), np.zeros((6, 0))
+    free = ordered(METHODS["joint"], [one.evidence], writers, torch.Generator())
+    parts = [flags(int(free.order_U[0])), flags(*range(6))]
+    held = ordered(METHODS["joint"], [one.evidence], writers, torch.Generator(), parts)
+    assert held.order_U[-1] == free.order_U[0]
+    for kept in range(1, 7):
+        wanted = one.left(held.kept(kept).tolist())
+        assert held.cost_K[kept] == pytest.approx(wanted, rel=1e-6, abs=1e-8 * held.cost_K[0])
 
 
 def potential(writers: Numbers) -> float:
