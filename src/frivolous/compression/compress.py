@@ -108,13 +108,13 @@ def compress(
     _check_examples(budget, search, held)
     working = model if where == home else copy.deepcopy(model).to(where)
     bench = Workbench(working, network, output)
+    intact = intact_of(bench.network, held)
     bench.try_out(search.first(2))
     if not bench.cuts:
         raise FrivolousError(
             "no layer of `model` can be cut: "
             + "; ".join(f"'{name}': {why}" for name, why in _reasons(bench).items())
         )
-    intact = intact_of(bench.network, held)
     worth = {"parameters": (1.0, 0.0), "flops": (0.0, 1.0)}.get(budget.kind, (0.5, 0.5))
     work = Search(bench, chosen, search, intact, worth=worth, seed=seed, say=say)
     found = _found(work, bench, budget, search)

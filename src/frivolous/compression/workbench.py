@@ -22,6 +22,8 @@ from frivolous.compression.refit import refitted
 from frivolous.compression.surgery import cut_module
 from frivolous.compression.thinning import Keeping, thinned
 from frivolous.compression.turning import turned
+from frivolous.errors import FrivolousError
+from frivolous.labels import intact_labels
 from frivolous.network import Network
 from frivolous.network.inputs import Inputs
 from frivolous.network.outputs import chosen
@@ -71,6 +73,7 @@ class Workbench:
 
     def try_out(self, inputs: Inputs) -> None:
         """Leave out cuts with which the module itself does not work; say why in ``refused``."""
+        intact_labels(self.whole, inputs, self.whole(inputs))  # refuses scores that are no numbers
         movable = [cut for cut in self.cuts if cut.units > 1]
         if not movable or not self._fault(movable, inputs):
             return
@@ -84,8 +87,8 @@ class Workbench:
         self.cuts = tuple(good)
 
     def _fault(self, cuts: Sequence[Cut], inputs: Inputs) -> str:
-        """Why the module does not compute what the graph does with one unit of each cut gone."""
-        gone = {cut.name: np.array([cut.units - 1]) for cut in cuts}
+        """Why the module does not compute what the graph does with every second unit gone."""
+        gone = {cut.name: np.arange(1, cut.units, 2) for cut in cuts}
         keeping = self.keeping(gone)
         try:
             thin = thinned(self.network, keeping)
@@ -96,6 +99,8 @@ class Workbench:
             return f"the model does not compute with fewer units ({type(error).__name__}: {text})"
         if ours.shape != theirs.shape or not _close(ours, theirs):
             return "with fewer units the model computes something else; its forward counts them"
+        if not _close(self.silenced(keeping, inputs), theirs):
+            return "with units removed it does not compute what it does with them silenced"
         return ""
 
     def keeping(self, gone: Mapping[str, Indices]) -> Keeping:
@@ -239,16 +244,25 @@ class Workbench:
         from the module.
         """
         removed = replace(thinner, network=thinned(self.network, thinner.keeping))
+        silenced = self.silenced(thinner.keeping, inputs)
+        theirs = self.scores(self.module(removed), inputs)
+        if not _close(silenced, theirs):
+            raise FrivolousError(
+                f"units silenced and units removed give scores {_apart(silenced, theirs):.2g} "
+                "apart, as a share of the largest, before any fit; they are to be the same. Leave "
+                "the model's `forward` free of conditions on its values, or report the model."
+            )
+        return _apart(silenced, theirs)
+
+    def silenced(self, keeping: Keeping, inputs: Inputs) -> Tensor:
+        """The scores with what is removed set to zero at every site instead."""
         edits: dict[str, Edit] = {}
         for cut in self.cuts:
-            gone = thinner.keeping.gone[cut.number_U]
+            gone = keeping.gone[cut.number_U]
             for name, units_S in cut.places.items():
                 silent = np.flatnonzero(gone[units_S] & (units_S >= 0))
                 edits[name] = _silenced(silent, self.network.site(name).axis)
-        silenced = self.network.run(inputs, edits)
-        theirs = self.scores(self.module(removed), inputs)
-        scale = max(1.0, float(silenced.abs().max()))
-        return float((silenced - theirs).abs().max()) / scale
+        return self.network.run(inputs, edits)
 
 
 def _silenced(units: Indices, axis: int) -> Callable[[Tensor], Tensor]:
@@ -260,5 +274,9 @@ def _silenced(units: Indices, axis: int) -> Callable[[Tensor], Tensor]:
 
 
 def _close(ours: Tensor, theirs: Tensor) -> bool:
-    scale = max(1.0, float(ours.abs().max()))
-    return float((ours - theirs).abs().max()) <= AGREE * scale
+    return _apart(ours, theirs) <= max(AGREE, 64 * torch.finfo(ours.dtype).eps)
+
+
+def _apart(ours: Tensor, theirs: Tensor) -> float:
+    """The largest difference as a share of the largest score, or of 1."""
+    return float((ours - theirs).abs().max()) / max(1.0, float(ours.abs().max()))
