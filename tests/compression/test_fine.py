@@ -260,5 +260,7 @@ def test_values_without_gradients_are_left_out_of_the_targets() -> None:
 def test_the_whole_network_is_left_as_it_is() -> None:
     bench, batches, x = made("convolution")
     keeping = bench.keeping({})
-    same = fine_tuned(thinned(bench.network, keeping), keeping, bench.targets, batches)
+    same = fine_tuned(
+        thinned(bench.network, keeping), keeping, bench.targets, batches, bench.fitted
+    )
     torch.testing.assert_close(same(x), bench.network(x), rtol=0, atol=1e-5)

@@ -186,7 +186,6 @@ def test_two_readers_take_over_what_is_linear() -> None:
     torch.testing.assert_close(same(x), bench.network(x), rtol=0, atol=1e-12)
 
 
-@pytest.mark.xfail(strict=True, reason="a unit turned once is turned again by a copy of the other")
 def test_a_unit_that_is_opposite_to_two_is_turned_once() -> None:
     model, x = pair()
     with torch.no_grad():

@@ -29,7 +29,7 @@ def together(op: str) -> str:
 NORM, RMS, GROUPS = (together(op) for op in ("layer_norm", "rms_norm", "group_norm"))
 COUNTED = (
     "the model does not compute with fewer units "
-    "(AssertionError: was expecting embedding dimension of 8, but got 7)"
+    "(AssertionError: was expecting embedding dimension of 8, but got 4)"
 )
 WRITTEN = (
     "the model does not compute with fewer units "

@@ -22,8 +22,7 @@ from frivolous.compression.refit import refitted
 from frivolous.compression.surgery import cut_module
 from frivolous.compression.thinning import Keeping, thinned
 from frivolous.compression.turning import turned
-from frivolous.errors import FrivolousError
-from frivolous.labels import intact_labels
+from frivolous.errors import FrivolousError, NotFinite
 from frivolous.network import Network
 from frivolous.network.inputs import Inputs
 from frivolous.network.outputs import chosen
@@ -73,7 +72,11 @@ class Workbench:
 
     def try_out(self, inputs: Inputs) -> None:
         """Leave out cuts with which the module itself does not work; say why in ``refused``."""
-        intact_labels(self.whole, inputs, self.whole(inputs))  # refuses scores that are no numbers
+        if not bool(torch.isfinite(self.whole(inputs)).all()):
+            raise NotFinite(
+                "`data` makes the model give scores that are NaN or infinite; nothing can be fitted "
+                "to them. Look for inputs that are not finite."
+            )
         movable = [cut for cut in self.cuts if cut.units > 1]
         if not movable or not self._fault(movable, inputs):
             return
