@@ -33,7 +33,8 @@ COUNTED = (
 )
 WRITTEN = (
     "the model does not compute with fewer units "
-    "(RuntimeError: shape '[-1, 4, 2, 2]' is invalid for input of size 24)"
+    "(RuntimeError: Given transposed=1, weight of size [2, 6, 4, 4], "
+    "expected input[1, 4, 2, 2] to have 2 channels, but got 4 channels instead)"
 )
 PACKED, SHARED = "its units are not told apart from positions", "its heads are not told apart"
 CONSTANTS = "it meets numbers that no layer writes"

@@ -74,8 +74,8 @@ class Workbench:
         """Leave out cuts with which the module itself does not work; say why in ``refused``."""
         if not bool(torch.isfinite(self.whole(inputs)).all()):
             raise NotFinite(
-                "`data` makes the model give scores that are NaN or infinite; nothing can be fitted "
-                "to them. Look for inputs that are not finite."
+                "`data` makes the model give scores that are NaN or infinite; nothing can be "
+                "fitted to them. Look for inputs that are not finite."
             )
         movable = [cut for cut in self.cuts if cut.units > 1]
         if not movable or not self._fault(movable, inputs):
