@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from frivolous.batches import Batches
-from frivolous.compression.certificate import Intact
+from frivolous.compression.certificate import Intact, upper
 from frivolous.compression.cuts import Cut
 from frivolous.compression.evidence import Evidence
 from frivolous.compression.order import features_of
@@ -49,18 +49,11 @@ def report_of(
         "changed_share": after["changed"] / held.examples,
         "changed_low": float(bounds[0]),
         "changed_high": float(bounds[1]),
-        # Of one network the bound counts for it alone; fine-tuning makes another one of it.
-        "bound": found.changed.high if not facts["finetune"] else _bound(after, held),
+        "bound": upper(after["changed"], held.examples),
         "asked": len(found.asked),
         **{f"{name}_before": value for name, value in before.items()},
     }
     return Report(_sites(bench, found), _whole(bench, found, module, held), facts)
-
-
-def _bound(after: Mapping[str, Any], held: Batches) -> float:
-    from frivolous.compression.certificate import upper
-
-    return upper(after["changed"], held.examples)
 
 
 @torch.no_grad()
