@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -117,7 +117,7 @@ def _told(error: Exception) -> str:
 
 
 def accuracy_of(
-    network: Network, batches: Batches, method: curve.Method = "wilson"
+    network: Callable[[Inputs], Tensor], batches: Batches, method: curve.Method = "wilson"
 ) -> dict[str, Any]:
     """Check that every batch gives class scores; return the accuracy if the data has labels.
 

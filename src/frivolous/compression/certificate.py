@@ -86,14 +86,14 @@ class Intact:
 
 
 @torch.no_grad()
-def intact_of(network: Network, batches: Batches) -> Intact:
-    """Labels and scores of the whole network."""
-    found, scores = [], []
-    for inputs in batches:
-        output = network(inputs)
+def intact_of(network: Network, batches: Batches, scores: Sequence[Tensor] | None = None) -> Intact:
+    """Labels and scores of the whole network; ``scores`` of all batches where they are known."""
+    found, kept = [], []
+    for number, inputs in enumerate(batches):
+        output = network(inputs) if scores is None else scores[number]
         found.append(intact_labels(network, inputs, output))
-        scores.append(output)
-    return Intact(batches, tuple(found), tuple(scores))
+        kept.append(output)
+    return Intact(batches, tuple(found), tuple(kept))
 
 
 @torch.no_grad()

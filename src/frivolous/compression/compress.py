@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from frivolous.batches import BATCH_SIZE, Batches, as_batches
 from frivolous.compression.budget import Units, shares
@@ -24,6 +24,7 @@ from frivolous.compression.search import Found, Search
 from frivolous.compression.workbench import Workbench
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument, FrivolousError, look_up
+from frivolous.network.inputs import Inputs
 from frivolous.seeds import generator
 from frivolous.user_model import accuracy_of, read_model
 
@@ -104,11 +105,17 @@ def compress(
     where = as_device(device) if device is not None else home
     search, held = _halves(data, held_out, batch_size, where, seed)
     network = read_model(model, search, home, output=output, residual=True).to(where)
-    before = accuracy_of(network, held)
+    scores: list[Tensor] = []
+
+    def recording(inputs: Inputs) -> Tensor:
+        scores.append(network(inputs))
+        return scores[-1]
+
+    before = accuracy_of(recording, held)
     _check_examples(budget, search, held)
     working = model if where == home else copy.deepcopy(model).to(where)
     bench = Workbench(working, network, output)
-    intact = intact_of(bench.network, held)
+    intact = intact_of(network, held, scores)
     bench.try_out(search.first(2))
     if not bench.cuts:
         raise FrivolousError(

@@ -28,7 +28,7 @@ from frivolous.seeds import generator
 
 EXAMPLES = 1024
 """Examples whose values are held at once at most; the first so many of the data."""
-LEAST_EXAMPLES, WORK = 256, 1e11
+LEAST_EXAMPLES, WORK = 256, 6e10
 """Fewer are held, but so many, where their multiply-adds in the whole network are more."""
 ROWS = 12_288
 """Samples of a layer's output that a fit takes at most."""
@@ -61,7 +61,7 @@ def examples_for(multiply_adds: float, examples: int) -> int:
     """How many examples layers are fitted to, by what one of them costs.
 
     >>> examples_for(1e6, 5000), examples_for(2e8, 5000), examples_for(1e6, 100)
-    (1024, 500, 100)
+    (1024, 300, 100)
     """
     affordable = int(WORK / max(multiply_adds, 1.0))
     return min(examples, EXAMPLES, max(affordable, LEAST_EXAMPLES))

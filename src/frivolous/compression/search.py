@@ -19,7 +19,7 @@ from frivolous.compression.certificate import Changed, Intact, changed_by, diver
 from frivolous.compression.order import Method
 from frivolous.compression.workbench import Thinner, Workbench
 
-STEP, STEP_OF_HEAVY = 0.94, 0.85
+STEP, STEP_OF_HEAVY = 0.94, 0.82
 """Size of each network of the sequence as a share of the one before it."""
 HEAVY = 1e11
 """Multiply-adds of all held-out examples from which on larger steps are taken."""
