@@ -231,7 +231,9 @@ def test_search_and_held_out_examples_are_different_ones(monkeypatch: pytest.Mon
         Workbench, "study", lambda own, m, fit, **k: (note("search", fit), study(own, m, fit, **k))
     )
     monkeypatch.setattr(
-        compressing, "intact_of", lambda n, held: (note("held", held), intact(n, held))[1]
+        compressing,
+        "intact_of",
+        lambda n, held, *rest: (note("held", held), intact(n, held, *rest))[1],
     )
     fv.compress(model, Recording(), units=0.8)
     assert seen["search"].isdisjoint(seen["held"])
