@@ -47,6 +47,24 @@ class Interrupted(KeyboardInterrupt):
         self.found = found
 
 
+def one_line(error: BaseException | str, most: int = 200) -> str:
+    """An error as one line without a full stop, such as "ValueError: no such layer".
+
+    Long texts end after a whole word; addresses of web pages are left out.
+
+    >>> one_line(ValueError("no such layer.  See https://example.org/layers for more."))
+    'ValueError: no such layer. See for more'
+    >>> one_line("a " * 200, most=9)
+    'a a a ...'
+    """
+    text = " ".join(word for word in str(error).split() if "://" not in word).rstrip(".")
+    if len(text) > most:
+        text = f"{text[: most - 2].rpartition(' ')[0].rstrip('.,;:')} ..."
+    if isinstance(error, str):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def look_up(table: Mapping[str, Value], name: str, kind: str) -> Value:
     """Return ``table[name]``, or raise :class:`UnknownName` naming the known and the nearest.
 

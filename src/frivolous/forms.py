@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument
-from frivolous.network.inputs import Inputs
+from frivolous.network.inputs import Inputs, each
 
 Batch: TypeAlias = tuple[Inputs, Tensor | None]
 """Inputs with the batch on the first axis of every tensor, and labels if there are any."""
@@ -114,14 +114,6 @@ def form_of(inputs: Inputs) -> str:
     if isinstance(inputs, Mapping):
         return ", ".join(f"'{name}' {one(inputs[name])}" for name in sorted(inputs))
     return ", ".join(one(part) for part in inputs)
-
-
-def each(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
-    if isinstance(inputs, Tensor):
-        return change(inputs)
-    if isinstance(inputs, Mapping):
-        return {name: change(value) for name, value in inputs.items()}
-    return tuple(change(value) for value in inputs)
 
 
 def joined(batches: Sequence[Batch]) -> Batch:

@@ -117,7 +117,7 @@ def test_squares_by_a_plain_loop_whatever_the_batches() -> None:
         squares = SquaresOf(network, {*convs, dense})
         assert squares.mean(convs[0]) is None
         for part in zip(*(slopes[i].split(cuts) for i in slopes), strict=True):
-            squares.add({}, dict(zip(slopes, part, strict=True)))
+            squares.add({}, dict(zip(slopes, part, strict=True)), len(part[0]))
         for step in convs:
             np.testing.assert_allclose(squares.mean(step), plain_squares(slopes[step]), atol=1e-12)
         last = plain_squares(slopes[dense].transpose(1, 2))
@@ -130,7 +130,7 @@ def test_examples_without_gradients_do_not_count() -> None:
     _, slopes = gradients_of(network, set(), {step}, x)
     squares = SquaresOf(network, {step})
     for part in (slopes, {}, {}):
-        squares.add({}, part)
+        squares.add({}, part, len(x))
     np.testing.assert_allclose(squares.mean(step), plain_squares(slopes[step]), atol=1e-12)
 
 

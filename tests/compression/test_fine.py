@@ -249,9 +249,11 @@ def test_values_without_gradients_are_left_out_of_the_targets() -> None:
     again = TargetsOf(bench.network, bench.cuts, len(x))
     wanted = set(again.values)
     seen, slopes = gradients_of(bench.network, wanted, wanted, x[:50])
-    again.add(seen, {index: slope[:30] for index, slope in slopes.items()})
-    again.add(seen, {})
-    again.add(seen, slopes)
+    again.add(
+        *({index: part[:30] for index, part in found.items()} for found in (seen, slopes)), 30
+    )
+    again.add(seen, {}, 50)
+    again.add(seen, slopes, 50)
     target = again.targets()[0]
     assert target.example_N.tolist() == list(range(80))
     torch.testing.assert_close(target.output_NR[:30], target.output_NR[30:60])

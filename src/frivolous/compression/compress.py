@@ -117,14 +117,18 @@ def compress(
     bench = Workbench(working, network, output)
     intact = intact_of(network, held, scores)
     bench.try_out(search.first(2))
-    if not bench.cuts:
-        raise FrivolousError(
-            "no layer of `model` can be cut: "
-            + "; ".join(f"'{name}': {why}" for name, why in _reasons(bench).items())
-        )
     worth = {"parameters": (1.0, 0.0), "flops": (0.0, 1.0)}.get(budget.kind, (0.5, 0.5))
-    work = Search(bench, chosen, search, intact, worth=worth, seed=seed, say=say)
-    found = _found(work, bench, budget, search)
+    while True:
+        if not bench.cuts:
+            raise FrivolousError(
+                "no layer of `model` can be cut: "
+                + "; ".join(f"'{name}': {why}" for name, why in _reasons(bench).items())
+            )
+        work = Search(bench, chosen, search, intact, worth=worth, seed=seed, say=say)
+        found = _found(work, bench, budget, search)
+        if not (faults := bench.faults_of(found.thinner.keeping, search.first(64))):
+            break
+        bench.leave(faults)  # trials found no fault with them; this very choice of units has one
     module = bench.module(found.thinner)
     apart = bench.masked_apart(found.thinner, search.first(64))
     if finetune:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from frivolous.compression.axes import Axes
 from frivolous.network import Network
-from frivolous.network.operations import CONVOLUTIONS, MIXING
-from frivolous.network.program import Ref, Step
+from frivolous.network.operations import CONVOLUTIONS, MIXING, SAME
+from frivolous.network.program import Program, Ref, Step
 
 Indices = NDArray[np.int64]
+TURNING = frozenset(["t", "transpose", "permute", "mT"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +23,10 @@ class Read:
 
     ``step`` is its place in the program and ``value`` what it reads, with its units along ``axis``;
     row u of ``features_UP`` has the places of unit u there, -1 for a unit that is not among them
-    (several for a feature map that was flattened). ``weight`` and ``bias`` are names in the state;
-    ``inner`` is the axis of the weight along which the units are. ``refits`` is False for a layer
-    whose weights cannot be fitted anew for this cut alone; ``why`` says the reason.
+    (several for a feature map that was flattened). ``weight`` and ``bias`` are names in the state,
+    ``weight`` "" for one that is computed; ``made`` is the weight's place in the program and
+    ``inner`` its axis along which the units are. ``refits`` is False for a layer whose weights
+    cannot be fitted anew for this cut alone; ``why`` says the reason.
     """
 
     step: int
@@ -37,6 +39,7 @@ class Read:
     inner: int
     refits: bool
     why: str = ""
+    made: int = -1
 
     @property
     def convolves(self) -> bool:
@@ -76,7 +79,11 @@ def find_cuts(network: Network, axes: Axes) -> tuple[tuple[Cut, ...], dict[str, 
             refused[site.name] = held[0]
         else:
             numbers[site.name] = found
-    layers = [layer for step in program.steps if (layer := _layer(step, network, axes))]
+    fed = set(program.inputs)
+    for step in program.steps:
+        if not fed.isdisjoint(step.needs):
+            fed.add(step.index)
+    layers = [layer for step in program.steps if (layer := _layer(step, network, axes, fed))]
     cuts = []
     for names in _sharing(numbers):
         own = np.unique(np.concatenate([numbers[name] for name in names]))
@@ -131,9 +138,10 @@ class _Layer:
     bias: str | None
     inner: int
     why: str
+    made: int
 
 
-def _layer(step: Step, network: Network, axes: Axes) -> _Layer | None:
+def _layer(step: Step, network: Network, axes: Axes, fed: Collection[int]) -> _Layer | None:
     if step.op not in MIXING:
         return None
     rule, program = MIXING[step.op], network.program
@@ -143,36 +151,50 @@ def _layer(step: Step, network: Network, axes: Axes) -> _Layer | None:
     value, weight = pair[0].index, pair[1].index
     axis = 1 if step.op in CONVOLUTIONS else len(axes.along[value]) - 1
     numbers = axes.along[value][axis] if axes.along[value] else None
-    if numbers is None or value in program.states:
+    if numbers is None or value not in fed or weight in fed:
         return None
     inner, why = 1, ""
     if step.op in CONVOLUTIONS:
         transposed, groups = CONVOLUTIONS[step.op](step.args)
         inner = 0 if transposed else 1
-        if groups == len(numbers) and not transposed:
+        if groups == len(numbers) > 1:
             return None  # depthwise: it goes with its units
         why = "its groups read units apart" if groups > 1 else ""
     elif step.op != "linear":
-        inner = 0
-    made = next((s for s in program.steps if s.index == weight), None)
-    while made is not None and made.op in {"t", "transpose", "permute", "mT"}:
-        if len(program.shapes[made.index]) != 2:
-            break
-        inner, weight = 1 - inner, made.args[0].index
-        made = next((s for s in program.steps if s.index == weight), None)
-    name = program.states.get(weight)
+        inner = len(program.shapes[weight]) - 2
+    own, turned = _parameter(weight, program)
+    name = program.states.get(own)
     if name is None or (step.op not in CONVOLUTIONS and len(program.shapes[weight]) != 2):
-        why, name = "its weights are computed", name or ""
+        why, name, own = "its weights are computed", "", weight
+    elif turned:
+        inner = 1 - inner
     place = {"addmm": 0}.get(step.op, 2)
     given = step.args[place] if len(step.args) > place else step.kwargs.get("bias")
-    bias = program.states.get(given.index) if isinstance(given, Ref) else None
-    if isinstance(given, Ref) and bias is None:
+    added = _parameter(given.index, program)[0] if isinstance(given, Ref) else -1
+    bias = program.states.get(added)
+    if added >= 0 and bias is None:
         why = why or "its bias is computed"
-    if _uses(weight, network) > 1:
+    if name and _uses(own, network) > 1:
         why = why or "its weights are those of several calls"
-    if isinstance(given, Ref) and _uses(given.index, network) > 1:
+    if bias and _uses(added, network) > 1:
         why = why or "its bias is that of several calls"
-    return _Layer(step, value, axis, numbers, name, bias, inner, why)
+    return _Layer(step, value, axis, numbers, name, bias, inner, why, own)
+
+
+def _parameter(index: int, program: Program) -> tuple[int, bool]:
+    """The parameter that a weight is, and whether it is turned round on the way.
+
+    Copies and conversions, such as those of autocast, keep every number.
+    """
+    steps = {step.index: step for step in program.steps}
+    turned = False
+    while (made := steps.get(index)) is not None:
+        if made.op in TURNING and len(program.shapes[made.index]) == 2:
+            turned = not turned
+        elif made.op not in SAME:
+            break
+        index = made.args[0].index
+    return index, turned
 
 
 def _uses(index: int, network: Network) -> int:
@@ -188,8 +210,8 @@ def _readers(index: int, steps: Sequence[Step]) -> int:
     total = 0
     for step in steps:
         times = step.needs.count(index)
-        turned = step.op in {"t", "transpose", "permute", "mT"}
-        total += _readers(step.index, steps) if turned and times else times
+        same = step.op in TURNING | SAME
+        total += _readers(step.index, steps) if same and times else times
     return total
 
 
@@ -218,4 +240,5 @@ def _read(layer: _Layer, own: Indices) -> Read | None:
         layer.inner,
         not why,
         why,
+        layer.made,
     )

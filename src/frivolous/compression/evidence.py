@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -90,9 +90,19 @@ def rows_of(read: Read, value: Tensor) -> Tensor:
     return taken.movedim(-1, -2).reshape(-1, len(features))
 
 
+def weight_of(network: Network, read: Read) -> Tensor:
+    """The weight of a reader, worked out where it is made of several parameters."""
+    return network.state[read.weight] if read.weight else network.computed(read.made)
+
+
 def weights_on(read: Read, weight: Tensor) -> Tensor:
-    """The weights on each unit: shape (U, P, R, taps); zeros for units that it does not read."""
+    """The weights on each unit: shape (U, P, R, taps); zeros for units that it does not read.
+
+    Matrices side by side, of a product for each member or head, count as taps.
+    """
     rows = weight.movedim(read.inner, 0)
+    if not read.convolves:
+        rows = rows.movedim(-1, 1)
     rows = rows.reshape(rows.shape[0], rows.shape[1], -1)
     features = torch.as_tensor(read.features_UP, device=weight.device)
     if len(rows) < int(features.max()) + 1:  # groups share the places of their weights
@@ -106,7 +116,9 @@ class Collector(Protocol):
 
     @property
     def values(self) -> Collection[int]: ...
-    def add(self, seen: Mapping[int, Tensor], gradients: Mapping[int, Tensor]) -> None: ...
+    def add(
+        self, seen: Mapping[int, Tensor], gradients: Mapping[int, Tensor], examples: int
+    ) -> None: ...
 
 
 def collect_evidence(
@@ -130,42 +142,31 @@ def collect_evidence(
     wanted = {index for one in collectors for index in one.values}
     left = differentiated
     for inputs in batches:
-        seen, gradients = _passed(network, wanted, squares.steps, inputs, left)
+        for part, counts in _parts(inputs, left):
+            if counts:
+                seen, gradients = gradients_of(network, wanted, squares.steps, part)
+            else:
+                seen, gradients = network.values(part, wanted)[1], {}
+            for one in collectors:
+                one.add(seen, gradients, size_of(part))
         left -= size_of(inputs)
-        for one in collectors:
-            one.add(seen, gradients)
     found: dict[str, list[Evidence]] = {cut.name: [] for cut in cuts}
     for (cut, read), known in zip(reads, moments.moments(), strict=True):
         per_unit = len(known.mean_U) // cut.units
         metric = squares.mean(read.step)
-        products = products_of(read, network.state[read.weight], per_unit, metric)
+        products = products_of(read, weight_of(network, read), per_unit, metric)
         found[cut.name].append(Evidence(read, known, products, per_unit))
     return found
 
 
-def _passed(
-    network: Network, wanted: Collection[int], steps: Collection[int], inputs: Inputs, most: int
-) -> tuple[dict[int, Tensor], dict[int, Tensor]]:
-    """The values wanted of a batch, and of its first examples the gradients at these steps."""
-    if most <= 0:
-        return network.values(inputs, wanted)[1], {}
-    values: dict[int, list[Tensor]] = {}
-    gradients: dict[int, list[Tensor]] = {}
+def _parts(inputs: Inputs, most: int) -> Iterator[tuple[Inputs, bool]]:
+    """A batch in parts: of its first examples, as many as at most, gradients are taken."""
     count = size_of(inputs)
-    for start in range(0, min(count, most), GRADIENT_BATCH):
-        part = part_of(inputs, slice(start, min(start + GRADIENT_BATCH, count, most)))
-        seen, found = gradients_of(network, wanted, steps, part)
-        for store, new in ((values, seen), (gradients, found)):
-            for index, tensor in new.items():
-                store.setdefault(index, []).append(tensor)
-    if count > most:
-        _, seen = network.values(part_of(inputs, slice(most, count)), wanted)
-        for index, tensor in seen.items():
-            values[index].append(tensor)
-    return (
-        {index: torch.cat(parts) for index, parts in values.items()},
-        {index: torch.cat(parts) for index, parts in gradients.items()},
-    )
+    first = max(0, min(count, most))
+    for start in range(0, first, GRADIENT_BATCH):
+        yield part_of(inputs, slice(start, min(start + GRADIENT_BATCH, first))), True
+    if count > first:
+        yield part_of(inputs, slice(first, count)), False
 
 
 def gradients_of(
@@ -217,13 +218,15 @@ class SquaresOf:
         """No value of the network itself."""
         return ()
 
-    def add(self, seen: Mapping[int, Tensor], gradients: Mapping[int, Tensor]) -> None:
-        """Take in one batch."""
+    def add(
+        self, seen: Mapping[int, Tensor], gradients: Mapping[int, Tensor], examples: int
+    ) -> None:
+        """Take in some examples."""
         for index, gradient in gradients.items():
             axis = 1 if self.ops[index] in CONVOLUTIONS else -1
             rows = gradient.movedim(axis, -1).flatten(0, -2)
             self.total[index] = self.total.get(index, 0) + (rows.T @ rows).double()
-        self.count += len(next(iter(gradients.values()), ()))
+        self.count += examples if gradients else 0
 
     def mean(self, step: int) -> Tensor | None:
         """The sum over positions, mean over examples; None without gradients."""
@@ -253,9 +256,10 @@ def _of_group(gradient_RR: Tensor, outputs: int) -> Numbers:
 
 def features_per_unit(network: Network, cut: Cut, read: Read, step: Step) -> int:
     """Into how many features a unit is told apart for a reader; 1 where they would be too many."""
-    weight = network.state[read.weight]
-    own = read.features_UP.shape[1] * math.prod(weight.shape[2:])
-    return own if read.refits and fits(step) and own * cut.units <= MOST_FEATURES else 1
+    if not read.refits or not fits(step):
+        return 1
+    own = read.features_UP.shape[1] * math.prod(network.state[read.weight].shape[2:])
+    return own if own * cut.units <= MOST_FEATURES else 1
 
 
 class MomentsOf:
@@ -271,20 +275,21 @@ class MomentsOf:
         for cut, read in reads:
             step = self.steps[read.step]
             per_unit = features_per_unit(network, cut, read, step)
-            weight = network.state[read.weight]
-            shared = (weight.shape[2:], step.args[3:]) if per_unit > 1 else ()
+            shared = (network.state[read.weight].shape[2:], step.args[3:]) if per_unit > 1 else ()
             self.keys.append((cut.name, read.value, read.features_UP.tobytes(), str(shared)))
             self.first.setdefault(self.keys[-1], (cut, read, per_unit))
         self.rows = {k: Rows(cut.units * per_unit) for k, (cut, _, per_unit) in self.first.items()}
         self.draws = {key: generator(seed, "evidence", *key[:2], key[3]) for key in self.first}
         self.values = {index for _, read in reads for index in (read.value, read.step)}
 
-    def add(self, seen: Mapping[int, Tensor], gradients: Mapping[int, Tensor]) -> None:
-        """Take in one batch."""
+    def add(
+        self, seen: Mapping[int, Tensor], gradients: Mapping[int, Tensor], examples: int
+    ) -> None:
+        """Take in some examples."""
         for key, (cut, read, per_unit) in self.first.items():
             features = cut.units * per_unit
             total = int(np.clip(PRODUCTS / features**2, 4 * features, SAMPLES))
-            most = max(1, round(total * len(seen[read.value]) / self.examples))
+            most = max(1, round(total * examples / self.examples))
             step = self.steps[read.step]
             samples = _samples(self.network, step, read, per_unit, seen, most, self.draws[key])
             self.rows[key].add(samples if samples.dtype == torch.float64 else samples.float())

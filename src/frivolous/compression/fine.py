@@ -23,7 +23,7 @@ from frivolous.compression.rows import fits, outputs_at, places_of, rows_at
 from frivolous.compression.thinning import Keeping
 from frivolous.network import Network
 from frivolous.network.inputs import as_values
-from frivolous.network.program import Step, execute
+from frivolous.network.program import Program, Step, execute
 from frivolous.seeds import generator
 
 EXAMPLES = 1024
@@ -73,7 +73,12 @@ class TargetsOf:
     def __init__(self, network: Network, cuts: Sequence[Cut], examples: int, seed: int = 0) -> None:
         steps = {step.index: step for step in network.program.steps}
         fitting = [read for cut in cuts for read in cut.reads if read.refits]
-        self.reads = {read.step: read for read in fitting if fits(steps[read.step])}
+        self.reads = {
+            read.step: read
+            for read in fitting
+            if fits(steps[read.step])
+            and all(_first(network.program, i) for i in (read.step, read.value))
+        }
         self.order = [step for step in steps if step in self.reads]
         self.total = examples
         self.device, self.seed = network.device, seed
@@ -85,12 +90,12 @@ class TargetsOf:
         """The layers' outputs."""
         return self.reads.keys()
 
-    def add(self, seen: Mapping[int, Tensor], gradients: Mapping[int, Tensor]) -> None:
-        """Take in one batch: values, and gradients as far as examples have them."""
-        if not self.reads:
-            return
-        count = min(len(gradients.get(self.order[0], ())), self.total - self.start)
-        if count <= 0:
+    def add(
+        self, seen: Mapping[int, Tensor], gradients: Mapping[int, Tensor], examples: int
+    ) -> None:
+        """Take in some examples: values, and gradients where they have them."""
+        count = min(examples, self.total - self.start) if gradients else 0
+        if not self.reads or count <= 0:
             return
         for index, read in self.reads.items():
             places = places_of(read, seen[index])
@@ -110,6 +115,14 @@ class TargetsOf:
             Target(self.reads[i], *(torch.cat(part) for part in zip(*self.drawn[i], strict=True)))
             for i in self.order
         ]
+
+
+def _first(program: Program, index: int) -> bool:
+    """Whether the examples are along the first axis of a value."""
+    try:
+        return program.batch_axis(index) == 0
+    except LookupError:
+        return False
 
 
 @torch.no_grad()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,8 +35,9 @@ class Axes:
 class Numbering:
     """Numbers as they are made equal, step by step (union by the least)."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, balanced: Collection[int] = ()) -> None:
         self.program = program
+        self.balanced = balanced  # values whose parts stay of one size
         self.along: dict[int, Along] = {}
         self.parent = [HELD]
         self.reasons: dict[int, str] = {}

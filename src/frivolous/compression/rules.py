@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,9 +22,10 @@ from frivolous.network.operations import (
 from frivolous.network.program import Step
 
 Rule = Callable[[Numbering, Step], Along]
+Pairs = list[tuple[Numbers | None, Numbers | None]]
 
 
-def _given(step: Step, place: int, name: str, default: Any) -> Any:
+def argument(step: Step, place: int, name: str, default: Any) -> Any:
     """An argument by its place or its name."""
     if len(step.args) > place:
         return step.args[place]
@@ -83,46 +84,49 @@ def _held_along(found: Numbering, step: Step, places: Sequence[int], axes: Along
 
 
 def _convolution(found: Numbering, step: Step) -> Along:
+    """What it reads is numbered as its weight's inner axis, what it writes as the outer one."""
     read, weight = found.of(step.args[0]), found.of(step.args[1])
-    bias = found.of(_given(step, 2, "bias", None))
+    bias = found.of(argument(step, 2, "bias", None))
     transposed, groups = CONVOLUTIONS[step.op](_all_args(step))
     found.hold(weight[2:], f"'{step.op}' needs every tap{at(step)}")
-    units, written = read[1], found.shape(step.index)[1]
-    out = found.fresh(written)
+    units, out = read[1], found.fresh(found.shape(step.index)[1])
+    if bias and bias[0] is not None:
+        found.equal(out, bias[0])
     inner, outer = (weight[0], weight[1]) if transposed else (weight[1], weight[0])
-    assert inner is not None
-    assert outer is not None
-    each = len(outer) if transposed else len(outer) // groups  # written by a group
-    takes = len(inner) // groups if transposed else len(inner)  # read by a group
-    by_group = out.reshape(groups, each)
-    if transposed:
-        for group in by_group:
-            found.equal(group, outer)
-    else:
+    if outer is None:
+        found.hold([out], f"its weights are computed{at(step)}")
+    elif not transposed:
         found.equal(out, outer)
-    if bias:
-        found.equal(out, bias[0])  # type: ignore[arg-type]
-    if units is None:
-        _held_along(found, step, [0 if transposed else 1], weight)
-        for number in range(1, groups):
-            found.equal(by_group[0], by_group[number])
-        return (read[0], out, *(None for _ in read[2:]))
-    own = units.reshape(groups, takes)
-    if groups > 1 and takes == 1 and not transposed:
-        # Depthwise: a unit goes with all that its group writes.
-        for group in by_group.T:
-            found.equal(group, own[:, 0])
-        found.hold([inner], f"'{step.op}' reads one unit with each group{at(step)}")
-        return (read[0], out, *(None for _ in read[2:]))
-    for number, group in enumerate(own):
-        if not transposed:
-            found.equal(group, inner)
-        else:
-            found.equal(group, inner[number * takes : (number + 1) * takes])
-        if number:
-            found.equal(own[0], group)
-            found.equal(by_group[0], by_group[number])
+    if units is None or inner is None:
+        what = "reads numbers that no layer writes" if units is None else "computes its weights"
+        found.hold([units, inner], f"'{step.op}' {what}{at(step)}")
+    depthwise = units is not None and 1 < groups == len(units)
+    if depthwise:
+        shared = [outer if transposed else inner]
+        found.hold(shared, f"'{step.op}' has a group for each unit{at(step)}")
+        pairs: Pairs = [(units, group) for group in out.reshape(groups, -1).T]
+        pairs += [(units, inner)] if transposed else []
+    else:
+        pairs = _by_group(units, inner, out, outer if transposed else None, groups)
+    for first, second in pairs:
+        if first is not None and second is not None:
+            found.equal(first, second)
     return (read[0], out, *(None for _ in read[2:]))
+
+
+def _by_group(
+    units: Numbers | None, inner: Numbers | None, out: Numbers, outer: Numbers | None, groups: int
+) -> Pairs:
+    """Groups share an axis of their weight, so of each the same places go."""
+    written = out.reshape(groups, -1)
+    pairs: Pairs = [(one, written[0]) for one in written[1:]]
+    pairs.append((written[0], outer))
+    if units is not None:
+        read = units.reshape(groups, -1)
+        pairs += [(one, read[0]) for one in read[1:]]
+        if inner is not None:
+            pairs += list(zip(read, inner.reshape(-1, read.shape[1]), strict=False))
+    return pairs
 
 
 def _all_args(step: Step) -> tuple[Any, ...]:
@@ -138,7 +142,7 @@ def _all_args(step: Step) -> tuple[Any, ...]:
 
 def _dense(found: Numbering, step: Step) -> Along:
     read, weight = found.of(step.args[0]), found.of(step.args[1])
-    bias = found.of(_given(step, 2, "bias", None))
+    bias = found.of(argument(step, 2, "bias", None))
     out = weight[0]
     _contract(found, step, read[-1], weight[-1])
     if bias and out is not None and bias[0] is not None:
@@ -214,6 +218,17 @@ def _per_unit(found: Numbering, step: Step) -> Along:
     return read
 
 
+def _weight_normed(found: Numbering, step: Step) -> Along:
+    """A weight as a length for each entry of one axis and directions, which need all the others."""
+    directions, lengths = found.of(step.args[0]), found.of(step.args[1])
+    axis = argument(step, 2, "dim", 0) % len(directions)
+    if lengths and lengths[axis] is not None and directions[axis] is not None:
+        found.equal(directions[axis], lengths[axis])
+    others = [numbers for place, numbers in enumerate(directions) if place != axis]
+    found.hold(others, f"the directions of its weights are of length 1 over all of them{at(step)}")
+    return tuple(numbers if place == axis else None for place, numbers in enumerate(directions))
+
+
 def _over_units(found: Numbering, step: Step) -> Along:
     """A normalisation over units, which all have a part in it."""
     read = found.of(step.args[0])
@@ -225,7 +240,7 @@ def _over_units(found: Numbering, step: Step) -> Along:
 
 def _reduced(found: Numbering, step: Step) -> Along:
     read = found.of(step.args[0])
-    given = _given(step, 1, "dim", None)
+    given = argument(step, 1, "dim", None)
     given = list(range(len(read))) if given is None or given == [] else given
     gone = {a % len(read) for a in (given if isinstance(given, list | tuple) else [given])}
     _held_along(found, step, sorted(gone), read)
@@ -237,7 +252,7 @@ def _reduced(found: Numbering, step: Step) -> Along:
 
 def _along_axis(found: Numbering, step: Step) -> Along:
     read = found.of(step.args[0])
-    _held_along(found, step, [_given(step, 1, "dim", -1) % len(read)], read)
+    _held_along(found, step, [argument(step, 1, "dim", -1) % len(read)], read)
     return read
 
 
@@ -348,7 +363,7 @@ def _expanded(found: Numbering, step: Step) -> Along:
 def _joined(found: Numbering, step: Step) -> Along:
     parts = [ref.index for ref in step.args[0]]
     rank = len(found.shape(step.index))
-    axis = _given(step, 1, "dim", 0) % rank
+    axis = argument(step, 1, "dim", 0) % rank
     known = [found.along[part] for part in parts]
     if any(len(own) != rank for own in known):
         return unknown(found, step)
@@ -378,7 +393,7 @@ def _joined(found: Numbering, step: Step) -> Along:
 def _glued(found: Numbering, step: Step) -> Along:
     """Gated units: each of the first half goes with one of the second."""
     read = list(found.of(step.args[0]))
-    axis = _given(step, 1, "dim", -1) % len(read)
+    axis = argument(step, 1, "dim", -1) % len(read)
     numbers = read[axis]
     if numbers is not None:
         half = len(numbers) // 2
@@ -388,7 +403,23 @@ def _glued(found: Numbering, step: Step) -> Along:
 
 
 def _split(found: Numbering, step: Step) -> Along:
-    return found.of(step.args[0])
+    """Parts of an axis; those of ``chunk``, whose sizes are worked out anew, stay of one size."""
+    read = found.of(step.args[0])
+    axis = argument(step, 2, "dim", 0) % len(read)
+    numbers = read[axis]
+    if numbers is not None and (step.op == "chunk" or step.args[0].index in found.balanced):
+        bounds = list(parts_along(step, len(numbers)))
+        _balance(found, step, [numbers[start:stop] for start, stop in bounds])
+    return read
+
+
+def _balance(found: Numbering, step: Step, parts: Sequence[Numbers]) -> None:
+    """Let parts of an axis lose the same places, so that they stay of one size."""
+    if len({len(part) for part in parts}) > 1:
+        found.hold(parts, f"its parts are not of one size{at(step)}")
+        return
+    for part in parts[1:]:
+        found.equal(parts[0], part)
 
 
 def _taken(found: Numbering, step: Step) -> Along:
@@ -399,34 +430,39 @@ def _taken(found: Numbering, step: Step) -> Along:
         shape = found.program.shapes.get(step.index, ())
         return tuple(read) if len(read) == len(shape) else (None,) * len(shape)
     rank = len(read)
-    axis = _given(made, 2, "dim", 0) % rank
+    axis = argument(made, 2, "dim", 0) % rank
     if read[axis] is not None:
-        start, stop = part_of(made, step.args[1], len(read[axis]))
+        start, stop = list(parts_along(made, len(read[axis])))[step.args[1]]
         read[axis] = read[axis][start:stop]
     return tuple(read)
 
 
-def part_of(split: Step, number: int, size: int) -> tuple[int, int]:
-    """Where one of the parts of an axis begins and ends."""
-    given = split.args[1]
+def parts_along(split: Step, size: int) -> Iterator[tuple[int, int]]:
+    """Where each part of an axis of this size begins and ends."""
+    given = split.args[1] if len(split.args) > 1 else next(iter(split.kwargs.values()))
     if split.op == "chunk":
         given = -(-size // given)
-    sizes = list(given) if isinstance(given, list | tuple) else None
-    if sizes is None:
-        return number * given, min((number + 1) * given, size)
-    start = sum(sizes[:number])
-    return start, start + sizes[number]
+    start = 0
+    for part in given if isinstance(given, list | tuple) else [given] * -(-size // given):
+        yield start, min(start + part, size)
+        start += part
 
 
 def _sliced(found: Numbering, step: Step) -> Along:
+    """A part of an axis; entries within a stride go together, so that the part stays what it is."""
     read, shape = list(found.of(step.args[0])), found.shape(step.index)
-    axis = _given(step, 1, "dim", 0) % len(read)
+    axis = argument(step, 1, "dim", 0) % len(read)
     numbers = read[axis]
     if numbers is not None and shape[axis] != len(numbers):
-        start = _given(step, 2, "start", 0) or 0
-        size, stride = len(numbers), _given(step, 4, "step", 1)
+        start = argument(step, 2, "start", 0) or 0
+        size, stride = len(numbers), argument(step, 4, "step", 1)
         first = max(start + size, 0) if start < 0 else min(start, size)
         read[axis] = numbers[first::stride][: shape[axis]]
+        if stride > 1:
+            _balance(found, step, [numbers[turn::stride] for turn in range(stride)])
+        elif step.args[0].index in found.balanced:
+            part = shape[axis]
+            _balance(found, step, [numbers[at : at + part] for at in range(0, size, part)])
     return tuple(read)
 
 
@@ -478,6 +514,8 @@ RULES: dict[str, Rule] = {
     "scaled_dot_product_attention": _attention,
     "embedding": _embedding,
     "response_norm": _same,
+    "_weight_norm_interface": _weight_normed,
+    "_weight_norm": _weight_normed,
     "squeeze": _reshaped,
     "glu": _glued,
     "getitem": _taken,

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.weight_norm import WeightNorm
 
 from frivolous.compression.thinning import Keeping, window
 from frivolous.errors import FrivolousError
@@ -49,11 +51,20 @@ def cut_module(
         elif own in module._buffers:
             module._buffers[own] = tensor.clone()
     for path, module in modules.items():
+        _compute_anew(module)
         _set_sizes(module, path)
     _set_groups(thin, network, keeping)
     _set_features(thin, network, keeping)
     _set_windows(thin, network, keeping)
     return thin
+
+
+def _compute_anew(module: nn.Module) -> None:
+    """Let hooks that make a layer's weight out of others, before each call, do so at once."""
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, WeightNorm | BasePruningMethod):
+            with torch.no_grad():
+                hook(module, None)
 
 
 def _set_sizes(module: nn.Module, path: str) -> None:
@@ -90,8 +101,11 @@ def _set_groups(thin: nn.Module, network: Network, keeping: Keeping) -> None:
             continue
         kept = keeping.along(step.args[0].index)[1]
         before = network.program.shapes[step.args[0].index][1]
-        if kept is not None and module.groups == before and not module.transposed:
-            module.groups = module.in_channels = int(kept.sum())
+        if kept is None or not module.groups == before > 1:
+            continue
+        module.groups = module.in_channels = int(kept.sum())
+        if module.transposed:
+            module.out_channels = module.groups * module.weight.shape[1]
 
 
 def _set_features(thin: nn.Module, network: Network, keeping: Keeping) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frivolous.compression.axes import Axes
-from frivolous.compression.rules import PARTING, part_of
+from frivolous.compression.rules import PARTING, argument, parts_along
 from frivolous.network import Network
 from frivolous.network.operations import CONVOLUTIONS, RESHAPING
 from frivolous.network.program import Program, Ref, Step
@@ -131,35 +131,38 @@ def _thin_convolution(step: Step, program: Program, keeping: Keeping) -> Step:
 
 
 def _thin_split(step: Step, keeping: Keeping) -> Step:
+    """Parts of the sizes that are left; ``chunk`` works them out itself."""
     kept = keeping.along(step.args[0].index)
-    axis = (step.args[2] if len(step.args) > 2 else step.kwargs.get("dim", 0)) % len(kept)
+    axis = argument(step, 2, "dim", 0) % len(kept)
     flags = kept[axis]
     if flags is None or step.op == "chunk":
         return step
-    parts: list[int] = []
-    place = 0
-    while place < len(flags):
-        start, place = part_of(step, len(parts), len(flags))
-        parts.append(int(flags[start:place].sum()))
-    sizes: Any = parts if step.op == "split_with_sizes" else parts[0]
-    return replace(step, args=(step.args[0], sizes, *step.args[2:]))
+    parts = [int(flags[start:stop].sum()) for start, stop in parts_along(step, len(flags))]
+    target = torch.ops.aten.split_with_sizes.default
+    return replace(step, target=target, args=(step.args[0], parts, axis), kwargs={})
 
 
 def _thin_slice(step: Step, keeping: Keeping) -> Step:
-    axis = step.args[1] if len(step.args) > 1 else 0
+    """The same entries of what is left; entries a stride apart are kept together."""
+    axis, stride = argument(step, 1, "dim", 0), argument(step, 4, "step", 1)
     flags = keeping.along(step.args[0].index)[axis]
-    if flags is None or (len(step.args) > 4 and step.args[4] != 1):
+    if flags is None:
         return step
+    size = len(flags)
     before = np.concatenate([[0], np.cumsum(flags)])
-    start, stop = (step.args[2] or 0), min(step.args[3], len(flags))
+
+    def moved(place: int) -> int:
+        place = max(place + size, 0) if place < 0 else min(place, size)
+        turn = place // stride * stride
+        return int(before[turn]) + place - turn
+
+    start = argument(step, 2, "start", None) or 0
     if step.op == "narrow":
-        stop = start + step.args[3]
-        bounds = (int(before[start]), int(before[stop] - before[start]))
-    else:
-        start = max(start + len(flags), 0) if start < 0 else start
-        stop = stop + len(flags) if stop < 0 else stop
-        bounds = (int(before[start]), int(before[stop]))
-    return replace(step, args=(step.args[0], axis, *bounds, *step.args[4:]))
+        bounds = (moved(start), moved(start + argument(step, 3, "length", size)) - moved(start))
+        return replace(step, args=(step.args[0], axis, *bounds), kwargs={})
+    stop = argument(step, 3, "end", None)
+    bounds = (moved(start), moved(size if stop is None else stop))
+    return replace(step, args=(step.args[0], axis, *bounds, stride), kwargs={})
 
 
 def windowed(kept: Flags) -> Any:

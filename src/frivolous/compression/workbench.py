@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -19,18 +20,20 @@ from frivolous.compression.evidence import GRADIENT_EXAMPLES, Evidence, collect_
 from frivolous.compression.fine import Target, TargetsOf, examples_for, fine_tuned
 from frivolous.compression.order import Method, Order, ordered, random_of
 from frivolous.compression.refit import refitted
+from frivolous.compression.rules import PARTING
 from frivolous.compression.surgery import cut_module
 from frivolous.compression.thinning import Keeping, thinned
 from frivolous.compression.turning import turned
-from frivolous.errors import FrivolousError, NotFinite
+from frivolous.errors import NotFinite, one_line
 from frivolous.network import Network
 from frivolous.network.inputs import Inputs
 from frivolous.network.outputs import chosen
-from frivolous.network.program import Edit
+from frivolous.network.program import Edit, Ref
+from frivolous.network.rounding import MARGIN, Rounding, apart, cast_to, finest_of
 
 Indices = NDArray[np.int64]
-AGREE = 1e-5
-"""How far scores of silenced and of removed units may lie apart, of the largest score."""
+TRIALS = 3
+"""Removals drawn at random with which each cut is tried, beside every second unit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,19 +52,9 @@ class Workbench:
         self.model, self.whole, self.output = model, network, output
         self.network = with_biases(network, model)
         self.added = set(self.network.state) - set(network.state)
-        self.axes: Axes = read_axes(self.network.program, self.network.ties)
-        cuts, refused = find_cuts(self.network, self.axes)
-        self.refused: dict[str, str] = dict(refused)
-        self.cuts: tuple[Cut, ...] = cuts
-        self.numbers = 1 + max(
-            (
-                int(n.max())
-                for along in self.axes.along.values()
-                for n in along
-                if n is not None and n.size
-            ),
-            default=0,
-        )
+        self.refused: dict[str, str] = {}
+        self.cuts: tuple[Cut, ...] = ()
+        self.read()
         self.evidence: dict[str, list[Evidence]] = {}
         self.orders: list[Order] = []
         self.targets: list[Target] = []
@@ -70,39 +63,130 @@ class Workbench:
 
     # What can be cut.
 
+    @cached_property
+    def finest(self) -> Network:
+        """The network in float64."""
+        return finest_of(self.network)
+
+    def read(self, balanced: Collection[int] = ()) -> None:
+        """Find the cuts; ``balanced`` are values whose parts are to stay of one size."""
+        self.axes: Axes = read_axes(self.network.program, self.network.ties, balanced)
+        self.cuts, self.refused = find_cuts(self.network, self.axes)
+        known = [n for along in self.axes.along.values() for n in along if n is not None and n.size]
+        self.numbers = 1 + max((int(numbers.max()) for numbers in known), default=0)
+
     def try_out(self, inputs: Inputs) -> None:
-        """Leave out cuts with which the module itself does not work; say why in ``refused``."""
+        """Leave out cuts with which the module itself does not work; say why in ``refused``.
+
+        A module may work out the parts of an axis from the whole, as ``chunk`` and ``c // 2`` do.
+        Where it does not compute what the graph does, the parts that it takes apart are kept of one
+        size, and it is tried again.
+        """
         if not bool(torch.isfinite(self.whole(inputs)).all()):
             raise NotFinite(
                 "`data` makes the model give scores that are NaN or infinite; nothing can be "
                 "fitted to them. Look for inputs that are not finite."
             )
-        movable = [cut for cut in self.cuts if cut.units > 1]
-        if not movable or not self._fault(movable, inputs):
-            return
-        good = []
-        for cut in self.cuts:
-            fault = self._fault([cut], inputs) if cut.units > 1 else ""
-            if fault:
-                self.refused |= dict.fromkeys(cut.places, fault)
-            else:
-                good.append(cut)
-        self.cuts = tuple(good)
+        faults = self._faults(inputs)
+        if faults and (parted := self._parted(faults)):
+            self.read(parted)
+            faults = self._faults(inputs)
+        self.leave(faults)
 
-    def _fault(self, cuts: Sequence[Cut], inputs: Inputs) -> str:
-        """Why the module does not compute what the graph does with every second unit gone."""
-        gone = {cut.name: np.arange(1, cut.units, 2) for cut in cuts}
-        keeping = self.keeping(gone)
+    def leave(self, faults: Mapping[str, str]) -> None:
+        """Cut no more of the cuts named, for the reasons given."""
+        for cut in self.cuts:
+            if cut.name in faults:
+                self.refused |= dict.fromkeys(cut.places, faults[cut.name])
+        self.cuts = tuple(cut for cut in self.cuts if cut.name not in faults)
+
+    def _parted(self, names: Collection[str]) -> frozenset[int]:
+        """The values, with units of these cuts along an axis, that are taken apart into parts."""
+        own = {n for cut in self.cuts if cut.name in names for n in cut.number_U.tolist()}
+        sources = {
+            step.args[0].index
+            for step in self.network.program.steps
+            if step.op in PARTING | {"slice", "narrow"} and isinstance(step.args[0], Ref)
+        }
+        return frozenset(
+            source
+            for source in sources
+            if any(
+                n is not None and not own.isdisjoint(n.tolist()) for n in self.axes.along[source]
+            )
+        )
+
+    def _faults(self, inputs: Inputs) -> dict[str, str]:
+        """Why cuts do not work, by name: tried all together, and where that fails one by one."""
+        movable = [cut for cut in self.cuts if cut.units > 1]
+        if not movable or not self._tried(movable, inputs):
+            return {}
+        faults = {cut.name: why for cut in movable if (why := self._tried([cut], inputs))}
+        if faults:
+            return faults
+        works: list[Cut] = []
+        for cut in movable:  # each works by itself: which does not go with those before it
+            if why := self._tried([*works, cut], inputs):
+                faults[cut.name] = why
+            else:
+                works.append(cut)
+        return faults
+
+    def _tried(self, cuts: Sequence[Cut], inputs: Inputs) -> str:
+        """Why these cuts do not work together; empty if they do, whatever is removed of each."""
+        for number in range(TRIALS + 1):
+            gone = {cut.name: self._drawn(cut, number) for cut in cuts}
+            if why := self.fault(self.keeping(gone), inputs):
+                return why
+        return ""
+
+    def _drawn(self, cut: Cut, number: int) -> Indices:
+        """Units to try to remove: every second one, then others of any number."""
+        if number == 0:
+            gone = np.arange(cut.units) % 2 == 1
+        else:
+            draw = np.random.default_rng([number, cut.units])
+            order = draw.permutation(cut.units)
+            gone = order < draw.integers(1, cut.units)
+        for part in self.parts(cut):
+            if gone[part].all():
+                gone[np.flatnonzero(part)[0]] = False
+        return np.flatnonzero(gone)
+
+    def faults_of(self, keeping: Keeping, inputs: Inputs) -> dict[str, str]:
+        """Why cuts do not work with these units gone, by name; empty if all do."""
+        if not (why := self.fault(keeping, inputs)):
+            return {}
+        alone = {
+            cut.name: self.keeping({cut.name: np.flatnonzero(keeping.gone[cut.number_U])})
+            for cut in self.cuts
+            if keeping.gone[cut.number_U].any()
+        }
+        found = {name: own for name, one in alone.items() if (own := self.fault(one, inputs))}
+        return found or dict.fromkeys(alone, why)
+
+    def fault(self, keeping: Keeping, inputs: Inputs) -> str:
+        """Why the module does not compute, with units gone, what it does with them silenced.
+
+        Two scores are the same if they are no further apart than rounding explains, as measured on
+        the thinner network with these inputs; what is silenced and what is removed are compared in
+        float64.
+        """
         try:
             thin = thinned(self.network, keeping)
             module = self.module(Thinner((), keeping, thin))
             ours, theirs = thin(inputs), self.scores(module, inputs)
         except Exception as error:  # noqa: BLE001 - a module's forward may raise anything
-            text = " ".join(str(error).split())[:160].rstrip(". ")
-            return f"the model does not compute with fewer units ({type(error).__name__}: {text})"
-        if ours.shape != theirs.shape or not _close(ours, theirs):
+            return f"the model does not compute with fewer units ({one_line(error)})"
+        rounding = Rounding(thin)
+        noise = rounding.of(inputs, ours)
+        if ours.shape != theirs.shape or not apart(ours, theirs) <= MARGIN * noise:
             return "with fewer units the model computes something else; its forward counts them"
-        if not _close(self.silenced(keeping, inputs), theirs):
+        finest = self.finest
+        least = noise * torch.finfo(finest.dtype).eps / torch.finfo(ours.dtype).eps
+        exact = cast_to(finest, inputs)
+        removed = thinned(finest, keeping)(exact)
+        if not apart(self.silenced(keeping, exact, finest), removed) <= MARGIN * least:
             return "with units removed it does not compute what it does with them silenced"
         return ""
 
@@ -145,8 +229,13 @@ class Workbench:
         network = turned(self.network, self.cuts, fit)
         if network is self.network:
             return network
-        same = all(_close(self.network(inputs), network(inputs)) for inputs in fit)
-        return network if same else self.network
+        both = Rounding(self.network), Rounding(network)
+        for inputs in fit:
+            scores = self.network(inputs), network(inputs)
+            noise = max(one.of(inputs, own) for one, own in zip(both, scores, strict=True))
+            if not apart(*scores) <= MARGIN * noise:
+                return self.network
+        return network
 
     def writers(self, cut: Cut) -> NDArray[np.float64]:
         """The weights that write each unit of a cut: shape (U, F)."""
@@ -249,15 +338,9 @@ class Workbench:
         removed = replace(thinner, network=thinned(self.network, thinner.keeping))
         silenced = self.silenced(thinner.keeping, inputs)
         theirs = self.scores(self.module(removed), inputs)
-        if not _close(silenced, theirs):
-            raise FrivolousError(
-                f"units silenced and units removed give scores {_apart(silenced, theirs):.2g} "
-                "apart, as a share of the largest, before any fit; they are to be the same. Leave "
-                "the model's `forward` free of conditions on its values, or report the model."
-            )
-        return _apart(silenced, theirs)
+        return apart(silenced, theirs) / (float(silenced.abs().max()) or 1.0)
 
-    def silenced(self, keeping: Keeping, inputs: Inputs) -> Tensor:
+    def silenced(self, keeping: Keeping, inputs: Inputs, network: Network | None = None) -> Tensor:
         """The scores with what is removed set to zero at every site instead."""
         edits: dict[str, Edit] = {}
         for cut in self.cuts:
@@ -265,7 +348,7 @@ class Workbench:
             for name, units_S in cut.places.items():
                 silent = np.flatnonzero(gone[units_S] & (units_S >= 0))
                 edits[name] = _silenced(silent, self.network.site(name).axis)
-        return self.network.run(inputs, edits)
+        return (network or self.network).run(inputs, edits)
 
 
 def _silenced(units: Indices, axis: int) -> Callable[[Tensor], Tensor]:
@@ -274,12 +357,3 @@ def _silenced(units: Indices, axis: int) -> Callable[[Tensor], Tensor]:
         return value.index_fill(axis % value.dim(), places, 0.0)
 
     return edit
-
-
-def _close(ours: Tensor, theirs: Tensor) -> bool:
-    return _apart(ours, theirs) <= max(AGREE, 64 * torch.finfo(ours.dtype).eps)
-
-
-def _apart(ours: Tensor, theirs: Tensor) -> float:
-    """The largest difference as a share of the largest score, or of 1."""
-    return float((ours - theirs).abs().max()) / max(1.0, float(ours.abs().max()))

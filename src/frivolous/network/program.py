@@ -48,7 +48,7 @@ class Step:
         def renewed(leaf: Any) -> Any:
             return Ref(instead.get(leaf.index, leaf.index)) if type(leaf) is Ref else leaf
 
-        args, kwargs = _map(self.args, renewed), _map(self.kwargs, renewed)
+        args, kwargs = mapped(self.args, renewed), mapped(self.kwargs, renewed)
         needs = tuple(instead.get(need, need) for need in self.needs)
         return replace(self, args=args, kwargs=kwargs, needs=needs)
 
@@ -133,8 +133,8 @@ class Program:
         steps = tuple(
             replace(
                 step,
-                args=_map(step.args, lambda leaf: _moved(leaf, device)),
-                kwargs=_map(step.kwargs, lambda leaf: _moved(leaf, device)),
+                args=mapped(step.args, lambda leaf: _moved(leaf, device)),
+                kwargs=mapped(step.kwargs, lambda leaf: _moved(leaf, device)),
             )
             for step in self.steps
         )
@@ -148,8 +148,8 @@ class Program:
 def execute(plan: Plan, values: Values, edits: Mapping[int, Edit]) -> Values:
     """Run a plan on ``values`` (changed in place) and return them; edits replace what they name."""
     for step, dying in plan.steps:
-        args = _map(step.args, lambda leaf: values[leaf.index] if type(leaf) is Ref else leaf)
-        kwargs = _map(step.kwargs, lambda leaf: values[leaf.index] if type(leaf) is Ref else leaf)
+        args = mapped(step.args, lambda leaf: values[leaf.index] if type(leaf) is Ref else leaf)
+        kwargs = mapped(step.kwargs, lambda leaf: values[leaf.index] if type(leaf) is Ref else leaf)
         value = step.target(*args, **kwargs)
         if step.index in edits:
             value = edits[step.index](value)
@@ -244,8 +244,8 @@ def _step(node: fx.Node, number: Mapping[fx.Node, int]) -> Step:
         index=number[node],
         op=op,
         target=target,
-        args=_map(tuple(node.args), refer),
-        kwargs=_map(dict(node.kwargs), refer),
+        args=mapped(tuple(node.args), refer),
+        kwargs=mapped(dict(node.kwargs), refer),
         needs=tuple(dict.fromkeys(number[other] for other in node.all_input_nodes)),
         module=path.split("@")[0],
         line=str(node.meta.get("stack_trace") or ""),
@@ -256,13 +256,14 @@ def _itself(value: Tensor) -> Tensor:
     return value
 
 
-def _map(template: Any, leaf: Callable[[Any], Any]) -> Any:
+def mapped(template: Any, leaf: Callable[[Any], Any]) -> Any:
+    """A template of arguments, every leaf of its tuples, lists and dicts changed."""
     if isinstance(template, tuple):
-        return tuple([_map(item, leaf) for item in template])
+        return tuple([mapped(item, leaf) for item in template])
     if isinstance(template, list):
-        return [_map(item, leaf) for item in template]
+        return [mapped(item, leaf) for item in template]
     if isinstance(template, dict):
-        return {key: _map(item, leaf) for key, item in template.items()}
+        return {key: mapped(item, leaf) for key, item in template.items()}
     return leaf(template)
 
 

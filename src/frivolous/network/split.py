@@ -14,7 +14,7 @@ from torch import Tensor
 from frivolous.errors import BadArgument, look_up
 from frivolous.network.faster import past_pooling, smoothed
 from frivolous.network.inputs import Inputs, as_values
-from frivolous.network.program import Edit, Plan, Program, Step, Values, execute
+from frivolous.network.program import Edit, Plan, Program, Step, Values, execute, needed
 from frivolous.network.readers import Reader, reader_products
 from frivolous.network.sites import Site
 from frivolous.network.state import checked
@@ -131,6 +131,11 @@ class Network:
         """The site of that name; an unknown one is answered with the nearest."""
         return look_up({site.name: site for site in self.sites}, name, "site")
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the output."""
+        return self.program.dtypes[self.program.output]
+
     def __call__(self, inputs: Inputs) -> Tensor:
         """The model's output for a batch: a tensor, a tuple of them, or keyword tensors."""
         return self.run(inputs, NO_EDITS)
@@ -220,6 +225,15 @@ class Network:
         edits = {index: watch(index) for index in indices}
         output = execute(self._parts(())[1], values, edits)[program.output]
         return output, seen
+
+    @torch.no_grad()
+    def computed(self, index: int) -> Tensor:
+        """A value that no input reaches, such as a weight made of several parameters."""
+        values: Values = {}
+        self._fill(values, 1)
+        plan = self.program.plan(needed(self.program.steps, {index}), [index])
+        found: Tensor = execute(plan, values, {})[index]
+        return found
 
     def differentiable(self, inputs: Inputs, edits: Mapping[int, Edit]) -> Tensor:
         """The output with gradients to what ``edits``, by place in the program, bring in."""

@@ -1,0 +1,95 @@
+"""How far rounding alone moves the scores of a network, measured on the network itself.
+
+Two computations that are the same in exact arithmetic differ by rounding, and by how much depends
+on the network, on its inputs and on the processor. So nothing is compared with a fixed number: the
+same graph is run once more in another precision, on the same examples.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from frivolous.network.inputs import Inputs, each
+from frivolous.network.program import mapped
+from frivolous.network.split import Network
+
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+MARGIN = 16.0
+"""How many times the measured rounding two computations of the same may lie apart.
+
+What is measured is one draw of it: some examples, one order of the sums, one set of kernels.
+"""
+LEAST = 4.0
+"""Rounding counts as at least so many units in the last place of the largest score."""
+
+
+def in_precision(network: Network, dtype: torch.dtype) -> Network:
+    """The same graph and weights, every floating-point number of it in ``dtype``."""
+
+    def cast(leaf: Any) -> Any:
+        if isinstance(leaf, Tensor):
+            return leaf.to(dtype) if leaf.dtype in FLOATS else leaf
+        return dtype if isinstance(leaf, torch.dtype) and leaf in FLOATS else leaf
+
+    program = network.program
+    steps = tuple(
+        replace(step, args=mapped(step.args, cast), kwargs=mapped(step.kwargs, cast))
+        for step in program.steps
+    )
+    program = replace(
+        program,
+        steps=steps,
+        constants={index: cast(value) for index, value in program.constants.items()},
+        dtypes={index: cast(known) for index, known in program.dtypes.items()},
+    )
+    state = {name: cast(tensor) for name, tensor in network.state.items()}
+    return replace(network, program=program, state=state, _plans={}, _largest={})
+
+
+def finest_of(network: Network) -> Network:
+    """The network in float64; itself if it is."""
+    return network if network.dtype == torch.float64 else in_precision(network, torch.float64)
+
+
+def cast_to(network: Network, inputs: Inputs) -> Inputs:
+    """Inputs in the precision of a network that :func:`in_precision` made."""
+    dtype = network.dtype
+    return each(inputs, lambda part: part.to(dtype) if part.dtype in FLOATS else part)
+
+
+def apart(first: Tensor, second: Tensor) -> float:
+    """The largest difference of two scores; infinite for tensors of different shapes."""
+    if first.shape != second.shape:
+        return math.inf
+    return float((first.double() - second.double()).abs().max())
+
+
+class Rounding:
+    """A network beside itself in another precision: how far rounding moves its scores.
+
+    In float64 for a network of fewer digits. A network in float64 stands beside itself in float32;
+    what lies between the two is scaled by the ratio of their units in the last place.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.digit = torch.finfo(network.dtype).eps
+        other = torch.float32 if network.dtype == torch.float64 else torch.float64
+        self.beside = in_precision(network, other)
+        self.scale = min(1.0, self.digit / torch.finfo(other).eps)
+
+    def of(self, inputs: Inputs, scores: Tensor | None = None) -> float:
+        """The largest change of a score that rounding makes, in units of the scores.
+
+        ``scores`` are the network's own where they are known. At least :data:`LEAST` units in the
+        last place of the largest.
+        """
+        ours = self.network(inputs) if scores is None else scores
+        measured = self.scale * apart(ours, self.beside(cast_to(self.beside, inputs)))
+        least = LEAST * self.digit * float(ours.double().abs().max())
+        return max(measured, least) if math.isfinite(measured) else least
