@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +47,18 @@ class Removed:
 def bench_of(model: nn.Module, inputs: Any, output: str | int | None = None) -> Workbench:
     """A workbench of a model read by a batch."""
     return Workbench(model, trace(model, inputs, residual=True, output=output), output)
+
+
+@torch.no_grad()
+def rounding_of(model: nn.Module, x: Tensor) -> float:
+    """How far a score of a module lies from what its copy of another precision gives."""
+    scores = model(x)
+    digit = torch.finfo(scores.dtype).eps
+    other = torch.float32 if scores.dtype == torch.float64 else torch.float64
+    beside = copy.deepcopy(model).to(other)(x.to(other))
+    scale = min(1.0, digit / torch.finfo(other).eps)
+    measured = scale * float((beside.double() - scores.double()).abs().max())
+    return max(measured, 4 * digit * float(scores.abs().max()))
 
 
 def half_of(cut: Cut, seed: int = 0) -> NDArray[np.int64]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -52,6 +51,7 @@ class Workbench:
         self.model, self.whole, self.output = model, network, output
         self.network = with_biases(network, model)
         self.added = set(self.network.state) - set(network.state)
+        self._finest: tuple[Network, Network] | None = None
         self.refused: dict[str, str] = {}
         self.cuts: tuple[Cut, ...] = ()
         self.read()
@@ -63,10 +63,12 @@ class Workbench:
 
     # What can be cut.
 
-    @cached_property
+    @property
     def finest(self) -> Network:
         """The network in float64."""
-        return finest_of(self.network)
+        if self._finest is None or self._finest[0] is not self.network:
+            self._finest = self.network, finest_of(self.network)
+        return self._finest[1]
 
     def read(self, balanced: Collection[int] = ()) -> None:
         """Find the cuts; ``balanced`` are values whose parts are to stay of one size."""
