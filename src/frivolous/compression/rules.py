@@ -21,6 +21,7 @@ from frivolous.network.operations import (
 )
 from frivolous.network.program import Step
 
+COMPUTED = "has weights that are computed from others; make them parameters of their own"
 Rule = Callable[[Numbering, Step], Along]
 Pairs = list[tuple[Numbers | None, Numbers | None]]
 
@@ -94,11 +95,11 @@ def _convolution(found: Numbering, step: Step) -> Along:
         found.equal(out, bias[0])
     inner, outer = (weight[0], weight[1]) if transposed else (weight[1], weight[0])
     if outer is None:
-        found.hold([out], f"its weights are computed{at(step)}")
+        found.hold([out], f"'{step.op}' {COMPUTED}{at(step)}")
     elif not transposed:
         found.equal(out, outer)
     if units is None or inner is None:
-        what = "reads numbers that no layer writes" if units is None else "computes its weights"
+        what = "reads numbers that no layer writes" if units is None else COMPUTED
         found.hold([units, inner], f"'{step.op}' {what}{at(step)}")
     depthwise = units is not None and 1 < groups == len(units)
     if depthwise:
@@ -144,7 +145,13 @@ def _dense(found: Numbering, step: Step) -> Along:
     read, weight = found.of(step.args[0]), found.of(step.args[1])
     bias = found.of(argument(step, 2, "bias", None))
     out = weight[0]
-    _contract(found, step, read[-1], weight[-1])
+    if weight[-1] is None:
+        found.hold([read[-1]], f"'{step.op}' {COMPUTED}{at(step)}")
+    else:
+        _contract(found, step, read[-1], weight[-1])
+    if out is None:
+        out = found.fresh(found.shape(step.index)[-1])
+        found.hold([out], f"'{step.op}' {COMPUTED}{at(step)}")
     if bias and out is not None and bias[0] is not None:
         found.equal(out, bias[0])
     return (*read[:-1], out)

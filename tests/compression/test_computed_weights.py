@@ -1,0 +1,234 @@
+"""Weights that are made of others, batches that are not in front, groups that are single units."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from removal import rounding_of
+from torch import Tensor, nn
+from torch.nn.utils import parametrizations, prune
+
+import frivolous as fv
+
+
+def drawn(make: Callable[[], nn.Module], *shape: int) -> tuple[nn.Module, Tensor]:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return make().eval(), torch.randn(80, *shape)
+
+
+class Mean(nn.Module):
+    def __init__(self, *axes: int) -> None:
+        super().__init__()
+        self.axes = axes
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(self.axes)
+
+
+def same(
+    model: nn.Module,
+    thin: Any,
+    x: Tensor,
+    silence: Callable[[nn.Module, Any], None],
+    rounding: float | None = None,
+) -> None:
+    """Hold a thinner module against a copy of the model, units that went silenced by hand."""
+    rounding = rounding_of(model, x) if rounding is None else rounding
+    silent = copy.deepcopy(model)
+    with torch.no_grad():
+        silence(silent, thin.kept)
+        wanted, given = silent(x), thin.model(x)
+    assert float((wanted - given).abs().max()) <= 16 * rounding
+    assert any(
+        len(kept) < before
+        for kept, before in zip(thin.kept.values(), thin.report.sites.before, strict=False)
+    )
+
+
+def gone(kept: np.ndarray, units: int) -> Tensor:
+    return torch.as_tensor(np.setdiff1d(np.arange(units), kept))
+
+
+def weight_normed() -> nn.Module:
+    normed = parametrizations.weight_norm(nn.Conv1d(12, 10, 3))
+    return nn.Sequential(
+        nn.Conv1d(2, 12, 3), nn.ReLU(), normed, nn.ReLU(), Mean(-1), nn.Linear(10, 3)
+    )
+
+
+def test_of_a_weight_normed_convolution_units_go_and_what_it_reads_stays() -> None:
+    model, x = drawn(weight_normed, 2, 20)
+    thin = fv.compress(model, x, units=0.7, method="random")
+
+    def silence(silent: nn.Module, kept: Any) -> None:
+        lost = gone(kept["2"], 10)
+        silent[2].parametrizations.weight.original0[lost] = 0.0
+        silent[2].bias[lost] = 0.0
+
+    same(model, thin, x, silence)
+    reasons = thin.report.sites.set_index("site").reason
+    assert reasons["0"].startswith("'conv1d' has weights that are computed from others; make")
+    assert thin.model[2].weight.shape == (len(thin.kept["2"]), 12, 3)
+
+
+def test_dense_readers_with_weight_norm_say_why_units_stay() -> None:
+    model, x = drawn(
+        lambda: nn.Sequential(
+            nn.Linear(8, 24), nn.ReLU(), parametrizations.weight_norm(nn.Linear(24, 3))
+        ),
+        8,
+    )
+    with pytest.raises(fv.errors.FrivolousError, match="'0': 'linear' has weights that are"):
+        fv.compress(model, x, units=0.5)
+
+
+def test_masks_of_pruning_go_with_the_units_and_their_readers_are_not_fitted() -> None:
+    model, x = drawn(
+        lambda: nn.Sequential(
+            nn.Linear(8, 24), nn.ReLU(), nn.Linear(24, 16), nn.ReLU(), nn.Linear(16, 3)
+        ),
+        8,
+    )
+    prune.ln_structured(model[2], "weight", 0.5, n=2, dim=0)
+    thin = fv.compress(model, x, units=0.6, method="random")
+    first, second = thin.kept.values()
+    assert thin.model[2].weight_mask.shape == (len(second), len(first))
+    assert (thin.model[2].in_features, thin.model[2].out_features) == (len(first), len(second))
+
+    def silence(silent: nn.Module, kept: Any) -> None:
+        for layer, name, own in ((0, "weight", first), (2, "weight_orig", second)):
+            lost = gone(own, 24 if layer == 0 else 16)
+            getattr(silent[layer], name)[lost] = 0.0
+            silent[layer].bias[lost] = 0.0
+
+    same(model, thin, x, silence)
+
+
+class Autocast(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.out = nn.Linear(8, 24), nn.Linear(24, 16), nn.Linear(16, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            x = self.b(self.a(x).relu()).relu()
+        return self.out(x.float())
+
+
+def test_layers_under_autocast_are_fitted_as_others() -> None:
+    model, x = drawn(Autocast, 8)
+    thin = fv.compress(model, x, keep={"a": 9, "b": 12}, method="random")
+
+    def silence(silent: nn.Module, kept: Any) -> None:
+        for name, units in (("a", 24), ("b", 16)):
+            layer = silent.get_submodule(name)
+            layer.weight[gone(kept[name], units)] = 0.0
+            layer.bias[gone(kept[name], units)] = 0.0
+
+    with torch.no_grad():
+        digit = torch.finfo(torch.bfloat16).eps * float(model(x).abs().max())
+    same(model, thin, x, silence, digit)
+    fitted = fv.compress(model, x, keep={"a": 9}, method="joint")
+    kept = torch.as_tensor(fitted.kept["a"])
+    assert not torch.equal(fitted.model.b.weight, model.b.weight[:, kept])
+
+
+class Members(nn.Module):
+    """Four networks side by side: the batch is the second axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Parameter(torch.randn(4, 8, 12))
+        self.b = nn.Parameter(torch.randn(4, 12, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.bmm(torch.bmm(x.expand(4, -1, -1), self.a).relu(), self.b).mean(0)
+
+
+class Queries(nn.Module):
+    """A weight repeated for every example and read by a batched product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.out = (
+            nn.Linear(8, 12),
+            nn.Parameter(torch.randn(1, 12, 5)),
+            nn.Linear(5, 3),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.a(x[:, None].expand(-1, 4, -1)).relu()
+        return self.out(torch.bmm(hidden, self.b.expand(x.shape[0], -1, -1)).mean(1))
+
+
+@pytest.mark.parametrize("make", [Members, Queries])
+@pytest.mark.parametrize("budget", [{"units": 0.5}, {"tolerance": 0.1}, {"tolerance": 0}])
+def test_products_for_each_member_or_example(
+    make: type[nn.Module], budget: dict[str, float]
+) -> None:
+    model, x = drawn(make, 8)
+    thin = fv.compress(model, x, method="prune", held_out=x, **budget)
+    lost = gone(thin.kept["a"], 12)
+
+    def silence(silent: nn.Module, kept: Any) -> None:
+        silent.b[:, lost] = 0.0
+
+    if len(lost):
+        same(model, thin, x, silence)
+    assert thin.model.b.shape[1] == len(thin.kept["a"])
+    assert fv.measure(model, x).table.width.max() == 12
+
+
+class Kernel(nn.Module):
+    """One kernel for all channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.kernel = nn.Conv2d(3, 8, 3), nn.Parameter(torch.randn(1, 1, 3, 3))
+        self.b, self.out = nn.Conv2d(8, 6, 1), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.conv2d(self.a(x).relu(), self.kernel.expand(8, 1, 3, 3), groups=8)
+        return self.out(self.b(x).relu().mean((2, 3)))
+
+
+def test_a_kernel_expanded_over_channels_leaves_them_with_the_reason() -> None:
+    model, x = drawn(Kernel, 3, 8, 8)
+    thin = fv.compress(model, x, units=0.8, method="random")
+    reasons = thin.report.sites.set_index("site").reason
+    assert reasons["a"].startswith("'conv2d' has weights that are computed from others")
+    assert len(thin.kept["b"]) < 6
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_depthwise_transposed_convolution_loses_a_group_with_each_unit(times: int) -> None:
+    model, x = drawn(
+        lambda: nn.Sequential(
+            nn.Conv2d(3, 8, 3), nn.ReLU(),
+            nn.ConvTranspose2d(8, 8 * times, 4, 2, 1, groups=8), nn.ReLU(),
+            nn.Conv2d(8 * times, 6, 1), nn.ReLU(), Mean(2, 3), nn.Linear(6, 3),
+        ),
+        3, 8, 8,
+    )  # fmt: skip
+    thin = fv.compress(model, x, keep={"0": 5}, method="random")
+    kept = thin.kept["0"]
+    assert len(kept) == 5
+    np.testing.assert_array_equal(
+        thin.kept["2"], (kept[:, None] * times + np.arange(times)).ravel()
+    )
+    up = thin.model[2]
+    assert (up.in_channels, up.out_channels, up.groups) == (5, 5 * times, 5)
+
+    def silence(silent: nn.Module, _: Any) -> None:
+        for tensor in (silent[0].weight, silent[0].bias):
+            tensor[gone(kept, 8)] = 0.0
+        silent[2].bias[gone(thin.kept["2"], 8 * times)] = 0.0
+
+    same(model, thin, x, silence)
