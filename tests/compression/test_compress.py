@@ -74,6 +74,26 @@ def test_a_wide_network_without_a_changed_score_is_as_narrow_as_it_was(
     assert (sites.before - sites.after == went).all()
 
 
+def test_inputs_far_from_zero_are_compressed_as_those_around_it() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(8, 32), nn.ReLU(), nn.Linear(32, 16), nn.ReLU())
+        model.append(nn.Linear(16, 3))
+        x = torch.randn(600, 8)
+    far = copy.deepcopy(model)
+    with torch.no_grad():  # the same network for columns such as a year
+        far[0].bias -= 2000 * far[0].weight.sum(1)
+    assert rounding_of(far, x + 2000) > 50 * rounding_of(model, x)
+    near, away = (
+        fv.compress(one, inputs, units=0.5, method="magnitude")
+        for one, inputs in ((model, x), (far, x + 2000))
+    )
+    for name, kept in near.kept.items():
+        np.testing.assert_array_equal(kept, away.kept[name])
+    assert away.report.facts["masked_apart"] > 10 * near.report.facts["masked_apart"]
+    assert not away.report.sites.reason.any()
+
+
 def test_a_network_without_units_to_spare_is_left_whole() -> None:
     model, x = narrow()
     thin = fv.compress(model, x, tolerance=0)
