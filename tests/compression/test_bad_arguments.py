@@ -63,11 +63,14 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"parameters": 0.01},
         (
-            "`parameters` is 0.01; the least that can be had is 0.216, with one unit left of every "
+            "`parameters` is 0.01; the least that can be had is 0.216, with the fewest units left of every "
             "layer that can be cut. Allow more."
         ),
     ),
-    ({"units": 0.1}, "`units` is 0.1; the least that can be had is 0.167, with one unit left"),
+    (
+        {"units": 0.1},
+        "`units` is 0.1; the least that can be had is 0.167, with the fewest units left",
+    ),
     (
         {"tolerance": 0.01},
         (

@@ -124,3 +124,29 @@ def test_parts_of_different_sizes_are_left_where_a_module_counts_them() -> None:
     reasons = thin.report.sites.set_index("site").reason
     assert reasons["two"].startswith("its parts are not of one size")
     assert len(thin.kept["one"]) < 24
+
+
+class Squeezed(nn.Module):
+    """A network that drops every axis of size 1, that of the channels too where one is left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.out = nn.Conv2d(3, 6, 3), nn.Conv2d(6, 5, 3), nn.Linear(5, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = self.two(self.one(x).relu()).relu()
+        return self.out(nn.functional.adaptive_avg_pool2d(maps, 1).squeeze())
+
+
+def test_two_units_stay_where_a_module_does_not_work_with_one() -> None:
+    torch.manual_seed(0)
+    model, x = Squeezed().eval(), torch.randn(80, 3, 8, 8)
+    thin = fv.compress(model, x, keep={"one": 1, "two": 2}, method="random")
+    gone = {
+        site: np.setdiff1d(np.arange(n), thin.kept[site]) for site, n in (("one", 6), ("two", 5))
+    }
+    with torch.no_grad():
+        wanted, given = zeroed(model, gone)(x), thin.model(x)
+    assert float((wanted - given).abs().max()) <= 16 * rounding_of(model, x)
+    with pytest.raises(fv.errors.BadArgument, match="it has 5, of which 2 or more stay"):
+        fv.compress(model, x, keep={"two": 1})

@@ -182,7 +182,7 @@ def _found(work: Search, bench: Workbench, budget: Budget, search: Batches) -> F
             share = latency_of(bench, bench.module(work._plain(least)), example) / slow
         raise BadArgument(
             f"`{budget.kind}` is {budget.amount:g}; the least that can be had is {share:.3g}, with "
-            "one unit left of every layer that can be cut. Allow more."
+            "the fewest units left of every layer that can be cut. Allow more."
         )
     return found
 

@@ -68,18 +68,23 @@ def ordered(
     writers_UF: Numbers,
     random: torch.Generator,
     parts: Sequence[NDArray[np.bool_]] = (),
+    least: int = 1,
 ) -> Order:
     """The order of a method with its expected costs.
 
     ``writers_UF`` holds the weights that write each unit, one row for each; of each of ``parts``,
-    sets of units (U,), the last one stays.
+    sets of units (U,), the last one stays, and of all at least so many.
     """
     order = method.order(evidence, writers_UF, random)
     stays: list[int] = []
     for part in parts:
         if not part[stays].any():
             stays.append(int(order[part[order]][-1]))
-    stays = stays or [int(order[-1])]
+    for unit in order[::-1].tolist():
+        if len(stays) >= least:
+            break
+        if unit not in stays:
+            stays.append(unit)
     order = np.concatenate([order[~np.isin(order, stays)], stays])
     cost = np.maximum.accumulate(expected(order, evidence, method.refits)[::-1])[::-1]
     return Order(order, cost, len(stays))

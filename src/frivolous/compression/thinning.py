@@ -97,6 +97,10 @@ def _thin_step(step: Step, program: Program, keeping: Keeping) -> Step:
         return _thin_slice(step, keeping)
     if step.op in RESHAPING | {"expand"} and _cut(keeping, step.index):
         return _thin_view(step, keeping)
+    if step.op == "squeeze" and len(step.args) == 1 and _cut(keeping, reads):
+        # Of one unit left its axis would go too.
+        ones = [axis for axis, size in enumerate(program.shapes[reads]) if size == 1]
+        return replace(step, target=torch.ops.aten.squeeze.dims, args=(step.args[0], ones))
     if step.op == "response_norm" and _cut(keeping, step.index):
         kept = keeping.along(step.index)[1]
         assert kept is not None

@@ -32,7 +32,10 @@ from frivolous.network.rounding import MARGIN, Rounding, apart, cast_to, finest_
 
 Indices = NDArray[np.int64]
 TRIALS = 3
-"""Removals drawn at random with which each cut is tried, beside every second unit."""
+"""Removals drawn at random with which each cut is tried, beside every second unit.
+
+The last takes all units that may go.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +54,7 @@ class Workbench:
         self.model, self.whole, self.output = model, network, output
         self.network = with_biases(network, model)
         self.added = set(self.network.state) - set(network.state)
+        self.least: dict[str, int] = {}  # units that stay of a cut, where more than one must
         self._finest: tuple[Network, Network] | None = None
         self.refused: dict[str, str] = {}
         self.cuts: tuple[Cut, ...] = ()
@@ -123,8 +127,8 @@ class Workbench:
         movable = [cut for cut in self.cuts if cut.units > 1]
         if not movable or not self._tried(movable, inputs):
             return {}
-        faults = {cut.name: why for cut in movable if (why := self._tried([cut], inputs))}
-        if faults:
+        faults = {cut.name: why for cut in movable if (why := self._alone(cut, inputs))}
+        if faults or not self._tried(movable, inputs):
             return faults
         works: list[Cut] = []
         for cut in movable:  # each works by itself: which does not go with those before it
@@ -133,6 +137,16 @@ class Workbench:
             else:
                 works.append(cut)
         return faults
+
+    def _alone(self, cut: Cut, inputs: Inputs) -> str:
+        """Why a cut does not work by itself; of one that works with two units left, two stay."""
+        why = self._tried([cut], inputs)
+        if why and cut.units > 2 and self.least.get(cut.name, 1) == 1:
+            self.least[cut.name] = 2
+            if not self._tried([cut], inputs):
+                return ""
+            del self.least[cut.name]
+        return why
 
     def _tried(self, cuts: Sequence[Cut], inputs: Inputs) -> str:
         """Why these cuts do not work together; empty if they do, whatever is removed of each."""
@@ -148,8 +162,10 @@ class Workbench:
             gone = np.arange(cut.units) % 2 == 1
         else:
             draw = np.random.default_rng([number, cut.units])
-            order = draw.permutation(cut.units)
-            gone = order < draw.integers(1, cut.units)
+            most = cut.units - self.least.get(cut.name, 1)
+            gone = draw.permutation(cut.units) < draw.integers(1, most + 1)
+            if number == TRIALS:
+                gone = draw.permutation(cut.units) < most
         for part in self.parts(cut):
             if gone[part].all():
                 gone[np.flatnonzero(part)[0]] = False
@@ -221,6 +237,7 @@ class Workbench:
                 *(method, self.evidence[cut.name], self.writers(cut)),
                 random_of(seed, cut.name),
                 self.parts(cut),
+                self.least.get(cut.name, 1),
             )
             for cut in self.cuts
         ]
