@@ -63,8 +63,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     (
         {"parameters": 0.01},
         (
-            "`parameters` is 0.01; the least that can be had is 0.216, with the fewest units left of every "
-            "layer that can be cut. Allow more."
+            "`parameters` is 0.01; the least that can be had is 0.216, with the fewest units "
+            "left of every layer that can be cut. Allow more."
         ),
     ),
     (
