@@ -69,6 +69,11 @@ def apart(first: Tensor, second: Tensor) -> float:
     return float((first.double() - second.double()).abs().max())
 
 
+def least_of(scores: Tensor) -> float:
+    """The least that rounding counts as, in units of the scores."""
+    return LEAST * torch.finfo(scores.dtype).eps * float(scores.abs().max())
+
+
 class Rounding:
     """A network beside itself in another precision: how far rounding moves its scores.
 
@@ -78,10 +83,9 @@ class Rounding:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.digit = torch.finfo(network.dtype).eps
         other = torch.float32 if network.dtype == torch.float64 else torch.float64
         self.beside = in_precision(network, other)
-        self.scale = min(1.0, self.digit / torch.finfo(other).eps)
+        self.scale = min(1.0, torch.finfo(network.dtype).eps / torch.finfo(other).eps)
 
     def of(self, inputs: Inputs, scores: Tensor | None = None) -> float:
         """The largest change of a score that rounding makes, in units of the scores.
@@ -91,5 +95,5 @@ class Rounding:
         """
         ours = self.network(inputs) if scores is None else scores
         measured = self.scale * apart(ours, self.beside(cast_to(self.beside, inputs)))
-        least = LEAST * self.digit * float(ours.double().abs().max())
+        least = least_of(ours)
         return max(measured, least) if math.isfinite(measured) else least
