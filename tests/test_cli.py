@@ -67,6 +67,9 @@ def finished(tiny: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 CPU = ("--scale", "cpu", "--store")
+INSTEAD = (
+    "Or run it at scale cpu: a small version on handwritten digits that come with the package."
+)
 
 
 # ---- what it does
@@ -105,8 +108,8 @@ def test_list_names_every_study_with_claim_and_cost(say: Callable[..., Said]) ->
     )
     assert lines[first + 1 : first + 4] == [
         "  claim: Prunable and redundant units more than double when the network's width doubles.",
-        "  paper: 300 networks, about one and a half minutes on two cores",
-        f"  cpu: {STUDIES['fig4d'].networks('cpu')} networks, seconds",
+        "  paper: 300 networks, about 2 minutes on two cores; taken where no scale is named",
+        f"  cpu: {STUDIES['fig4d'].networks('cpu')} networks, about 10 seconds on two cores",
     ]
 
 
@@ -464,12 +467,13 @@ def test_fetch_finds_what_is_there_and_names_what_it_cannot_fetch(
 def test_a_study_without_its_data_says_where_to_get_them(
     say: Callable[..., Said], tmp_path: Path
 ) -> None:
-    words, none = ("run", "fig4c", "--sizes", "1/4", "--store", tmp_path), tmp_path / "none"
+    none = tmp_path / "none"
+    words = ("run", "fig4c", "--scale", "paper", "--sizes", "1/4", "--store", tmp_path)
     said = say(*words, "--data-dir", none)
     assert said.code == 2
-    assert said.err.strip().splitlines()[-1] == (
-        f"frivolous: `folder` {none} does not exist; name the folder that holds CIFAR-10, or "
-        f"fetch it there with `frivolous fetch cifar10 --data-dir {none}`."
+    assert said.line == (
+        f"`folder` (--data-dir) {none} does not exist; name the folder that holds CIFAR-10, or "
+        f"fetch it there with `frivolous fetch cifar10 --data-dir {none}`. {INSTEAD}"
     )
     assert say("run", "all", "--curves", "a").line == (
         "`curves` goes with one study, not with all; name the study."

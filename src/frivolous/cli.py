@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sys
 from pathlib import Path
@@ -10,10 +9,12 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 
-from frivolous.commands.which import Folder, Name, Which
-from frivolous.errors import FrivolousError
+from frivolous.commands.faults import told
+from frivolous.commands.which import Folder, Name, Which, WhichOrAny
+from frivolous.errors import FrivolousError, look_up
 
 Chosen = Annotated[Which, tyro.conf.arg(name="")]
+ChosenOrAny = Annotated[WhichOrAny, tyro.conf.arg(name="")]
 
 
 def run(
@@ -26,7 +27,7 @@ def run(
     """Train and measure a study, print its table and gains, write its figure and report.
 
     Stopped at any moment, the same command goes on where it was. Several processes may work on one
-    store at once.
+    store at once. What would take hours is run at the paper's scale only with --scale paper.
 
     Args:
         which: the study.
@@ -51,13 +52,13 @@ def report(which: Chosen) -> None:
     write_reports(which)
 
 
-def status(which: Chosen) -> None:
-    """Say how many networks of a study are done, under way and to do.
+def status(which: ChosenOrAny) -> None:
+    """Say how many networks of a study are done, under way and to do; without one, of all begun.
 
     Args:
         which: the study, as it is run.
     """
-    from frivolous.commands.study import print_status
+    from frivolous.commands.status import print_status
 
     print_status(which)
 
@@ -235,12 +236,18 @@ KEPT = "finished networks are kept, the same command goes on"
 
 def main() -> None:
     """Entry point: one line and exit code 2 for what a user can mend."""
+    words = sys.argv[1:]
+    if words in ([], ["help"]):
+        words = ["--help"]
     # Idle threads spin for microseconds, not milliseconds, before they sleep: on cores shared with
     # another process (a second one on the same store) spinning can cost ten times the work itself.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
+        if not words[0].startswith("-"):
+            look_up(COMMANDS, words[0], "command")
         tyro.extras.subcommand_cli_from_dict(
             COMMANDS,
+            args=words,
             prog="frivolous",
             description="Which units of a neural network does it not need?",
         )
@@ -249,15 +256,13 @@ def main() -> None:
     except FrivolousError as error:
         _stop(2, str(error))
     except KeyboardInterrupt as stop:
-        running = "run" in sys.argv[1:2]
+        running = "run" in words[:1]
         _stop(130, f"stopped; {KEPT}" if running else str(stop) or "stopped")
     except BrokenPipeError:
         # The reader of our output has gone; there is nobody to tell.
         _stop(141)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        _stop(2, "cannot write: no space left on device; free some and run again")
+        _stop(2, told(error, words))
 
 
 def _stop(code: int, line: str = "") -> NoReturn:

@@ -134,7 +134,7 @@ def test_a_cache_that_cannot_be_written_is_done_without(parquet: Path, tmp_path:
 
 
 def test_where_nothing_is_found(tmp_path: Path) -> None:
-    with pytest.raises(BadArgument, match="`folder` must say where CIFAR-10 is .or set FRIVOLOUS"):
+    with pytest.raises(BadArgument, match="must say where CIFAR-10 is, or FRIVOLOUS_DATA must"):
         cifar10()
     with pytest.raises(BadArgument, match="none does not exist; name the folder that holds"):
         cifar10(folder=tmp_path / "none")

@@ -131,7 +131,7 @@ def test_an_address_that_is_gone(server: Server, tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
-        FrivolousError, match="cannot write .*; free space or name another `folder`"
+        FrivolousError, match="cannot write .*; free space or name another `folder` .--data-dir."
     ):
         fetch(server.remote(), tmp_path / "file" / "below")
 

@@ -10,7 +10,8 @@ from typing import Any
 from rich.console import Console
 
 from frivolous.batches import as_batches
-from frivolous.commands.user import make_folder, user_data, user_model
+from frivolous.commands.places import users_code
+from frivolous.commands.user import make_folder, user_data, user_model, writing
 from frivolous.compression import Compression, compress
 from frivolous.compression.checks import budget_of
 from frivolous.compression.loading import FACTS, WEIGHTS
@@ -52,7 +53,7 @@ def compress_network(
     held_out = None if held_out_place is None else user_data(held_out_place, "held_out")
     # Before the work, not after it.
     make_folder(out)
-    with Console(stderr=True).status("reading the model") as status:
+    with Console(stderr=True).status("reading the model") as status, users_code():
         found = compress(
             *(model, data),
             keep=kept,
@@ -63,8 +64,11 @@ def compress_network(
             progress=status.update,
             **options,
         )
-        paths = [found.save(out) / WEIGHTS, out / FACTS]
-        (out / ONNX).unlink(missing_ok=True)  # an earlier one's, that would not fit the rest
+        if not as_json:  # first, so that it is not lost where nothing can be written
+            print(found.report)
+        with writing(out):
+            paths = [found.save(out) / WEIGHTS, out / FACTS]
+            (out / ONNX).unlink(missing_ok=True)  # an earlier one's, that would not fit the rest
         if onnx:
             status.update("exporting to ONNX")
             example = as_batches(data, batch_size=batch_size).first(1)
@@ -72,7 +76,6 @@ def compress_network(
     if as_json:
         print(as_text(found, out))
     else:
-        print(found.report)
         print(*paths, sep="\n")
 
 

@@ -20,7 +20,6 @@ def fetch(name: str, folder: Path) -> None:
             "folder of your copy with --data-dir."
         )
     make = look_up(FETCHED, name, "data set to fetch")
-    folder.mkdir(parents=True, exist_ok=True)
     splits = make(folder=folder, download=True)
     facts: dict[str, Any] = dict(splits.facts)
     print(f"{name} in {folder}: {facts['source']} files, {facts['encoding']}")

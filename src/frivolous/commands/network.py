@@ -8,7 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from frivolous.commands.user import make_folder, user_data, user_model
+from frivolous.commands.places import users_code
+from frivolous.commands.user import make_folder, user_data, user_model, writing
 from frivolous.devices import as_device
 from frivolous.errors import Interrupted
 from frivolous.figures import save
@@ -38,32 +39,37 @@ def measure_network(
     data = user_data(data_place, "data")
     # Before the work, not after it.
     make_folder(out)
-    with Console(stderr=True).status("reading the model") as status:
+    with Console(stderr=True).status("reading the model") as status, users_code():
         try:
             found = measure(
                 model, data, device=device, tolerance=tolerance, progress=status.update, **options
             )
         except Interrupted as error:
             found = error.found
-    folder = found.save(out)
+    if not as_json:  # first, so that it is not lost where nothing can be written
+        print(found.summary())
+    with writing(out):
+        pictures = save_all(found, out)
+    if as_json:
+        print(as_text(found, out))
+    else:
+        for path in (*pictures, out / "table.parquet", out / "units.parquet"):
+            print(path)
+    if stage := found.facts["stopped"]:
+        raise KeyboardInterrupt(f"stopped during {stage}; what was measured until then is in {out}")
+
+
+def save_all(found: Measurement, out: Path) -> list[Path]:
+    """Write a measurement's tables and figures; return the figures' paths."""
+    found.save(out)
     drawn = {"measurement": found.plot()} | (
         {"joint": found.plot_joint()} if len(found.joint) else {}
     )
-    pictures = [
-        save(figure, folder / f"{name}.{ending}")
+    return [
+        save(figure, out / f"{name}.{ending}")
         for name, figure in drawn.items()
         for ending in ("png", "svg")
     ]
-    if as_json:
-        print(as_text(found, folder))
-    else:
-        print(found.summary())
-        for path in (*pictures, folder / "table.parquet", folder / "units.parquet"):
-            print(path)
-    if stage := found.facts["stopped"]:
-        raise KeyboardInterrupt(
-            f"stopped during {stage}; what was measured until then is in {folder}"
-        )
 
 
 def as_text(found: Measurement, folder: Path) -> str:

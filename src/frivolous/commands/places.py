@@ -5,6 +5,9 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +24,14 @@ def named_object(place: str, argument: str) -> Any:
     path = Path(file)
     if not colon or not name or not file:
         raise BadArgument(f"`{argument}` is FILE.py:NAME; got {place}. Write e.g. model.py:net.")
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:  # no right to look, a name that is too long
+        raise BadArgument(
+            f"`{argument}` names the file {file}, which cannot be read ({error.strerror}). Mend its "
+            "rights, or name another file."
+        ) from error
+    if not there:
         raise BadArgument(
             f"`{argument}` names the file {file}, which is not there. Write FILE.py:NAME with a "
             f"file in {Path.cwd()} or its whole path."
@@ -65,6 +75,29 @@ def called(function: Any, place: str, argument: str) -> Any:
         raise BadArgument(
             f"`{argument}` {place} cannot be called: {_told(error)}. Correct the function; it is "
             "called without arguments."
+        ) from error
+
+
+@contextmanager
+def users_code() -> Iterator[None]:
+    """Turn what a user's file raises while its objects are used into one line with the place.
+
+    Any other error passes: it is not the user's to mend.
+    """
+    try:
+        yield
+    except FrivolousError:
+        raise
+    except Exception as error:
+        files = {path for path, _ in _LOADED}
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if Path(frame.filename).resolve() in files]
+        if not own:
+            raise
+        last = own[-1]
+        raise BadArgument(
+            f"{last.filename}, line {last.lineno}, in {last.name}: {_told(error)}. Correct the "
+            "file; `model` or `data` comes from it."
         ) from error
 
 

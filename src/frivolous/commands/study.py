@@ -1,4 +1,4 @@
-"""The verbs of studies: run, report, status, list."""
+"""The verbs of studies: run, report, list."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from frivolous.commands.which import Which
-from frivolous.errors import BadArgument, FrivolousError
+from frivolous.errors import BadArgument, FrivolousError, StoreError
 from frivolous.running.here import Listener
 from frivolous.store import Store
 from frivolous.studies import STUDIES, Study
-from frivolous.studies.choosing import runs_of
+from frivolous.studies.cost import SHORT, as_time, usual_scale
+from frivolous.studies.execution import ready
 from frivolous.studies.execution import run_study as execute
 from frivolous.studies.reading import read_result
 from frivolous.studies.result import StudyResult
+from frivolous.studies.spec import SCALE_NAMES
 from frivolous.terminal.progress import Watcher
 from frivolous.terminal.study import gain_lines, study_text
 
@@ -31,6 +34,21 @@ def tell_note(line: str) -> None:
 
 
 ALL = "all"
+ALL_NOTE = (
+    "all, scale cpu: small versions, on handwritten digits that come with the package, about half an "
+    "hour with --workers 2; --scale paper is the papers' own: years on two cores"
+)
+
+
+def settled(which: Which) -> Which:
+    """Return what is asked for with the scale that it takes where none is named.
+
+    A study's own paper scale, where that is short; of all studies ``cpu``, as one page shows one.
+    """
+    if which.scale is not None:
+        return which
+    scale = "cpu" if which.study == ALL else usual_scale(STUDIES[which.study])
+    return replace(which, scale="paper" if scale == "paper" else "cpu")
 
 
 def asked_studies(which: Which) -> list[Study]:
@@ -60,16 +78,22 @@ def run_studies(
     which: Which, device: str, weights: str, folder: Path | None, workers: int = 1
 ) -> None:
     """Run studies with a progress bar; print and write each one's result as it is finished."""
+    plain, which = which.scale is None, settled(which)
     studies = asked_studies(which)
+    if plain and folder is not None:
+        _check_folder_is_read(which, studies)
+    if plain and which.study == ALL:
+        tell_note(ALL_NOTE)
+        plain = False
     options: dict[str, Any] = {"device": device, "weights": weights, "folder": folder}
     results, faults = [], []
     with beside_workers(which, options, workers):
         for study in studies:
             store = Store(which.store, note=tell_note)
             try:
-                results.append(_run(study, store, which, options))
+                results.append(_run(study, store, which, options, plain=plain))
             except FrivolousError as error:
-                if len(studies) == 1:
+                if len(studies) == 1 or _disk_refused(error):
                     raise
                 # One study without its data does not keep the others from being made.
                 faults.append(study.name)
@@ -82,8 +106,57 @@ def run_studies(
         )
 
 
-def _run(study: Study, store: Store, which: Which, options: dict[str, Any]) -> StudyResult:
+def _disk_refused(error: FrivolousError) -> bool:
+    """Whether the store's disk is what failed: it would fail the next study too."""
+    return isinstance(error, StoreError) and isinstance(error.__cause__, OSError)
+
+
+def _check_folder_is_read(which: Which, studies: Sequence[Study]) -> None:
+    """Refuse data for a scale that nobody named and that reads none."""
+    if which.scale == "cpu":
+        cost = studies[0].cost_of("paper", which.replicates) if len(studies) == 1 else "years"
+        raise BadArgument(
+            f"`data_dir` is read at scale paper alone, and {which.study} takes scale cpu where "
+            f"none is named. Write --scale paper ({cost}), or leave --data-dir out."
+        )
+
+
+def scale_note(study: Study, which: Which, minutes: float, *, plain: bool) -> str:
+    """Return which scale is taken and how long it takes, where that was not asked or is long.
+
+    ``minutes`` are what is left on two cores; ``plain``: no scale was named.
+    """
+    if not plain and minutes <= SHORT:
+        return ""
+    if study.kind == "parameters":
+        return f"{study.name}, scale {which.scale}: {study.cost_of(str(which.scale))}"
+    time = f"{as_time(minutes)} on two cores" if minutes else ""
+    if which.scale == "paper":
+        gpu = f"{study.gpu} on one GPU" if minutes > SHORT and study.gpu else ""
+        return ", ".join(filter(None, (f"{study.name}, scale paper: the paper's own", time, gpu)))
+    instead = study.instead("cpu")
+    data = f"on {instead} that come with the package" if instead else ""
+    small = ", ".join(filter(None, (f"{study.name}, scale cpu: a small version", data, time)))
+    cost = study.cost_of("paper", which.replicates)
+    return f"{small}; --scale paper is the paper's own: {cost}" if plain else small
+
+
+def _run(
+    study: Study, store: Store, which: Which, options: dict[str, Any], *, plain: bool
+) -> StudyResult:
     """Run one study, print its table and gains, write its documents."""
+    assert which.scale is not None
+    minutes = ready(
+        *(study, store, which.scale),
+        replicates=which.replicates,
+        seed=which.seed,
+        device=options["device"],
+        folder=options["folder"],
+    )
+    with store.claim(()):
+        pass  # what cannot be written is said before the work, not after it
+    if note := scale_note(study, which, minutes, plain=plain):
+        tell_note(note)
     with Watcher(study.cells(which.scale, which.replicates, which.seed)) as watcher:
         result = _execute(study, store, which, options, watcher)
         watcher.end()
@@ -98,6 +171,7 @@ def _run(study: Study, store: Store, which: Which, options: dict[str, Any]) -> S
 def _execute(
     study: Study, store: Store, which: Which, options: dict[str, Any], listener: Listener | None
 ) -> StudyResult:
+    assert which.scale is not None
     return execute(
         study,
         store,
@@ -145,12 +219,14 @@ def _work_along(which: Which, options: dict[str, Any], threads: int) -> None:
     torch.set_num_threads(threads)
     for study in asked_studies(which):
         # What goes wrong here goes wrong there too, where it is told.
-        with suppress(FrivolousError, KeyboardInterrupt):
+        with suppress(FrivolousError, OSError, KeyboardInterrupt):
             _execute(study, Store(which.store), which, options, None)
 
 
 def write_reports(which: Which) -> None:
     """Write figures and reports of finished studies."""
+    which = settled(which)
+    assert which.scale is not None
     store = Store(which.store, note=tell_note)
     results = [
         read_result(study, store, which.scale, which.replicates, which.seed)
@@ -201,33 +277,12 @@ def folder_of(result: StudyResult) -> str:
     return "studies/" + "-".join(words)
 
 
-def print_status(which: Which) -> None:
-    """Print how far studies are."""
-    for study in asked_studies(which):
-        _print_status(study, which)
-
-
-def _print_status(study: Study, which: Which) -> None:
-    store = Store(which.store)
-    cells = study.cells(which.scale, which.replicates, which.seed)
-    total = study.networks(which.scale, which.replicates)
-    # Asked of sound cells only: reading a choice would set a corrupt run aside.
-    sound = [cell for cell in cells if store.status(cell.search_ids).corrupt == 0]
-    ids = [id for cell in cells for id in cell.search_ids] + runs_of(sound, store)
-    known = store.status(ids)
-    # Replicates of a choice that is not made yet have no id yet; they are to do all the same.
-    to_do = total - known.done - known.under_way
-    corrupt = f", {known.corrupt} of them corrupt: run makes them again" if known.corrupt else ""
-    print(
-        f"{study.name}, scale {which.scale}, seed {which.seed}, store {which.store}: {known.done} "
-        f"of {total} networks done, {known.under_way} under way, {to_do} to do{corrupt}"
-    )
-
-
 def print_studies() -> None:
     """Print every study with its claim, networks and cost."""
     for name, study in STUDIES.items():
         print(f"{name}: {study.title}")
         print(f"  claim: {study.claim}")
-        for scale in study.cost:
-            print(f"  {scale}: {study.cost_of(scale)}")
+        usual = usual_scale(study)
+        for scale in SCALE_NAMES:
+            taken = "; taken where no scale is named" if scale == usual else ""
+            print(f"  {scale}: {study.cost_of(scale)}{taken}")

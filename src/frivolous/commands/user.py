@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import torch
 from torch import nn
 
 from frivolous.commands.places import called, named_object
-from frivolous.errors import BadArgument
+from frivolous.errors import BadArgument, FrivolousError
 
 
 def user_model(place: str, weights: Path | None) -> nn.Module:
@@ -37,14 +39,23 @@ def user_data(place: str, argument: str) -> Any:
 
 def make_folder(out: Path) -> None:
     """Make the folder for the results, and see that files can be written there."""
-    try:
+    with writing(out):
         out.mkdir(parents=True, exist_ok=True)
         probe = out / ".frivolous-probe"
         probe.touch()
         probe.unlink()
+
+
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Turn what the disk refuses while results are written into one line that names the folder."""
+    try:
+        yield
+    except FrivolousError:
+        raise
     except OSError as error:
         raise BadArgument(
-            f"`out` {out} cannot be written ({error.strerror}); name a folder that can."
+            f"`out` {out} cannot be written ({error.strerror or error}); name a folder that can."
         ) from error
 
 

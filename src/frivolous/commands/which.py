@@ -20,6 +20,8 @@ class Which:
     Args:
         study: name of a study, as `frivolous list` shows them; `all` for every one.
         scale: `paper`: the paper's own size; `cpu`: a small version, in seconds or minutes.
+            Default: the paper's where that takes at most half an hour on two cores, else cpu; of
+            `all`: cpu.
         store: folder that holds the runs.
         replicates: networks per point; default the scale's.
         seed: of data, initial weights and ablation orders.
@@ -29,10 +31,21 @@ class Which:
     """
 
     study: Name
-    scale: StudyScale = "paper"
+    scale: StudyScale | None = None
     store: Folder = Path("runs")
     replicates: int | None = None
     seed: int = 0
     curves: tuple[str, ...] = ()
     sizes: tuple[str, ...] = ()
     epochs: int | None = None
+
+
+@dataclass(frozen=True)
+class WhichOrAny(Which):
+    """A study, or all that a store holds something of.
+
+    Args:
+        study: name of a study; `all` for every one; none for those that the store has begun.
+    """
+
+    study: Name = ""

@@ -10,6 +10,7 @@ import torch
 from frivolous.data.cache import cache_folder, cached
 from frivolous.data.cifar10_forms import CLASSES, Form, find
 from frivolous.data.examples import Examples, Splits
+from frivolous.data.places import readable
 from frivolous.errors import BadArgument
 from frivolous.seeds import generator
 
@@ -49,13 +50,15 @@ def cifar10(
         cache: folder of the decoded images. Default: ``FRIVOLOUS_CACHE``, ``~/.cache/frivolous``.
 
     Raises:
-        BadArgument: no data is found, a file is damaged, or the splits ask for too many images.
+        BadArgument: no data is found, a file is damaged or cannot be read, or the splits ask for
+            too many images.
         FrivolousError: the download fails.
     """
     if order not in PARTS:
         raise BadArgument(f"`order` is 'seeded' or 'files'; got {order!r}.")
-    form = find(folder, download=download)
-    tensors = cached(f"cifar10-1-{form.name}", form.files, cache_folder(cache), form.read)
+    with readable(folder):
+        form = find(folder, download=download)
+        tensors = cached(f"cifar10-1-{form.name}", form.files, cache_folder(cache), form.read)
     images, labels = tensors["train_images"], tensors["train_labels"]
     sizes = _sizes(order, train, validation, subset, len(images))
     chosen = _chosen(order, sizes, len(images), seed)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,11 +20,11 @@ from frivolous.data.cifar10_official import (
 from frivolous.data.download import Remote, fetch
 from frivolous.data.images import all_decoded
 from frivolous.data.parquet import columns_of, encoded_images, split_files
+from frivolous.data.places import named_place
 from frivolous.errors import BadArgument
 
 SIDE = 32
 COLUMN = "img"
-VARIABLE = "FRIVOLOUS_DATA"
 JPEG_START = b"\xff\xd8"
 
 ARCHIVE = Remote(
@@ -60,17 +59,12 @@ def find(folder: str | Path | None = None, *, download: bool = False) -> Form:
         BadArgument: no folder is named, it is missing, or it holds no known form.
         FrivolousError: the download fails.
     """
-    named = folder if folder is not None else os.environ.get(VARIABLE)
-    if not named:
-        raise BadArgument(
-            "`folder` must say where CIFAR-10 is (or set FRIVOLOUS_DATA); got none. To fetch it "
-            "run `frivolous fetch cifar10 --data-dir DIR`, or pass download=True."
-        )
-    place = Path(named)
+    fetched = "To fetch it run `frivolous fetch cifar10 --data-dir DIR`, or pass download=True."
+    place = named_place(folder, "CIFAR-10", fetched)
     if not place.exists() and not download:
         raise BadArgument(
-            f"`folder` {place} does not exist; name the folder that holds CIFAR-10, or fetch it "
-            f"there with `frivolous fetch cifar10 --data-dir {place}`."
+            f"`folder` (--data-dir) {place} does not exist; name the folder that holds "
+            f"CIFAR-10, or fetch it there with `frivolous fetch cifar10 --data-dir {place}`."
         )
     for where in _places(place):
         for form in FORMS:
@@ -81,7 +75,7 @@ def find(folder: str | Path | None = None, *, download: bool = False) -> Form:
         archive = fetch(ARCHIVE, place)
         return _archive_form(BINARY, archive)
     raise BadArgument(
-        f"`folder` {place} holds no CIFAR-10: looked there and one level below for "
+        f"`folder` (--data-dir) {place} holds no CIFAR-10: looked there and one level below for "
         "cifar-10-binary.tar.gz, cifar-10-python.tar.gz, their unpacked files, and "
         "train-*.parquet with test-*.parquet (columns `img`, `label`). Name another "
         "folder, or fetch it with `frivolous fetch cifar10 --data-dir DIR`."

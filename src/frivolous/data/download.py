@@ -51,7 +51,8 @@ def fetch(remote: Remote, folder: Path) -> Path:
         ) from error
     except OSError as error:
         raise FrivolousError(
-            f"cannot write {part} ({error.strerror}); free space or name another `folder`."
+            f"cannot write {part} ({error.strerror}); free space or name another `folder` "
+            "(--data-dir)."
         ) from error
     came = part.stat().st_size
     if came < expected:

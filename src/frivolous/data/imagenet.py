@@ -9,6 +9,7 @@ import torch
 
 from frivolous.data.examples import Examples, Splits
 from frivolous.data.imagenet_sources import Source, find
+from frivolous.data.places import named_place, readable
 from frivolous.data.stored import Stored
 from frivolous.errors import BadArgument
 from frivolous.seeds import generator
@@ -16,7 +17,7 @@ from frivolous.seeds import generator
 
 def imagenet(
     *,
-    folder: str | Path,
+    folder: str | Path | None = None,
     size: int = 224,
     validation: float = 0.02,
     seed: int = 0,
@@ -32,22 +33,24 @@ def imagenet(
     Args:
         folder: holds ``train/<class>/*.JPEG`` and ``val/<class>/*.JPEG``, or Hugging Face's
             ``train-*.parquet`` and ``validation-*.parquet`` (columns ``image``, ``label``), which
-            are fast only in their own order.
+            are fast only in their own order. Default: the environment's ``FRIVOLOUS_DATA``.
         size: height and width in pixels (ResNet 224, Inception 299).
         validation: share of the training images, above 0 and below 1.
         seed: of the choice of validation images.
         workers: threads that decode; None takes one for each processor.
 
     Raises:
-        BadArgument: the folder or a part of it is missing, a class has no images, or a split would
-            be empty. A damaged image is an error when it is read.
+        BadArgument: the folder or a part of it is missing or cannot be read, a class
+            has no images, or a split would be empty. A damaged image is an error when it is read.
     """
     if not 0 < validation < 1:
         raise BadArgument(
             f"`validation` is a share of the training images in (0, 1); got {validation}. For 2 "
             "percent pass 0.02."
         )
-    found = find(Path(folder))
+    own = "It needs an account at image-net.org; name the folder of your copy."
+    with readable(folder):
+        found = find(named_place(folder, "ImageNet", own))
     total = len(found.train.labels)
     held = round(validation * total)
     if not 0 < held < total:

@@ -49,7 +49,8 @@ def find(folder: Path) -> Found:
         BadArgument: it is missing, is in neither form, or a class has no images.
     """
     if not folder.is_dir():
-        raise BadArgument(f"`folder` {folder} does not exist; name the folder of ImageNet.")
+        what = "is a file" if folder.exists() else "does not exist"
+        raise BadArgument(f"`folder` (--data-dir) {folder} {what}; name the folder of ImageNet.")
     if (folder / "train").is_dir():
         return _tree(folder)
     train = split_files(folder, "train")
@@ -57,8 +58,9 @@ def find(folder: Path) -> Found:
     if train and test:
         return _parquet(train, test)
     raise BadArgument(
-        f"`folder` {folder} holds neither train/<class>/*.JPEG with val/<class>/*.JPEG nor "
-        "train-*.parquet with validation-*.parquet; name the folder above them."
+        f"`folder` (--data-dir) {folder} holds neither train/<class>/*.JPEG with "
+        "val/<class>/*.JPEG nor train-*.parquet with validation-*.parquet; name the folder above "
+        "them."
     )
 
 

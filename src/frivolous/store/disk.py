@@ -16,6 +16,7 @@ from frivolous.store import locks
 _SPACE = "Free some space there and run again; what is finished is kept."
 _RIGHTS = "Choose a store that you can write to, or mend the rights."
 _FOLDER = "A store is a folder: name another path, or move that file away."
+_PATH = "Name another path for the store."
 _DESCRIPTORS = "Raise the limit of open files (ulimit -n) and run again."
 _REMEDIES = {
     errno.ENOSPC: _SPACE,
@@ -26,6 +27,9 @@ _REMEDIES = {
     errno.EROFS: _RIGHTS,
     errno.ENOTDIR: _FOLDER,
     errno.EEXIST: _FOLDER,
+    errno.ENOENT: _PATH,
+    errno.ENAMETOOLONG: _PATH,
+    errno.ELOOP: _PATH,
     errno.EMFILE: _DESCRIPTORS,
     errno.ENFILE: _DESCRIPTORS,
 }

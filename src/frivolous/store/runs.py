@@ -51,10 +51,17 @@ class Store:
 
     def ids(self) -> tuple[str, ...]:
         """Every run that is done, in alphabetical order."""
-        with disk.reported("list", self.path):
-            folder = self.path / "runs"
-            names = sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
-        return tuple(name for name in names if is_id(name) and self.has(name))
+        return tuple(id for id in self._there() if self.has(id))
+
+    def records(self) -> dict[str, RunRecord]:
+        """The records of all runs that are done, by id; corrupt runs are left where they are."""
+        verdicts = {id: self._judge(id, checksums=False) for id in self._there()}
+        return {id: found for id, found in verdicts.items() if isinstance(found, RunRecord)}
+
+    def claimed(self) -> set[str]:
+        """The runs that a live process has claimed; takes no claim."""
+        with disk.reported("read claims in", self.path):
+            return claims.held_ids(self.path)
 
     def get(self, id: str) -> Run:
         """The run, every file of it verified; StoreError if it is not there or is corrupt."""
@@ -108,8 +115,7 @@ class Store:
         """How far ``ids`` are; takes no claim, moves nothing and writes nothing."""
         asked = tuple(dict.fromkeys(ids))
         # Claims first: a run that is finished in between is then seen as done.
-        with disk.reported("read claims in", self.path):
-            held = claims.held_ids(self.path)
+        held = self.claimed()
         verdicts = {id: self._judge(checked_id(id), checksums=False) for id in asked}
         open_ids = [id for id, verdict in verdicts.items() if not isinstance(verdict, RunRecord)]
         under_way = sum(id in held for id in open_ids)
@@ -195,6 +201,13 @@ class Store:
         return target
 
     # ---- within
+
+    def _there(self) -> list[str]:
+        """The ids that have a folder, sound or not, in alphabetical order."""
+        with disk.reported("list", self.path):
+            folder = self.path / "runs"
+            names = sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
+        return [name for name in names if is_id(name)]
 
     def _publish(self, folder: Path, record: RunRecord) -> RunRecord:
         target = self.path / "runs" / record.id

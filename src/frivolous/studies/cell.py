@@ -32,7 +32,7 @@ class Spec(Protocol):
 
     @property
     def cost(self) -> float:
-        """Rough cost, in arbitrary units: for the time left, nothing else."""
+        """Rough seconds on two cores, within a factor of a few."""
 
     @property
     def parameters(self) -> int:
@@ -107,5 +107,5 @@ class Cell:
 
     @property
     def cost(self) -> float:
-        """Rough cost of one network, in arbitrary units: for the time left, nothing else."""
+        """Rough seconds that one network takes on two cores, within a factor of a few."""
         return self.prototype.cost

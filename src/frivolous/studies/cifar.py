@@ -80,18 +80,13 @@ REGULARISERS = (nets.PLAIN, nets.REGULARISED, nets.AUGMENTED, nets.DROPOUT, nets
 BATCHES = (*nets.ALEXNET_K, *nets.RESNET56_K)
 
 
-MINUTES = "minutes on two cores"
-DAYS: dict[str, str] = {"paper": "days on one GPU", "cpu": MINUTES}
-HOURS: dict[str, str] = {"paper": "hours on one GPU", "cpu": "a minute on two cores"}
-
-
 FIG1B = Study(
     name="fig1b",
     title="Accuracy with true and with random labels",
     claim="Accuracy does not fall with width, though the networks can fit random labels.",
     curves=LABELLED,
     panels=(Panel("b", "accuracy"), Panel("train", "train_accuracy")),
-    cost=DAYS,
+    gpu="days",
     notes=(*ALEXNET_NOTES, *RANDOM_NOTES, *RESNET56_NOTES),
 )
 
@@ -101,7 +96,7 @@ FIG1C = Study(
     claim="Accuracy does not fall with width, whatever the initialisation.",
     curves=INITIALISED,
     panels=(Panel("c", "accuracy"),),
-    cost=DAYS,
+    gpu="days",
     notes=ALEXNET_NOTES,
 )
 
@@ -121,7 +116,7 @@ def _fig2(panel: str, curve: ImageCurve, start: str, kind: str, claim: str) -> S
         claim=claim,
         curves=(titled,),
         panels=(Panel(panel, measure, series=(Series(titled.name, titled.name, site),)),),
-        cost=HOURS,
+        gpu="hours",
         notes=ALEXNET_NOTES,
         size_factors=(0.25, 0.5, 1.0, 2.0, 4.0) if kind == "ablation" else (0.25, 1.0, 4.0),
         kind="ablation" if kind == "ablation" else "correlations",
@@ -163,7 +158,7 @@ FIG4A = Study(
     claim="Frivolous units outpace the network even where it memorises random labels.",
     curves=LABELLED,
     panels=(Panel("a", "prunable"), Panel("a", "redundant")),
-    cost=DAYS,
+    gpu="days",
     notes=FIG1B.notes,
 )
 
@@ -173,7 +168,7 @@ FIG4B = Study(
     claim="Regularisers change how many units are frivolous, not that they outpace the network.",
     curves=REGULARISERS,
     panels=(Panel("b", "prunable"), Panel("b", "redundant")),
-    cost=DAYS,
+    gpu="days",
     notes=ALEXNET_NOTES,
 )
 
@@ -183,7 +178,7 @@ FIG4C = Study(
     claim="Prunable and redundant units more than double with width for every initialisation.",
     curves=INITIALISED,
     panels=(Panel("c", "prunable"), Panel("c", "redundant")),
-    cost=DAYS,
+    gpu="days",
     notes=ALEXNET_NOTES,
 )
 
@@ -202,7 +197,7 @@ FIG_E3 = Study(
     claim="Non-frivolous units grow more slowly than frivolous ones.",
     curves=(*LABELLED, *REGULARISERS, *INITIALISED, *FIG4D.curves),
     panels=(*_of(FIG4A, "a"), *_of(FIG4B, "b"), *_of(FIG4C, "c"), *_of(FIG4D, "d")),
-    cost=DAYS,
+    gpu="days",
     notes=(*ALEXNET_NOTES, *RANDOM_NOTES, *RESNET56_NOTES, *DENSE_NOTES),
 )
 
@@ -212,7 +207,7 @@ FIG_E6 = Study(
     claim="Uniform initialisers give the trends of Gaussian ones.",
     curves=UNIFORM,
     panels=(Panel("a", "accuracy"), Panel("b", "prunable"), Panel("c", "redundant")),
-    cost=DAYS,
+    gpu="days",
     notes=ALEXNET_NOTES,
 )
 
@@ -222,7 +217,7 @@ FIG_E11 = Study(
     claim="Accuracy and frivolous units do not depend on the factor of learning rate and batch.",
     curves=BATCHES,
     panels=(Panel("a", "accuracy"), Panel("b", "prunable"), Panel("c", "redundant")),
-    cost=DAYS,
+    gpu="days",
     notes=(
         *ALEXNET_NOTES,
         *RESNET56_NOTES,

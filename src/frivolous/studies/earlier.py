@@ -156,6 +156,7 @@ ALL = (
         title="Accuracy",
         claim="Accuracy does not fall with width.",
         curves=ACCURACY_CURVES,
+        gpu=imagenet.FIG1A.gpu,
         panels=(
             _accuracy_panel("a", imagenet.ALL_NETWORKS),
             _accuracy_panel("b", cifar.LABELLED),
@@ -163,7 +164,10 @@ ALL = (
         ),
         notes=(*imagenet.NOTES, *cifar.FIG1B.notes),
     ),
-    _ablation("iclr-fig2", SUBMISSION, cifar.FIG2A, networks_imagenet.RESNET18, GLOROT, HE),
+    replace(
+        _ablation("iclr-fig2", SUBMISSION, cifar.FIG2A, networks_imagenet.RESNET18, GLOROT, HE),
+        gpu=imagenet.FIG1A.gpu,
+    ),
     replace(
         cifar.FIG2C,
         name="iclr-figB2",

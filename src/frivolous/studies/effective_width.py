@@ -22,8 +22,8 @@ non-redundant units of Fig. E3, gains computed from each curve's values. ImageNe
 measurement takes about three times as long with the search, ResNet-18 is measured at five epochs
 and Inception-v3 at sixteen layers.
 
-    frivolous run effective-width --scale cpu        25 minutes on two cores, no download
-    frivolous run effective-width --data-dir DIR     days on one GPU; DIR holds CIFAR-10
+    frivolous run effective-width --scale cpu                   25 minutes on two cores, no download
+    frivolous run effective-width --scale paper --data-dir DIR  days on one GPU; DIR: CIFAR-10
 
 Expect at scale cpu: gains of the effective width of 1.2 to 1.7 in networks that learn (dense ones
 on 10 inputs 1.2 and 1.4, on 1,500 inputs 1.7 and 1.5, AlexNet 1.5, ResNet-56 1.6 up to size 2), so
@@ -37,7 +37,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from frivolous.studies import networks as nets
-from frivolous.studies.cifar import DAYS, FIG1B
+from frivolous.studies.cifar import FIG1B
 from frivolous.studies.spec import Panel, Series, Study
 from frivolous.studies.synthetic import FIG4D
 from frivolous.studies.synthetic import NOTES as DENSE_NOTES
@@ -76,7 +76,7 @@ EFFECTIVE_WIDTH = Study(
         for curve in (*DENSE, *IMAGES)
         for count in COUNTS
     ),
-    cost={"paper": DAYS["paper"], "cpu": "about 25 minutes on two cores, half of them ResNet-56"},
+    gpu="days",
     notes=(*NOTES, *DENSE_NOTES, *FIG1B.notes),
     kind="counts",
     told=("figE3",),

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frivolous.errors import BadArgument
 from frivolous.running import here
 from frivolous.store import Store, run_id
 from frivolous.studies.cell import Cell
 from frivolous.studies.choosing import accuracy_of, choose, runs_of
+from frivolous.studies.image_spec import ImageSpec
 from frivolous.studies.reading import read_result
 from frivolous.studies.result import StudyResult
 from frivolous.studies.run_spec import RunSpec
@@ -119,6 +121,54 @@ class CellWork:
         return set(self.cell.chosen_ids(self.cell.choose(known)))
 
 
+def ready(
+    study: Study,
+    store: Store,
+    scale: str,
+    *,
+    replicates: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    folder: str | Path | None = None,
+) -> float:
+    """See that what is left of a study can be made here; return its minutes on two cores, roughly.
+
+    Data that it needs from disk are read, and kept for the networks to come.
+
+    Raises:
+        BadArgument: a device that this machine lacks, data that are not there or cannot be read.
+    """
+    from frivolous.devices import as_device
+
+    as_device(device)
+    cells = study.cells(scale, replicates, seed)
+    left = {cell: _left(cell, store) for cell in cells}
+    for spec in dict.fromkeys(cell.prototype for cell in cells if left[cell]):
+        if isinstance(spec, ImageSpec):
+            _see_data(study, spec, folder)
+    return sum(count * cell.cost for cell, count in left.items()) / 60
+
+
+def _left(cell: Cell, store: Store) -> int:
+    return cell.networks - len(store.complete(runs_of([cell], store)))
+
+
+def _see_data(study: Study, spec: ImageSpec, folder: str | Path | None) -> None:
+    """Read a run's data, if they lie on disk."""
+    from frivolous.studies.image_making import ON_DISK, splits_of
+
+    if spec.data.name not in ON_DISK:
+        return
+    try:
+        splits_of(spec.data, spec.seed, folder)
+    except BadArgument as error:
+        instead = study.instead("cpu") or "data"
+        raise BadArgument(
+            f"{error} Or run it at scale cpu: a small version on {instead} that come with the "
+            "package."
+        ) from error
+
+
 def run_study(
     study: Study,
     store: str | Path | Store = "runs",
@@ -132,10 +182,8 @@ def run_study(
     listener: here.Listener | None = None,
 ) -> StudyResult:
     """Make every run of a study that the store lacks, and return the result."""
-    from frivolous.devices import as_device
-
-    as_device(device)
     store = store if isinstance(store, Store) else Store(store)
+    ready(study, store, scale, replicates=replicates, seed=seed, device=device, folder=folder)
     cells = study.cells(scale, replicates, seed)
     listener = listener or Silent()
     for cell in cells:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from frivolous.measures import AS_PUBLISHED_IMAGENET
 from frivolous.studies import networks
 from frivolous.studies import networks_imagenet as nets
-from frivolous.studies.cifar import MINUTES
 from frivolous.studies.dense import DenseCurve
 from frivolous.studies.image_curve import ImageCurve
 from frivolous.studies.spec import Curve, Panel, Series, Study
@@ -40,8 +39,6 @@ NOTES = (
         "the training code is not public; the text's rate of 1 is not followed",
     ),
 )
-
-WEEKS = {"paper": "weeks on one GPU", "cpu": MINUTES}
 
 ALL_NETWORKS = (nets.RESNET18, nets.INCEPTION, nets.INCEPTION_LAYER)
 WHOLE = tuple(Series(curve.name, curve.name) for curve in ALL_NETWORKS)
@@ -78,7 +75,7 @@ def _study(
         claim=claim,
         curves=curves,
         panels=panels,
-        cost=WEEKS,
+        gpu="weeks",
         notes=NOTES,
         protocol=AS_PUBLISHED_IMAGENET,
     )
@@ -160,7 +157,7 @@ FIG_E12 = Study(
     claim="Prunable and redundant units are stable over the last epochs.",
     curves=(nets.RESNET18,),
     panels=(Panel("a", "accuracy"), Panel("b", "prunable"), Panel("c", "redundant")),
-    cost=WEEKS,
+    gpu="weeks",
     notes=NOTES,
     protocol=AS_PUBLISHED_IMAGENET,
     kind="past",
@@ -191,9 +188,5 @@ FIG_E1 = Study(
         )
         for letter, curves in PARAMETERS.items()
     ),
-    cost={
-        "paper": "nothing is trained",
-        "cpu": "nothing is trained, and counts are those of the paper's scale",
-    },
     kind="parameters",
 )

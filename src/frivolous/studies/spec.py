@@ -7,7 +7,7 @@ chooses from, learning rates above all) and replicates of each.
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -16,6 +16,7 @@ from frivolous.errors import BadArgument, look_up
 from frivolous.measures import AS_PUBLISHED
 from frivolous.measures import Protocol as Conventions
 from frivolous.studies.cell import Cell
+from frivolous.studies.cost import cost_text, searched
 
 if TYPE_CHECKING:
     from frivolous.running.here import Listener
@@ -108,8 +109,9 @@ class Panel:
 class Study:
     """A figure's grid with its claim and protocol.
 
-    ``cost``: how long it takes, in words by scale. ``part``: the flags of the command line that
-    made it a part of a larger study, for the record; ``shortened``: what was left out, in words.
+    ``gpu``: how long the paper's scale takes on one GPU, in words. ``part``: the flags of the
+    command line that made it a part of a larger study, for the record; ``shortened``: what was left
+    out, in words.
     ``told``: published figures whose curves have these networks, where the study is none of the
     papers' own figures; the claim is then nobody's but its own.
     """
@@ -119,7 +121,7 @@ class Study:
     claim: str
     curves: tuple[Curve, ...]
     panels: tuple[Panel, ...]
-    cost: Mapping[str, str]
+    gpu: str = ""
     notes: tuple[tuple[str, str, str], ...] = ()
     size_factors: tuple[float, ...] = SIZE_FACTORS
     protocol: Conventions = field(default=AS_PUBLISHED)
@@ -182,18 +184,11 @@ class Study:
     def networks(self, scale: str, replicates: int | None = None) -> int:
         """Return how many networks are trained; those that two curves share count once."""
         cells = self.cells(scale, replicates)
-        searched = {
-            cell.spec(candidate, replicate)
-            for cell in cells
-            for candidate in cell.candidates
-            for replicate in range(cell.searched)
-        }
-        return len(searched) + sum(cell.replicates - cell.searched for cell in cells)
+        return len(searched(cells)) + sum(cell.replicates - cell.searched for cell in cells)
 
-    def cost_of(self, scale: str) -> str:
-        """Return what a scale costs, in words."""
-        count = self.networks(scale)
-        return ", ".join(filter(None, (f"{count} networks" if count else "", self.cost[scale])))
+    def cost_of(self, scale: str, replicates: int | None = None) -> str:
+        """Return what a scale costs, in words: networks, time on two cores, on one GPU."""
+        return cost_text(self, scale, replicates)
 
     def only(
         self,
@@ -233,6 +228,8 @@ class Study:
             self,
             curves=kept,
             size_factors=tuple(s for s in self.size_factors if s in sizes) or self.size_factors,
+            # Known of the whole alone.
+            gpu=self.gpu if not flags else "",
             part=(*self.part, *flags),
             shortened="; ".join(filter(None, (self.shortened, *words))),
         )

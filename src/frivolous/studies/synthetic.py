@@ -85,10 +85,6 @@ FIG4D = Study(
         Curve("10Kdim - 1", 10_000, (1.0,)),
     ),
     panels=(Panel("accuracy", "accuracy"), Panel("d", "prunable"), Panel("d", "redundant")),
-    cost={
-        "paper": "about one and a half minutes on two cores",
-        "cpu": "seconds",
-    },
     notes=NOTES,
 )
 
@@ -98,7 +94,6 @@ FIG_E7 = Study(
     claim="With 10 inputs, frivolous units do not depend on the variance of initialisation.",
     curves=tuple(Curve(name, 10, (factor,)) for name, factor in FACTORS.items()),
     panels=_panels("B5", "C6"),
-    cost={"paper": "about half a minute on two cores", "cpu": "seconds"},
     notes=NOTES,
 )
 
@@ -108,7 +103,6 @@ FIG_E8 = Study(
     claim="With 10,000 inputs, a small initialisation makes the most redundant units.",
     curves=tuple(Curve(name, 10_000, (factor,)) for name, factor in FACTORS.items()),
     panels=_panels("B4", "C5"),
-    cost={"paper": "about 2 minutes on two cores", "cpu": "seconds"},
     notes=NOTES,
 )
 
@@ -130,10 +124,6 @@ FIG_E9 = Study(
         ),
     ),
     panels=_panels("B11", "C12"),
-    cost={
-        "paper": "about 20 minutes on two cores",
-        "cpu": "seconds",
-    },
     notes=(
         *NOTES[:-1],
         (

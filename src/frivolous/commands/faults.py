@@ -1,0 +1,56 @@
+"""What is said in one line of an error that the disk or the system gave, whoever met it."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from pathlib import Path
+
+_SPACE = "Free some space there and run again."
+_RIGHTS = "Mend its rights, or name another path."
+_REMEDIES = {
+    errno.ENOSPC: _SPACE,
+    errno.EDQUOT: _SPACE,
+    errno.EFBIG: _SPACE,
+    errno.EACCES: _RIGHTS,
+    errno.EPERM: _RIGHTS,
+    errno.EROFS: _RIGHTS,
+}
+
+
+def told(error: OSError, words: Sequence[str]) -> str:
+    """Return an error in one line: argument, path, reason, remedy.
+
+    ``words`` are the command line's; the argument is the one whose value is the error's path, or a
+    folder above it.
+
+    >>> told(PermissionError(13, "Permission denied", "out/table.csv"), ["measure", "--out", "out"])
+    '`out`: out/table.csv cannot be read or written (Permission denied). Mend its rights, or name \
+another path.'
+    """
+    reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    if error.filename is None:
+        if error.errno == errno.ENOSPC:
+            return "cannot write: no space left on device; free some and run again"
+        return f"cannot read or write ({reason.rstrip('.')}); mend that and run again"
+    path = Path(str(error.filename))
+    argument = argument_of(path, words)
+    remedy = _REMEDIES.get(error.errno or 0, "Name another path.")
+    where = f"`{argument}`: {path}" if argument else str(path)
+    return f"{where} cannot be read or written ({reason}). {remedy}"
+
+
+def argument_of(path: Path, words: Sequence[str]) -> str:
+    """Return the name of the flag whose value is ``path`` or a folder above it, or "".
+
+    >>> argument_of(Path("data/x.bin"), ["run", "fig4c", "--data-dir=data", "--store", "runs"])
+    'data_dir'
+    """
+    flag = ""
+    for word in words:
+        value = word
+        if word.startswith("--"):
+            flag, _, value = word.partition("=")
+        if flag and value and path.is_relative_to(value):
+            return flag.removeprefix("--").replace("-", "_")
+    return ""
