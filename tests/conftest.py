@@ -6,9 +6,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `saying`
 
 # A shell starts what runs in its background deaf to Ctrl-C, and its children are born so.
 HEED = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"

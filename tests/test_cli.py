@@ -17,10 +17,10 @@ from pathlib import Path
 import pytest
 from matplotlib.text import Text
 
-from frivolous import cli
 from frivolous.store import Store, disk
 from frivolous.studies import STUDIES
 from frivolous.studies.spec import Study
+from saying import Said, Say, sayer
 
 Child = Callable[..., subprocess.Popen[str]]
 MAIN = "import sys\nfrom frivolous.cli import main\nsys.argv[0] = 'frivolous'\nmain()\n"
@@ -28,36 +28,10 @@ HEAVY = ("torch", "pandas", "matplotlib", "sklearn", "pyarrow", "pydantic")
 pytestmark = pytest.mark.usefixtures("tiny")
 
 
-class Said:
-    """What one command did: its exit code and both streams."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-        assert "Traceback" not in out + err
-
-    @property
-    def line(self) -> str:
-        """The one line of a refusal."""
-        (line,) = [line for line in self.err.splitlines() if not line.startswith("note: ")]
-        assert self.out == ""
-        assert line.startswith("frivolous: ")
-        return line.removeprefix("frivolous: ")
-
-
 @pytest.fixture
-def say(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def say(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Say:
     """Run a command in this process."""
-
-    def run(*words: object) -> Said:
-        monkeypatch.setattr(sys, "argv", ["frivolous", *map(str, words)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return Said(code, *capfd.readouterr())
-
-    return run
+    return sayer(monkeypatch, capfd)
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +72,7 @@ def test_the_module_runs_as_the_command_does() -> None:
     assert done.stdout.startswith("usage: frivolous")
 
 
-def test_list_names_every_study_with_claim_and_cost(say: Callable[..., Said]) -> None:
+def test_list_names_every_study_with_claim_and_cost(say: Say) -> None:
     said = say("list")
     lines = said.out.splitlines()
     assert said.code == 0
@@ -113,9 +87,7 @@ def test_list_names_every_study_with_claim_and_cost(say: Callable[..., Said]) ->
     ]
 
 
-def test_status_and_report_before_a_run_make_nothing(
-    say: Callable[..., Said], tmp_path: Path
-) -> None:
+def test_status_and_report_before_a_run_make_nothing(say: Say, tmp_path: Path) -> None:
     store = tmp_path / "store"
     said = say("status", "figE7", *CPU, store)
     assert (said.code, said.out) == (
@@ -132,7 +104,7 @@ def test_status_and_report_before_a_run_make_nothing(
 
 
 def test_run_prints_table_gains_and_the_paths_that_it_wrote(
-    say: Callable[..., Said],
+    say: Say,
     finished: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -183,9 +155,7 @@ class Loads(HTMLParser):
     handle_startendtag = handle_starttag
 
 
-def test_the_report_loads_nothing_and_names_its_command(
-    say: Callable[..., Said], finished: Path
-) -> None:
+def test_the_report_loads_nothing_and_names_its_command(say: Say, finished: Path) -> None:
     said = say("report", "figE7", *CPU, finished)
     folder = finished / "studies" / "figE7-cpu"
     page = folder / "report.html"
@@ -205,7 +175,7 @@ def test_the_report_loads_nothing_and_names_its_command(
     assert "Scale cpu: 4 hidden units for 128." in text
 
 
-def test_other_seeds_have_folders_of_their_own(say: Callable[..., Said], tmp_path: Path) -> None:
+def test_other_seeds_have_folders_of_their_own(say: Say, tmp_path: Path) -> None:
     said = say("run", "figE7", *CPU, tmp_path, "--seed", 3, "--replicates", 1)
     assert said.code == 0
     assert said.out.startswith("figE7, scale cpu: one replicate; prunable and ")
@@ -250,9 +220,7 @@ def test_the_real_cpu_scale_says_all_in_which_it_is_smaller() -> None:
 
 
 @pytest.mark.parametrize("verb", ["run", "report", "status"])
-def test_a_wrong_study_is_answered_with_the_nearest(
-    verb: str, say: Callable[..., Said], tmp_path: Path
-) -> None:
+def test_a_wrong_study_is_answered_with_the_nearest(verb: str, say: Say, tmp_path: Path) -> None:
     said = say(verb, "fig4e", *CPU, tmp_path / "store")
     assert said.code == 2
     assert said.line.startswith("unknown study 'fig4e'; did you mean 'figE4'? Known: fig1a, fig1b")
@@ -261,7 +229,7 @@ def test_a_wrong_study_is_answered_with_the_nearest(
 
 
 @pytest.mark.parametrize("verb", ["run", "report", "status"])
-def test_no_replicates_are_refused(verb: str, say: Callable[..., Said], tmp_path: Path) -> None:
+def test_no_replicates_are_refused(verb: str, say: Say, tmp_path: Path) -> None:
     said = say(verb, "figE7", *CPU, tmp_path / "store", "--replicates", 0)
     assert (said.code, said.line) == (2, "`replicates` must be at least 1; got 0.")
 
@@ -276,9 +244,7 @@ def test_no_replicates_are_refused(verb: str, say: Callable[..., Said], tmp_path
         ([], "STR"),
     ],
 )
-def test_a_wrong_option_is_named(
-    words: list[str], message: str, say: Callable[..., Said], tmp_path: Path
-) -> None:
+def test_a_wrong_option_is_named(words: list[str], message: str, say: Say, tmp_path: Path) -> None:
     said = say("run", *words, "--store", tmp_path / "store")
     assert said.code == 2
     # A box may break the sentence.
@@ -287,7 +253,7 @@ def test_a_wrong_option_is_named(
 
 
 def test_a_missing_device_is_refused_before_anything_is_made(
-    say: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
 
@@ -300,9 +266,7 @@ def test_a_missing_device_is_refused_before_anything_is_made(
 
 
 @pytest.mark.parametrize("verb", ["run", "report", "status"])
-def test_a_store_under_a_file_is_refused(
-    verb: str, say: Callable[..., Said], tmp_path: Path
-) -> None:
+def test_a_store_under_a_file_is_refused(verb: str, say: Say, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     said = say(verb, "figE7", *CPU, tmp_path / "file" / "store")
     assert said.code == 2
@@ -314,9 +278,7 @@ def test_a_store_under_a_file_is_refused(
 
 
 @pytest.mark.parametrize("verb", ["run", "report", "status"])
-def test_a_store_of_a_newer_format_is_left_alone(
-    verb: str, say: Callable[..., Said], tmp_path: Path
-) -> None:
+def test_a_store_of_a_newer_format_is_left_alone(verb: str, say: Say, tmp_path: Path) -> None:
     (tmp_path / "store.json").write_text('{"format": 99}')
     said = say(verb, "figE7", *CPU, tmp_path)
     assert said.code == 2
@@ -328,7 +290,7 @@ def test_a_store_of_a_newer_format_is_left_alone(
 
 
 def test_a_full_disk_is_said_and_what_is_finished_is_kept(
-    say: Callable[..., Said], tiny: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    say: Say, tiny: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, files = disk.write, 0
 
@@ -360,7 +322,7 @@ def test_a_full_disk_is_said_and_what_is_finished_is_kept(
 def test_a_damaged_run_is_said_by_status_and_report(
     verb: str,
     same_size: bool,
-    say: Callable[..., Said],
+    say: Say,
     tiny: Study,
     finished: Path,
     tmp_path: Path,
@@ -398,7 +360,7 @@ def test_a_damaged_run_is_said_by_status_and_report(
 
 
 def test_ctrl_c_is_one_line_and_the_same_command_goes_on(
-    child: Child, say: Callable[..., Said], tiny: Study, tmp_path: Path
+    child: Child, say: Say, tiny: Study, tmp_path: Path
 ) -> None:
     held = (
         "import sys\nfrom frivolous.studies import making\nmake, calls = making.make, []\n"
@@ -443,9 +405,7 @@ def test_output_to_a_full_disk_is_one_line(child: Child) -> None:
     assert said.line == "cannot write: no space left on device; free some and run again"
 
 
-def test_status_sees_what_another_process_is_making(
-    say: Callable[..., Said], tiny: Study, tmp_path: Path
-) -> None:
+def test_status_sees_what_another_process_is_making(say: Say, tiny: Study, tmp_path: Path) -> None:
     store = Store(tmp_path)
     with store.claim(tiny.cells("cpu")[0].search_ids):
         said = say("status", "figE7", *CPU, tmp_path)
@@ -454,9 +414,7 @@ def test_status_sees_what_another_process_is_making(
     assert os.listdir(tmp_path / "runs") == []  # noqa: PTH208
 
 
-def test_fetch_finds_what_is_there_and_names_what_it_cannot_fetch(
-    say: Callable[..., Said], tmp_path: Path
-) -> None:
+def test_fetch_finds_what_is_there_and_names_what_it_cannot_fetch(say: Say, tmp_path: Path) -> None:
     said = say("fetch", "imagenet", "--data-dir", tmp_path)
     assert (said.code, said.out) == (2, "")
     assert said.line.startswith("`name` imagenet cannot be fetched: it needs an account")
@@ -464,9 +422,7 @@ def test_fetch_finds_what_is_there_and_names_what_it_cannot_fetch(
     assert said.line == "unknown data set to fetch 'cifar'; did you mean 'cifar10'? Known: cifar10."
 
 
-def test_a_study_without_its_data_says_where_to_get_them(
-    say: Callable[..., Said], tmp_path: Path
-) -> None:
+def test_a_study_without_its_data_says_where_to_get_them(say: Say, tmp_path: Path) -> None:
     none = tmp_path / "none"
     words = ("run", "fig4c", "--scale", "paper", "--sizes", "1/4", "--store", tmp_path)
     said = say(*words, "--data-dir", none)
@@ -484,8 +440,6 @@ def test_a_study_without_its_data_says_where_to_get_them(
     assert say("run", "figE7", "--workers", 0).line == "`workers` must be at least 1; got 0."
 
 
-def test_no_epochs_are_refused_and_not_taken_for_all(
-    say: Callable[..., Said], tmp_path: Path
-) -> None:
+def test_no_epochs_are_refused_and_not_taken_for_all(say: Say, tmp_path: Path) -> None:
     said = say("status", "figE7", *CPU, tmp_path / "store", "--epochs", 0)
     assert (said.code, said.line) == (2, "`epochs` must be at least 1; got 0.")

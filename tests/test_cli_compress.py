@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 import frivolous as fv
 from frivolous import cli
 from frivolous.compression import onnx
+from saying import Said, Say, sayer
 
 MODULE = '''
 """A user's own file."""
@@ -47,17 +47,6 @@ def net() -> nn.Module:
     return model
 
 
-class Said:
-    """What one command did: its exit code and both streams."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-        assert "Traceback" not in out + err
-
-
-Say = Callable[..., Said]
-
-
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the user's file and weights for its model."""
@@ -75,13 +64,7 @@ def say(place: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixtu
 
     def run(*words: object, data: str = "mine.py:data", out: str = "out") -> Said:
         given = ["mine.py:model", "--data", data, "--out", out, "--weights", "net.safetensors"]
-        monkeypatch.setattr(sys, "argv", ["frivolous", "compress", *given, *map(str, words)])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = int(stop.code or 0)
-        return Said(code, *capfd.readouterr())
+        return sayer(monkeypatch, capfd)("compress", *given, *words)
 
     return run
 

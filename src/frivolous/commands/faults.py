@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,7 +34,8 @@ another path.'
         if error.errno == errno.ENOSPC:
             return "cannot write: no space left on device; free some and run again"
         return f"cannot read or write ({reason.rstrip('.')}); mend that and run again"
-    path = Path(str(error.filename))
+    name = error.filename
+    path = Path(os.fsdecode(name) if isinstance(name, bytes) else str(name))
     argument = argument_of(path, words)
     remedy = _REMEDIES.get(error.errno or 0, "Name another path.")
     where = f"`{argument}`: {path}" if argument else str(path)

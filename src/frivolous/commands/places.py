@@ -28,8 +28,8 @@ def named_object(place: str, argument: str) -> Any:
         there = path.is_file()
     except OSError as error:  # no right to look, a name that is too long
         raise BadArgument(
-            f"`{argument}` names the file {file}, which cannot be read ({error.strerror}). Mend its "
-            "rights, or name another file."
+            f"`{argument}` names the file {file}, which cannot be read ({error.strerror}). Mend "
+            "its rights, or name another file."
         ) from error
     if not there:
         raise BadArgument(

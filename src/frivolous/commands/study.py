@@ -35,8 +35,8 @@ def tell_note(line: str) -> None:
 
 ALL = "all"
 ALL_NOTE = (
-    "all, scale cpu: small versions, on handwritten digits that come with the package, about half an "
-    "hour with --workers 2; --scale paper is the papers' own: years on two cores"
+    "all, scale cpu: small versions, on handwritten digits that come with the package, about half "
+    "an hour with --workers 2; --scale paper is the papers' own: years on two cores"
 )
 
 

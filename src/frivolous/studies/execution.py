@@ -133,7 +133,7 @@ def ready(
 ) -> float:
     """See that what is left of a study can be made here; return its minutes on two cores, roughly.
 
-    Data that it needs from disk are read, and kept for the networks to come.
+    Data that it needs from disk are read, and kept for the networks to come; nothing is written.
 
     Raises:
         BadArgument: a device that this machine lacks, data that are not there or cannot be read.
