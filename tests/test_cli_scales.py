@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from frivolous.commands import scale as scales
 from frivolous.commands import study as verbs
 from frivolous.commands.which import Which
 from frivolous.store import Store
@@ -102,7 +103,7 @@ def test_data_for_a_scale_that_nobody_named_are_refused(say: Say) -> None:
 def test_a_note_says_the_scale_and_how_to_have_the_papers(
     say: Say, tiny: Study, tmp_path: Path
 ) -> None:
-    note = verbs.scale_note
+    note = scales.scale_note
     small, paper = Which("fig1a", "cpu"), Which("fig1a", "paper")
     assert note(STUDIES["fig1a"], small, 2.2, plain=True) == (
         f"fig1a, scale cpu: a small version, {DIGITS}, about 2 minutes on two cores; --scale paper "
@@ -124,7 +125,7 @@ def test_a_note_says_the_scale_and_how_to_have_the_papers(
 def test_the_time_is_that_of_what_is_left(
     say: Say, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verbs, "SHORT", -1)
+    monkeypatch.setattr(scales, "SHORT", -1)
     said = say("run", "figE7", "--scale", "cpu", "--store", finished)
     assert said.err.splitlines()[0] == "note: figE7, scale cpu: a small version"
     said = say("run", "figE7", "--scale", "cpu", "--store", "new", "--sizes", 1)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from frivolous.commands.study import ALL, asked_studies, settled
-from frivolous.commands.which import Which
+from frivolous.commands.scale import settled
+from frivolous.commands.study import asked_studies
+from frivolous.commands.which import ALL, Which
 from frivolous.store import Status, Store
 from frivolous.studies import Study
 from frivolous.studies.choosing import runs_of

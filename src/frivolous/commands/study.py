@@ -8,17 +8,17 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from frivolous.commands.which import Which
+from frivolous.commands.scale import ALL_NOTE, check_folder_is_read, scale_note, settled
+from frivolous.commands.which import ALL, Which
 from frivolous.errors import BadArgument, FrivolousError, StoreError
 from frivolous.running.here import Listener
 from frivolous.store import Store
 from frivolous.studies import STUDIES, Study
-from frivolous.studies.cost import SHORT, as_time, usual_scale
+from frivolous.studies.cost import usual_scale
 from frivolous.studies.execution import ready
 from frivolous.studies.execution import run_study as execute
 from frivolous.studies.reading import read_result
@@ -31,24 +31,6 @@ from frivolous.terminal.study import gain_lines, study_text
 def tell_note(line: str) -> None:
     """Print what a store has to say while it is read, such as a corrupt run set aside."""
     print(f"note: {line}", file=sys.stderr)
-
-
-ALL = "all"
-ALL_NOTE = (
-    "all, scale cpu: small versions, on handwritten digits that come with the package, about half "
-    "an hour with --workers 2; --scale paper is the papers' own: years on two cores"
-)
-
-
-def settled(which: Which) -> Which:
-    """Return what is asked for with the scale that it takes where none is named.
-
-    A study's own paper scale, where that is short; of all studies ``cpu``, as one page shows one.
-    """
-    if which.scale is not None:
-        return which
-    scale = "cpu" if which.study == ALL else usual_scale(STUDIES[which.study])
-    return replace(which, scale="paper" if scale == "paper" else "cpu")
 
 
 def asked_studies(which: Which) -> list[Study]:
@@ -80,8 +62,8 @@ def run_studies(
     """Run studies with a progress bar; print and write each one's result as it is finished."""
     plain, which = which.scale is None, settled(which)
     studies = asked_studies(which)
-    if plain and folder is not None:
-        _check_folder_is_read(which, studies)
+    if plain:
+        check_folder_is_read(which, studies[0], folder)
     if plain and which.study == ALL:
         tell_note(ALL_NOTE)
         plain = False
@@ -109,36 +91,6 @@ def run_studies(
 def _disk_refused(error: FrivolousError) -> bool:
     """Whether the store's disk is what failed: it would fail the next study too."""
     return isinstance(error, StoreError) and isinstance(error.__cause__, OSError)
-
-
-def _check_folder_is_read(which: Which, studies: Sequence[Study]) -> None:
-    """Refuse data for a scale that nobody named and that reads none."""
-    if which.scale == "cpu":
-        cost = studies[0].cost_of("paper", which.replicates) if len(studies) == 1 else "years"
-        raise BadArgument(
-            f"`data_dir` is read at scale paper alone, and {which.study} takes scale cpu where "
-            f"none is named. Write --scale paper ({cost}), or leave --data-dir out."
-        )
-
-
-def scale_note(study: Study, which: Which, minutes: float, *, plain: bool) -> str:
-    """Return which scale is taken and how long it takes, where that was not asked or is long.
-
-    ``minutes`` are what is left on two cores; ``plain``: no scale was named.
-    """
-    if not plain and minutes <= SHORT:
-        return ""
-    if study.kind == "parameters":
-        return f"{study.name}, scale {which.scale}: {study.cost_of(str(which.scale))}"
-    time = f"{as_time(minutes)} on two cores" if minutes else ""
-    if which.scale == "paper":
-        gpu = f"{study.gpu} on one GPU" if minutes > SHORT and study.gpu else ""
-        return ", ".join(filter(None, (f"{study.name}, scale paper: the paper's own", time, gpu)))
-    instead = study.instead("cpu")
-    data = f"on {instead} that come with the package" if instead else ""
-    small = ", ".join(filter(None, (f"{study.name}, scale cpu: a small version", data, time)))
-    cost = study.cost_of("paper", which.replicates)
-    return f"{small}; --scale paper is the paper's own: {cost}" if plain else small
 
 
 def _run(

@@ -10,6 +10,7 @@ import tyro
 
 Name = tyro.conf.Positional[str]
 StudyScale = Literal["paper", "cpu"]
+ALL = "all"
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 
 
