@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import (
-    BatchSampler,
-    DataLoader,
-    Dataset,
-    IterableDataset,
-    RandomSampler,
-    SequentialSampler,
-    Subset,
-)
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument
-from frivolous.forms import Batch, each, form_of, joined, moved, parsed, size_of, taken, whole
+from frivolous.forms import Batch, each, form_of, moved, size_of, taken, whole
+from frivolous.kept import keep, picker
+from frivolous.loaders import batches_of, ordered
 from frivolous.network.inputs import Inputs
+from frivolous.tally import Tally
 
 BATCH_SIZE = 256
 
+Source = Callable[[], Iterator[Batch]]
 Picked = Callable[[Tensor], Iterator[Batch]]
 
 
@@ -35,50 +30,34 @@ class Batches:
 
     Iterating gives inputs alone, on ``device``; ``labelled()`` gives (inputs, labels or None).
     ``examples`` is the number of examples in all; ``has_labels`` is whether they have labels.
-    ``picked`` gives the examples at any places, where the data can be read out of order.
+    ``picked`` gives the examples at any places. Examples of one number in ``repeats``, shape (N,),
+    are one example that a sampler gave several times.
     """
 
-    source: Callable[[], Iterator[Batch]]
+    source: Source
     examples: int
     device: torch.device
-    has_labels: bool = False
-    picked: Picked | None = None
+    has_labels: bool
+    picked: Picked
+    repeats: Tensor | None = None
 
     def at(self, index: Tensor) -> Batches:
-        """Return only the examples at these different places, shape (n,).
-
-        Only they are read where the data can be read out of order: tensors, a ``Dataset``, a
-        ``DataLoader`` of one in plain or shuffled order. Anything else is read from its beginning
-        to the last of them.
-        """
-        picked = self.picked or self._read_through
+        """Return only the examples at these different places, shape (n,), in this order."""
         return Batches(
-            lambda: picked(index),
+            lambda: self.picked(index),
             len(index),
             self.device,
             self.has_labels,
-            lambda places: picked(index[places]),
+            lambda places: self.picked(index[places]),
+            None if self.repeats is None else self.repeats[index],
         )
 
-    def _read_through(self, index: Tensor) -> Iterator[Batch]:
-        wanted = np.sort(index.numpy())
-        last = int(wanted[-1]) if len(wanted) else -1
-        start = size = 0
-        kept: list[Batch] = []
-        for inputs, labels in self.source():
-            stop = start + size_of(inputs)
-            size = max(size, stop - start)
-            here = torch.as_tensor(
-                wanted[np.searchsorted(wanted, start) : np.searchsorted(wanted, stop)] - start
-            )
-            if len(here):
-                kept.append((taken(inputs, here), None if labels is None else labels[here]))
-            if kept and (stop > last or sum(size_of(part) for part, _ in kept) >= size):
-                yield joined(kept)
-                kept = []
-            start = stop
-            if start > last:
-                return
+    def once(self) -> Batches:
+        """Return every example once, where a sampler gave it first."""
+        if self.repeats is None:
+            return self
+        first = {number: place for place, number in reversed([*enumerate(self.repeats.tolist())])}
+        return self.at(torch.tensor(sorted(first.values())))
 
     def labelled(self) -> Iterator[Batch]:
         """Iterate over (inputs, labels); labels are None where the data has none.
@@ -107,8 +86,9 @@ class Batches:
 
     def first(self, examples: int | None = None, device: torch.device | None = None) -> Inputs:
         """Return the first batch's inputs, or the first few of them, on ``device`` if given."""
-        for inputs, _ in self.source():
-            return each(inputs, lambda part: part[:examples].to(device or self.device))
+        few = None if examples is None else torch.arange(min(examples, self.examples))
+        for inputs, _ in self.source() if few is None else self.picked(few):
+            return moved(inputs, device or self.device)
         raise self._changed(0)
 
     @property
@@ -123,33 +103,51 @@ def as_batches(
     """Read ``data`` in any of these forms as :class:`Batches`.
 
     Inputs are a tensor, a tuple of tensors (a model of several arguments) or a dictionary of
-    keyword tensors, in which a key ``labels`` holds labels; labels are whole numbers, shape (N,).
+    keyword tensors, in which a key ``labels`` holds labels. Labels are whole numbers of shape (N,)
+    or (N, 1), or one-hot, (N, C); there may be None.
 
     - All examples at once, cut into batches of ``batch_size``: a tensor, a dictionary of tensors,
-      or a pair (inputs, labels).
+      a pair (inputs, labels), or (first, second, ..., labels).
     - A ``Dataset`` of examples, likewise cut.
     - A ``DataLoader`` or any iterable of batches, taken as they come: each is inputs (a tensor or a
       dictionary), (inputs, labels), (inputs, None), or (first, second, ..., labels) for a model of
-      several arguments. An iterator that can be read only once is kept in memory.
+      several arguments.
+
+    Every reading gives the same examples. Tensors and a list of batches are used as they are. Of a
+    ``DataLoader`` the order is drawn once (a shuffled one is read in plain order), and the examples
+    are read from its ``Dataset`` when they are needed, if a sample of them is the same when read
+    twice. All else is read once and copied: augmented examples, an ``IterableDataset``, a generator
+    or another iterable. Copies stay in memory up to 2 GiB (:data:`frivolous.kept.IN_MEMORY`); the
+    rest goes to a temporary file.
 
     Raises:
         BadArgument: no example; data, a batch or labels of another form; batches that differ in
-            shape or dtype; labels of another length or for some batches only.
+            shape or dtype; labels of another length or for some batches only; no room for copies.
 
     >>> as_batches(torch.zeros(10, 3), batch_size=4).examples
     10
     >>> [len(x) for x in as_batches((torch.zeros(10, 3), torch.zeros(10).long()), batch_size=4)]
     [4, 4, 2]
     """
+    home = as_device(device)
+    if isinstance(data, Batches):
+        return replace(data, device=home)
     if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
         raise BadArgument(
             f"`batch_size` is a whole number of at least 1; got {batch_size!r}. Pass e.g. 256."
         )
-    source, picked = _source(data, batch_size)
-    examples, has_labels = _counted(source)
-    if examples == 0:
+    tally, repeats = Tally(), None
+    together = whole(data)
+    if together is not None:
+        source, picked = _sliced(together, batch_size)
+        tally.read(source())
+    elif type(data) in (list, tuple):
+        source, picked = _at_hand(list(tally.through(batches_of(data))))
+    else:
+        source, picked, repeats = _loaded(_iterable(data, batch_size), tally)
+    if tally.examples == 0:
         raise BadArgument("`data` holds no example; give at least one batch with one example.")
-    return Batches(source, examples, as_device(device), has_labels, picked)
+    return Batches(source, tally.examples, home, tally.has_labels, picked, repeats)
 
 
 class _Takeable(Protocol):
@@ -195,57 +193,56 @@ def prepared(
     return Batches(lambda: picked(torch.arange(count)), count, home, True, picked)
 
 
-def _source(data: Any, batch_size: int) -> tuple[Callable[[], Iterator[Batch]], Picked | None]:
-    """How to read all batches, and how to read some examples alone if that is possible."""
-    together = whole(data)
-    if together is not None:
-        inputs, labels = together
-        return lambda: _cut(inputs, labels, batch_size), lambda index: _cut(
-            taken(inputs, index), None if labels is None else labels[index], batch_size
-        )
-    if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
-        # With a generator of its own a loader leaves the global one alone.
-        data = DataLoader(data, batch_size=batch_size, generator=torch.Generator())
-    if not isinstance(data, Iterable) or isinstance(data, str | bytes):
-        raise BadArgument(
-            "`data` is a tensor, a pair (inputs, labels), a Dataset or an iterable of batches; "
-            f"got {type(data).__name__}. Wrap single inputs in a batch."
-        )
-    if isinstance(data, Iterator):
-        data = list(data)
-
-    def read(batches: Iterable[Any] = data) -> Iterator[Batch]:
-        # A loader may end on a batch without examples, which no statistic can use.
-        return (found for batch in batches if size_of((found := parsed(batch))[0]))
-
-    if not _gives_each_example_once(data):
-        return read, None
+def _sliced(together: Batch, batch_size: int) -> tuple[Source, Picked]:
+    """How to read all examples, and how to read some, of tensors that hold them all."""
+    inputs, labels = together
 
     def picked(index: Tensor) -> Iterator[Batch]:
-        return read(
-            DataLoader(
-                Subset(data.dataset, index.tolist()),
-                batch_size=data.batch_size,
-                num_workers=data.num_workers,
-                collate_fn=data.collate_fn,
-                generator=torch.Generator(),
-            )
-        )
+        for part in index.split(batch_size) if len(index) else ():
+            yield taken(inputs, part), None if labels is None else labels[part]
 
-    return read, picked
+    return lambda: _cut(inputs, labels, batch_size), picked
 
 
-def _gives_each_example_once(data: Any) -> bool:
-    """Whether the data is a loader of a whole ``Dataset``, in plain or in shuffled order."""
-    if not isinstance(data, DataLoader) or isinstance(data.dataset, IterableDataset):
-        return False
-    order = data.sampler
-    plain = type(order) is SequentialSampler or (
-        type(order) is RandomSampler
-        and not order.replacement
-        and order.num_samples == len(data.dataset)  # type: ignore[arg-type]
+def _at_hand(batches: Sequence[Batch]) -> tuple[Source, Picked]:
+    """The same of batches that are there to be read again."""
+    return lambda: iter(batches), picker(batches)
+
+
+def _loaded(data: Iterable[Any], tally: Tally) -> tuple[Source, Picked, Tensor | None]:
+    """The same of a loader, and its repeats: read as needed where that is safe, or else once."""
+    found = ordered(data) if isinstance(data, DataLoader) else None
+    if found is None:
+        return *_at_hand(keep(tally.through(batches_of(data)))), None
+    repeats, examples = found.repeats(), len(found.keys)
+    if found.steady():
+        tally.read(found.read())
+        if tally.examples == examples:
+            return found.read, found.picked, repeats
+        tally.reset()  # the loader leaves out examples, so that places say nothing
+    kept = keep(tally.through(found.read()))
+    return *_at_hand(kept), repeats if tally.examples == examples else None
+
+
+def _iterable(data: Any, batch_size: int) -> Iterable[Any]:
+    """A loader of a data set, or the iterable that it is; refuses anything else."""
+    if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
+        return DataLoader(data, batch_size=batch_size)
+    if isinstance(data, Iterable) and not isinstance(data, str | bytes):
+        return data
+    remedy = "Pass one of these."
+    if (
+        not isinstance(data, str | bytes)
+        and hasattr(data, "__getitem__")
+        and hasattr(data, "__len__")
+    ):
+        remedy = "Pass DataLoader(data, batch_size=64)."
+    elif callable(data):
+        remedy = "Call it, and pass what it returns."
+    raise BadArgument(
+        "`data` is a tensor, a pair (inputs, labels), a Dataset or an iterable of batches; "
+        f"got {type(data).__name__}. {remedy}"
     )
-    return plain and type(data.batch_sampler) is BatchSampler and not data.drop_last
 
 
 def _cut(inputs: Inputs, labels: Tensor | None, batch_size: int) -> Iterator[Batch]:
@@ -255,23 +252,3 @@ def _cut(inputs: Inputs, labels: Tensor | None, batch_size: int) -> Iterator[Bat
             each(inputs, lambda part, chosen=chosen: part[chosen]),  # type: ignore[misc]
             None if labels is None else labels[chosen],
         )
-
-
-def _counted(source: Callable[[], Iterator[Batch]]) -> tuple[int, bool]:
-    """Count examples and see whether they have labels; batches must be alike."""
-    total, first, labelled = 0, "", set()
-    for inputs, labels in source():
-        form = form_of(inputs)
-        if first and form != first:
-            raise BadArgument(
-                f"`data` has batches of different forms, {first} and then {form}; all must agree "
-                "but for the number of examples N. Pad, crop or convert them."
-            )
-        first, total = form, total + size_of(inputs)
-        labelled.add(labels is not None)
-    if len(labelled) > 1:
-        raise BadArgument(
-            "`data` has labels for some batches only; they serve the accuracy. Give labels with "
-            "every batch, or with none."
-        )
-    return total, labelled == {True}

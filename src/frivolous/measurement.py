@@ -64,7 +64,9 @@ def measure(
     Args:
         model: any module with class scores (N, classes) as its output, or among its outputs.
         data: inputs, or inputs with labels, in any form that :func:`frivolous.batches.as_batches`
-            reads; labels serve only to state the accuracy.
+            reads; labels serve only to state the accuracy. What the model predicts is the arg-max
+            of its scores: of a multilabel model, whose scores are compared with thresholds, only
+            the best class is measured.
         sites: names of the sites to measure; default all. ``trace(model, inputs).sites`` has them.
         output: which of several outputs holds the scores, a key, field or place; default the entry
             ``logits``, or the only one that can.

@@ -49,7 +49,7 @@ def compress_network(
     if onnx:
         check_installed()
     model = user_model(model_place, weights)
-    data = user_data(data_place, "data")
+    data = as_batches(user_data(data_place, "data"), batch_size=batch_size)
     held_out = None if held_out_place is None else user_data(held_out_place, "held_out")
     # Before the work, not after it.
     make_folder(out)
@@ -71,8 +71,7 @@ def compress_network(
             (out / ONNX).unlink(missing_ok=True)  # an earlier one's, that would not fit the rest
         if onnx:
             status.update("exporting to ONNX")
-            example = as_batches(data, batch_size=batch_size).first(1)
-            paths.append(found.export_onnx(out / ONNX, example))
+            paths.append(found.export_onnx(out / ONNX, data.first(1)))
     if as_json:
         print(as_text(found, out))
     else:

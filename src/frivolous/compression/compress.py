@@ -60,8 +60,10 @@ def compress(
 
     Args:
         model: any module with class scores as its output, or among its outputs.
-        data: examples to search with, in any form that :func:`frivolous.batches.as_batches` reads.
-            Labels serve only to state the accuracy.
+        data: examples to search with, in any form that :func:`frivolous.batches.as_batches` reads;
+            what a sampler gives several times counts once. Labels serve only to state the accuracy.
+            A label is the arg-max of the scores: of a multilabel model, whose scores are compared
+            with thresholds, only the best class is certified.
         tolerance: share of held-out labels that may change, in [0, 1), default 0.02; its 95% upper
             bound holds too. 0 removes only what leaves the scores as they are.
         units, parameters, flops, latency: share that may be left, in (0, 1], instead of a
@@ -215,9 +217,10 @@ def _halves(
     data: Any, held_out: Any, batch_size: int, where: torch.device, seed: int
 ) -> tuple[Batches, Batches]:
     """Examples to search with and others that certify."""
-    batches = as_batches(data, batch_size=batch_size, device=where)
+    # A repeated example on both sides would certify what was fitted to it.
+    batches = as_batches(data, batch_size=batch_size, device=where).once()
     if held_out is not None:
-        return batches, as_batches(held_out, batch_size=batch_size, device=where)
+        return batches, as_batches(held_out, batch_size=batch_size, device=where).once()
     if batches.examples < 2 * LEAST_EXAMPLES:
         raise BadArgument(
             f"`data` has {batches.examples} examples, and half of them are to certify; "

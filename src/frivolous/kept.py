@@ -1,0 +1,115 @@
+"""Batches that are read once and kept: in memory up to a size, in a temporary file beyond it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from frivolous.errors import BadArgument
+from frivolous.forms import Batch, each, joined, size_of, taken
+
+IN_MEMORY = 2 * 2**30
+"""Bytes of examples that are kept in memory; those after them go to a temporary file."""
+ALIGNED = 64
+"""Every tensor begins at a multiple of so many bytes of the file."""
+
+
+def keep(batches: Iterable[Batch]) -> list[Batch]:
+    """Copy batches as they come: a loader may give one tensor again, with other contents.
+
+    Beyond ``IN_MEMORY`` bytes they are written to a file in the folder for temporary files (the
+    environment's ``TMPDIR``) and given as tensors that are mapped to it: the system reads what is
+    used. The file has no name, so that it goes with the last of them, however the program ends.
+    Copies are on the CPU. Raises :class:`BadArgument` where the file has no room.
+    """
+    kept: list[Batch] = []
+    file = _File()
+    held = 0
+
+    def put(part: Tensor) -> Tensor:
+        nonlocal held
+        held += part.numel() * part.element_size()
+        part = part.detach()
+        return part.to("cpu", copy=True) if held <= IN_MEMORY else file.put(part.cpu())
+
+    for batch in batches:
+        kept.append(_changed(batch, put))
+    if not file.size:
+        return kept
+    get = file.reader()
+    return [_changed(batch, lambda part: get(part) if part.is_meta else part) for batch in kept]
+
+
+def picker(batches: Sequence[Batch]) -> Callable[[Tensor], Iterator[Batch]]:
+    """Return what gives the examples at any places, in that order, of batches that are at hand.
+
+    They come in batches as large as the largest.
+    """
+    sizes = np.array([size_of(inputs) for inputs, _ in batches])
+    starts = np.cumsum(sizes) - sizes
+
+    def gathered(places: np.ndarray) -> Batch:
+        of_batch = np.searchsorted(starts, places, side="right") - 1
+        order = np.argsort(of_batch, kind="stable")
+        parts = []
+        for number in np.unique(of_batch):
+            inputs, labels = batches[number]
+            rows = torch.as_tensor(places[order][of_batch[order] == number] - starts[number])
+            parts.append((taken(inputs, rows), None if labels is None else labels[rows]))
+        back = torch.as_tensor(np.argsort(order))
+        return _changed(joined(parts), lambda part: part[back])
+
+    def picked(index: Tensor) -> Iterator[Batch]:
+        for places in index.split(int(sizes.max())) if len(index) else ():
+            yield gathered(places.numpy())
+
+    return picked
+
+
+def _changed(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
+    inputs, labels = batch
+    return each(inputs, change), None if labels is None else change(labels)
+
+
+class _File:
+    """Tensors one after another in a temporary file that has no name."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def put(self, part: Tensor) -> Tensor:
+        """Write a tensor; return one of its shape and type without numbers, on device "meta"."""
+        numbers = part.contiguous().view(torch.uint8).numpy()
+        try:
+            if not self.size:
+                self.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with what maps it
+            self.file.write(numbers.tobytes() + bytes(-numbers.nbytes % ALIGNED))
+            self.file.flush()
+        except OSError as error:
+            raise BadArgument(
+                f"`data` gives examples that cannot be read again, and there is no room to keep "
+                f"them in {tempfile.gettempdir()} after {(IN_MEMORY + self.size) / 2**30:.3g} GiB "
+                f"({error.strerror}). Set the environment's TMPDIR to a larger disk, or pass fewer "
+                "examples, or a Dataset that gives the same ones at every reading."
+            ) from error
+        self.size += -(-numbers.nbytes // ALIGNED) * ALIGNED
+        return torch.empty(part.shape, dtype=part.dtype, device="meta")
+
+    def reader(self) -> Callable[[Tensor], Tensor]:
+        """Return what gives the tensors in the order in which they were put."""
+        # Shared with the file: a private writable mapping has to fit into memory and swap.
+        whole = torch.from_numpy(np.memmap(self.file, np.uint8, "r+", shape=(self.size,)))
+        start = 0
+
+        def get(part: Tensor) -> Tensor:
+            nonlocal start
+            stop = start + part.numel() * part.element_size()
+            found = whole[start:stop].view(part.dtype).view(part.shape)
+            start += -(-(stop - start) // ALIGNED) * ALIGNED
+            return found
+
+        return get
