@@ -72,6 +72,18 @@ FORMS: dict[str, tuple[Any, Any, bool, list[int]]] = {
     "dictionary with labels": ({"x": X, "labels": Y}, {"x": X}, True, [4, 4, 2]),
     "pair of dictionary and labels": (({"x": X}, Y), {"x": X}, True, [4, 4, 2]),
     "pair of tuple and labels": (((X, Z), Y), (X, Z), True, [4, 4, 2]),
+    "pair, labels in a column": ((X, Y[:, None]), X, True, [4, 4, 2]),
+    "pair in a list, labels in a column": ([X, Y[:, None]], X, True, [4, 4, 2]),
+    "inputs alone": ((X, None), X, False, [4, 4, 2]),
+    "inputs alone in a list": ([X, None], X, False, [4, 4, 2]),
+    "two inputs alone": (((X, Z), None), (X, Z), False, [4, 4, 2]),
+    "two inputs alone in lists": ([[X, Z], None], (X, Z), False, [4, 4, 2]),
+    "two inputs and None": ((X, Z, None), (X, Z), False, [4, 4, 2]),
+    "dictionary alone": (({"x": X}, None), {"x": X}, False, [4, 4, 2]),
+    "dictionary with None for labels": ({"x": X, "labels": None}, {"x": X}, False, [4, 4, 2]),
+    "three in a row, at once": ((X, Z, Y), (X, Z), True, [4, 4, 2]),
+    "three in a list, labels in a column": ([X, Z, Y[:, None]], (X, Z), True, [4, 4, 2]),
+    "two batches, one in a tuple": ([(X[:5],), X[5:]], X, False, [5, 5]),
     "dataset": (TensorDataset(X, Y), X, True, [4, 4, 2]),
     "dataset without labels": (TensorDataset(X), X, False, [4, 4, 2]),
     "dataset of two inputs": (TensorDataset(X, Z, Y), (X, Z), True, [4, 4, 2]),
@@ -122,25 +134,6 @@ def test_batches_are_on_the_device() -> None:
     assert inputs.device == labels.device == batches.device
 
 
-class Shrinking:
-    """Fewer batches at every reading."""
-
-    def __init__(self, readings: int) -> None:
-        self.readings = readings
-
-    def __iter__(self) -> Iterator[Tensor]:
-        self.readings -= 1
-        return iter([X] * self.readings)
-
-
-def test_data_that_changes_between_readings() -> None:
-    words = "`data` gave 20 examples when first read and 10 later; .* Pass a list of its batches."
-    with pytest.raises(BadArgument, match=words):
-        list(as_batches(Shrinking(3)))
-    with pytest.raises(BadArgument, match="`data` gave 10 examples when first read and 0 later"):
-        as_batches(Shrinking(2)).first()
-
-
 EMPTY = "`data` holds no example; give at least one batch with one example."
 FORM = "`data` is a tensor, a pair (inputs, labels), a Dataset or an iterable of batches; got "
 BATCH = (
@@ -148,15 +141,37 @@ BATCH = (
     "of tensors or a dictionary of tensors; got "
 )
 LABEL = (
-    "`data` has labels that are no tensor of whole numbers, one class per example, shape (N,); got "
+    "`data` has labels that are no tensor of whole numbers, one class per example, shape (N,), "
+    "(N, 1) or one-hot (N, C); got "
 )
+MULTI = "`data` has multilabel targets, torch.{0} of shape ({1}, 4): 0 or 1 for each class, not "
 AXIS = (
     "`data` must have the examples along the first axis of every tensor, as many in each; got the "
 )
 FORMS_DIFFER = (
     "`data` has batches of different forms, torch.float32 of shape (N, 3) and then torch.float32 "
-    "of shape (N, 2); all must agree but for the number of examples N. Pad, crop or convert them."
+    "of shape (N, 2); all must agree but for the number of examples N. Pad, crop or convert them. "
+    "Pass several inputs of a model as ((first, second), None)."
 )
+
+
+TAGS = torch.eye(10, 4, dtype=torch.int64) + torch.eye(10, 4, dtype=torch.int64).roll(1, 1)
+"""Multilabel targets: two ones in some rows and none in others."""
+
+
+class Indexed:
+    """Examples by their place, not said to be a Dataset."""
+
+    def __len__(self) -> int:
+        return 10
+
+    def __getitem__(self, at: int) -> tuple[Tensor, Tensor]:
+        return X[at], Y[at]
+
+
+def batches() -> Iterator[tuple[Tensor, Tensor]]:
+    """A generator function."""
+    yield X, Y
 
 
 @pytest.mark.parametrize(
@@ -168,28 +183,48 @@ FORMS_DIFFER = (
         ([X[:0]], EMPTY),
         (iter([]), EMPTY),
         (TensorDataset(X[:0], Y[:0]), EMPTY),
-        (None, FORM + "NoneType. Wrap single inputs in a batch."),
-        (3, FORM + "int."),
-        ("digits", FORM + "str."),
+        (None, FORM + "NoneType. Pass one of these."),
+        (3, FORM + "int. Pass one of these."),
+        ("digits", FORM + "str. Pass one of these."),
+        (Indexed(), FORM + "Indexed. Pass DataLoader(data, batch_size=64)."),
+        (batches, FORM + "function. Call it, and pass what it returns."),
         ({}, BATCH + "nothing."),
         ({"x": "words"}, BATCH + "a str."),
-        (X.numpy(), BATCH + "a ndarray. Map your batches to that form, e.g. with torch.as_tensor."),
+        (X.numpy(), BATCH + "a ndarray. Convert what is no tensor, e.g. with torch.as_tensor, or "
+         "leave it out."),
         ([X, "words"], BATCH + "a str."),
         ([[]], BATCH + "nothing."),
+        ([None, None], BATCH + "a NoneType."),
         ((X, Y.numpy()), BATCH + "a ndarray."),
         (torch.tensor(1.0), AXIS + "shape (). For one example add an axis: x[None]."),
-        ([(X, Z[:4], Y)], AXIS + "shapes (10, 3), (4, 3)."),
-        ({"x": X, "mask": Z[:9]}, AXIS + "shapes (10, 3), (9, 3)."),
+        ([(X, Z[:4], Y)], AXIS + "shapes (10, 3), (4, 3). Give as many in each."),
+        ({"x": X, "mask": Z[:9]}, AXIS + "shapes (10, 3), (9, 3). Give as many in each."),
         ((X, Y[:9]), "`data` has 10 inputs with 9 labels; give one label for each input."),
+        ((X, Y[:9, None]), "`data` has 10 inputs with 9 labels;"),
         ([(X, Y), (X, Y[:9])], "`data` has 10 inputs with 9 labels;"),
         ({"x": X, "labels": Y[:9]}, "`data` has 10 inputs with 9 labels;"),
-        ((X, Y.double()), LABEL + "torch.float64 of shape (10,). Pass class numbers, or"),
-        ((X, Y[:, None]), LABEL + "torch.int64 of shape (10, 1)."),
-        ((X, torch.eye(10)), LABEL + "torch.float32 of shape (10, 10)."),
-        ([(X, Y.tolist())], LABEL + "list."),
-        ([(X, np.arange(10))], LABEL + "ndarray."),
+        ((X, Y.double()), LABEL + "torch.float64 of shape (10,). Pass labels.long(), or no labels "
+         "as (inputs, None), for two inputs ((first, second), None)."),
+        ((X, Y[:, None].float()), LABEL + "torch.float32 of shape (10, 1). Pass labels.long(), or"),
+        ((X, Y / 3), LABEL + "torch.float32 of shape (10,). Pass class numbers, or"),
+        ((X, torch.full((10,), torch.nan)), LABEL + "torch.float32 of shape (10,). Pass class num"),
+        ((X, Y + 1j), LABEL + "torch.complex64 of shape (10,). Pass class numbers, or"),
+        ((X, torch.zeros(10, 0)), LABEL + "torch.float32 of shape (10, 0). Pass class numbers"),
+        ([(X, Y.tolist())], LABEL + "list. Pass torch.as_tensor(labels), or"),
+        ([(X, np.arange(10))], LABEL + "ndarray. Pass torch.as_tensor(labels), or"),
+        ([(X, ["cat"] * 10)], LABEL + "list. Pass class numbers, or"),
+        ([(X[0], 2)], LABEL + "int. For single examples pass DataLoader(list(data), batch_size"),
+        ([(X[0], Y[0])], LABEL + "torch.int64 of shape (). For single examples pass DataLoader("),
         ([(X, Z)], LABEL + "torch.float32 of shape (10, 3). Pass class numbers, or no labels as "
          "(inputs, None), for two inputs ((first, second), None)."),
+        ([(X, Z, Z)], LABEL + "torch.float32 of shape (10, 3). Pass class numbers, or no labels as "
+         "((first, second), None)."),
+        ({"x": X, "labels": X}, LABEL + "torch.float32 of shape (10, 3). Pass class numbers, or no "
+         "labels as the dictionary without `labels`."),
+        ((X, TAGS), MULTI.format("int64", 10)),
+        (((X, Z), TAGS.float()), MULTI.format("float32", 10)),
+        ([(X, TAGS.bool())], MULTI.format("bool", 10)),
+        (DataLoader(TensorDataset(X, TAGS), 5), MULTI.format("int64", 8)),
         ([(X, Y), X], "`data` has labels for some batches only; they serve the accuracy. Give"),
         ([X, X[:, :2]], LABEL + "torch.float32 of shape (10, 2)."),
         ([X, X, X[:, :2]], FORMS_DIFFER),
@@ -270,20 +305,44 @@ def test_only_the_examples_wanted_are_read_where_the_data_allows_it() -> None:
     assert data.read == [8, 2]
 
 
-def test_a_stream_is_read_to_the_last_example_wanted_and_in_whole_batches() -> None:
-    read: list[int] = []
+ADVICE: dict[str, tuple[Any, Any]] = {
+    # what was passed: it, and what the message says, followed to the letter
+    "DataLoader(data, batch_size=64)": (Indexed(), DataLoader(Indexed(), batch_size=64)),
+    "Call it": (batches, batches()),
+    "torch.as_tensor, or leave it out": (X.numpy(), torch.as_tensor(X.numpy())),
+    "e.g. with torch.as_tensor": ((X, Y.numpy()), (X, torch.as_tensor(Y.numpy()))),
+    "or leave it out": ({"x": X, "note": "a"}, {"x": X}),
+    "x[None]": (torch.tensor(1.0), torch.tensor(1.0)[None]),
+    "Give as many in each": ({"x": X, "z": Z[:9]}, {"x": X[:9], "z": Z[:9]}),
+    "give one label for each input": ((X, Y[:9]), (X[:9], Y[:9])),
+    "labels.long()": ((X, Y.double()), (X, Y.double().long())),
+    "labels.long(), or": ((X, Y[:, None].float()), (X, Y[:, None].float().long())),
+    "torch.as_tensor(labels)": ([(X, Y.tolist())], [(X, torch.as_tensor(Y.tolist()))]),
+    "DataLoader(list(data), batch_size=64)": (
+        [(x, int(y)) for x, y in zip(X, Y, strict=True)],
+        DataLoader([(x, int(y)) for x, y in zip(X, Y, strict=True)], batch_size=64),  # type: ignore[arg-type]
+    ),
+    "(inputs, None)": ((X, torch.rand(10, 2)), (X, None)),
+    "(inputs, None), for": ([(X, torch.rand(10, 2))], [(X, None)]),
+    "for two inputs ((first, second), None)": ((X, Z[:, :2]), ((X, Z[:, :2]), None)),
+    "((first, second), None).": ([(X, Z[:, :2])], [((X, Z[:, :2]), None)]),
+    "labels as ((first, second), None)": ([(X, Z, Z)], [((X, Z), None)]),
+    "the dictionary without `labels`": ({"x": X, "labels": X}, {"x": X}),
+    "Leave them out: (inputs, None)": ((X, TAGS), (X, None)),
+    "Leave them out: the dictionary without `labels`": ({"x": X, "labels": TAGS}, {"x": X}),
+    "several inputs of a model as": ([X, Z, Z[:, :2]], ((X, Z, Z[:, :2]), None)),
+    "Pad, crop or convert them": ([X, Z, Z[:, :2]], [X[:, :2], Z[:, :2], Z[:, :2]]),
+    "Give labels with every batch": ([(X, Y), X], [(X, Y), (X, Y)]),
+    "or with none": ([(X, Y), X], [X, X]),
+}
 
-    class Noting:
-        def __iter__(self) -> Iterator[Tensor]:
-            for number, batch in enumerate(X.split(2)):
-                read.append(number)
-                yield batch
 
-    batches = as_batches(Noting())
-    read.clear()
-    sizes = [len(inputs) for inputs in batches.at(torch.tensor([0, 2, 4, 5]))]
-    assert read == [0, 1, 2]
-    assert sizes == [2, 2]  # gathered into batches as large as those that came
+@pytest.mark.parametrize("advice", ADVICE)
+def test_what_a_message_advises_is_taken(advice: str) -> None:
+    wrong, right = ADVICE[advice]
+    with pytest.raises(BadArgument, match=re.escape(advice)):
+        as_batches(wrong)
+    assert as_batches(right).examples > 0
 
 
 def test_places_of_places_are_the_examples_there() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Protocol
 
 import torch
@@ -12,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument
-from frivolous.forms import Batch, each, form_of, moved, size_of, taken, whole
+from frivolous.forms import Batch, each, form_of, joined, moved, size_of, taken, whole
 from frivolous.kept import keep, picker
 from frivolous.loaders import batches_of, ordered
 from frivolous.network.inputs import Inputs
@@ -85,11 +86,12 @@ class Batches:
             yield inputs
 
     def first(self, examples: int | None = None, device: torch.device | None = None) -> Inputs:
-        """Return the first batch's inputs, or the first few of them, on ``device`` if given."""
+        """Return the first few examples' inputs, or the first batch's, on ``device`` if given."""
         few = None if examples is None else torch.arange(min(examples, self.examples))
-        for inputs, _ in self.source() if few is None else self.picked(few):
-            return moved(inputs, device or self.device)
-        raise self._changed(0)
+        found = list(islice(self.source(), 1) if few is None else self.picked(few))
+        if not found:
+            raise self._changed(0)
+        return moved(joined(found)[0], device or self.device)
 
     @property
     def form(self) -> str:
@@ -216,11 +218,11 @@ def _loaded(data: Iterable[Any], tally: Tally) -> tuple[Source, Picked, Tensor |
         return *_at_hand(keep(tally.through(batches_of(data)))), None
     repeats, examples = found.repeats(), len(found.keys)
     if found.steady():
-        tally.read(found.read())
+        tally.read(found.first())
         if tally.examples == examples:
-            return found.read, found.picked, repeats
+            return found.again, found.picked, repeats
         tally.reset()  # the loader leaves out examples, so that places say nothing
-    kept = keep(tally.through(found.read()))
+    kept = keep(tally.through(found.once()))
     return *_at_hand(kept), repeats if tally.examples == examples else None
 
 

@@ -158,9 +158,8 @@ def _no_labels(labels: Any, without: str) -> BadArgument:
                 "each example; a label here is one class per example, that of the best score. "
                 f"Leave them out: {without}."
             )
-        if class_numbers(labels.detach().long()) is not None and bool(
-            (labels == labels.long()).all()
-        ):
+        whole_numbers = labels.is_floating_point() and bool((labels == labels.long()).all())
+        if whole_numbers and class_numbers(labels.long()) is not None:
             remedy = "Pass labels.long()"
     elif class_numbers(_converted(labels)) is not None:
         remedy = "Pass torch.as_tensor(labels)"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import IO
 
 import numpy as np
 import torch
@@ -27,7 +29,6 @@ def keep(batches: Iterable[Batch]) -> list[Batch]:
     Copies are on the CPU. Raises :class:`BadArgument` where the file has no room.
     """
     kept: list[Batch] = []
-    file = _File()
     held = 0
 
     def put(part: Tensor) -> Tensor:
@@ -36,12 +37,15 @@ def keep(batches: Iterable[Batch]) -> list[Batch]:
         part = part.detach()
         return part.to("cpu", copy=True) if held <= IN_MEMORY else file.put(part.cpu())
 
-    for batch in batches:
-        kept.append(_changed(batch, put))
-    if not file.size:
-        return kept
-    get = file.reader()
-    return [_changed(batch, lambda part: get(part) if part.is_meta else part) for batch in kept]
+    with closing(_File()) as file:
+        for batch in batches:
+            kept.append(_changed(batch, put))
+        if file.size:
+            get = file.reader()
+            kept = [
+                _changed(batch, lambda part: get(part) if part.is_meta else part) for batch in kept
+            ]
+    return kept
 
 
 def picker(batches: Sequence[Batch]) -> Callable[[Tensor], Iterator[Batch]]:
@@ -80,13 +84,14 @@ class _File:
 
     def __init__(self) -> None:
         self.size = 0
+        self.file: IO[bytes] | None = None
 
     def put(self, part: Tensor) -> Tensor:
         """Write a tensor; return one of its shape and type without numbers, on device "meta"."""
         numbers = part.contiguous().view(torch.uint8).numpy()
         try:
-            if not self.size:
-                self.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with what maps it
+            if self.file is None:
+                self.file = tempfile.TemporaryFile()  # noqa: SIM115 - see close
             self.file.write(numbers.tobytes() + bytes(-numbers.nbytes % ALIGNED))
             self.file.flush()
         except OSError as error:
@@ -101,7 +106,8 @@ class _File:
 
     def reader(self) -> Callable[[Tensor], Tensor]:
         """Return what gives the tensors in the order in which they were put."""
-        # Shared with the file: a private writable mapping has to fit into memory and swap.
+        # It outlives the closed file. Shared, as a private one has to fit into memory and swap.
+        assert self.file is not None
         whole = torch.from_numpy(np.memmap(self.file, np.uint8, "r+", shape=(self.size,)))
         start = 0
 
@@ -113,3 +119,8 @@ class _File:
             return found
 
         return get
+
+    def close(self) -> None:
+        """Close the file; what has been read of it stays."""
+        if self.file is not None:
+            self.file.close()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,33 +19,37 @@ from torch.utils.data import (
     SequentialSampler,
 )
 
-from frivolous.forms import Batch, form_of, joined, parsed, size_of, tensors_of
+from frivolous.errors import BadArgument
+from frivolous.forms import Batch, form_of, parsed, size_of, tensors_of
 
 PROBED = 64
 """Examples that are read twice, to see whether they are the same both times."""
 GROUP = 8
 """Of so many at a time."""
 
+Places = Sequence[Sequence[int]]
 
-@dataclass(frozen=True)
+
 class Ordered:
-    """A loader's data set read in one order: keys of its examples, batch by batch."""
+    """A loader's data set, read in one order: ``keys`` of its examples, ``batches`` of places."""
 
-    loader: DataLoader[Any]
-    order: Sequence[Sequence[Any]]
+    def __init__(self, loader: DataLoader[Any], order: Iterable[Sequence[Any]]) -> None:
+        self.loader = loader
+        self.keys: list[Any] = []
+        self.batches: list[range] = []
+        for keys in order:
+            self.batches.append(range(len(self.keys), len(self.keys) + len(keys)))
+            self.keys.extend(map(_key, keys))
+        self.marks: list[int] = []
 
-    @property
-    def keys(self) -> list[Any]:
-        """The keys of all examples, one after another."""
-        return list(chain.from_iterable(self.order))
-
-    def read(self, order: Sequence[Sequence[Any]] | None = None) -> Iterator[Batch]:
-        """Read batches of examples with these keys, by default all."""
+    def once(self, batches: Places | None = None) -> Iterator[Batch]:
+        """Read batches of the examples at these places, by default all, whatever they are."""
         loader = self.loader
+        order = [[self.keys[at] for at in places] for places in self._all(batches)]
         return batches_of(
             DataLoader(
                 loader.dataset,
-                batch_sampler=self.order if order is None else order,  # type: ignore[arg-type]
+                batch_sampler=order,
                 num_workers=loader.num_workers,
                 collate_fn=loader.collate_fn,
                 timeout=loader.timeout,
@@ -58,18 +61,39 @@ class Ordered:
             )
         )
 
+    def _all(self, batches: Places | None) -> Places:
+        return self.batches if batches is None else batches
+
+    def first(self) -> Iterator[Batch]:
+        """Read all batches and note the examples, as which they must come back."""
+        self.marks = []
+        for batch in self.once():
+            self.marks += _marks(batch)
+            yield batch
+
+    def again(self, batches: Places | None = None) -> Iterator[Batch]:
+        """Read batches of the examples at these places; refuse others than came at first."""
+        batches = self._all(batches)
+        for places, batch in zip(batches, self.once(batches), strict=False):
+            if _marks(batch) != [self.marks[at] for at in places]:
+                raise BadArgument(
+                    f"`data` gave other examples at places {places[0]} to {places[-1]} than when "
+                    "first read; it is read several times and must give the same examples each "
+                    "time. Pass a list of its batches."
+                )
+            yield batch
+
     def picked(self, index: Tensor) -> Iterator[Batch]:
-        """Read the examples at these places alone, in batches as large as the largest."""
-        keys, size = self.keys, max(map(len, self.order), default=1)
-        parts = index.split(size) if len(index) else ()
-        return self.read([[keys[at] for at in part.tolist()] for part in parts])
+        """Read the examples at these places again, in batches as large as the largest."""
+        parts = index.split(max(map(len, self.batches))) if len(index) else ()
+        return self.again([part.tolist() for part in parts])
 
     def repeats(self) -> Tensor | None:
         """Number the examples by their keys, shape (N,); None where no key comes twice."""
-        keys, numbers = self.keys, dict[Any, int]()
-        if not all(isinstance(key, Hashable) for key in keys):
+        numbers: dict[Any, int] = {}
+        if not all(isinstance(key, Hashable) for key in self.keys):
             return None
-        found = [numbers.setdefault(key, len(numbers)) for key in keys]
+        found = [numbers.setdefault(key, len(numbers)) for key in self.keys]
         return torch.tensor(found) if len(numbers) < len(found) else None
 
     def steady(self) -> bool:
@@ -78,23 +102,22 @@ class Ordered:
         ``PROBED`` of them, spread over the data, are read in two groupings: so is found out what an
         example or a batch draws at random (augmentation), and what depends on the rest of a batch.
         """
-        keys = self.keys
-        places = np.linspace(0, len(keys) - 1, min(PROBED, len(keys))).round().astype(int)
-        count = -(-len(places) // GROUP)
-        groups = [places[at : at + GROUP] for at in range(0, len(places), GROUP)]
-        others = [places[at::count] for at in range(count)]
+        count = len(self.keys)
+        chosen = np.linspace(0, count - 1, min(PROBED, count)).round().astype(int).tolist()
+        steps = -(-len(chosen) // GROUP)
+        groups = [chosen[at : at + GROUP] for at in range(0, len(chosen), GROUP)]
+        groups += [chosen[at::steps] for at in range(steps)]
+        seen: dict[int, int] = {}
         # Within one reading, as workers begin every reading with the same seed.
         with _generators_as_they_were():
-            found = list(self.read([[keys[at] for at in group] for group in groups + others]))
-        sizes = [size_of(inputs) for inputs, _ in found]
-        if sizes != [len(group) for group in groups + others]:
+            found = list(self.once(groups))
+        if [size_of(inputs) for inputs, _ in found] != [len(group) for group in groups]:
             return False
-        if len({(form_of(inputs), labels is None) for inputs, labels in found}) > 1:
-            return False
-        if not found:
-            return True
-        back = torch.as_tensor(np.argsort(np.concatenate(others), kind="stable"))
-        return _equal(joined(found[:count]), joined(found[count:]), back)
+        return all(
+            seen.setdefault(place, mark) == mark
+            for group, batch in zip(groups, found, strict=True)
+            for place, mark in zip(group, _marks(batch), strict=True)
+        )
 
 
 def ordered(loader: DataLoader[Any]) -> Ordered | None:
@@ -113,7 +136,7 @@ def ordered(loader: DataLoader[Any]) -> Ordered | None:
         if order.num_samples == size:
             plain = SequentialSampler(range(size))
             sampler = BatchSampler(plain, sampler.batch_size, sampler.drop_last)
-    return Ordered(loader, [[_key(key) for key in keys] for keys in sampler])
+    return Ordered(loader, sampler)
 
 
 def batches_of(loader: Iterable[Any]) -> Iterator[Batch]:
@@ -126,11 +149,15 @@ def _key(key: Any) -> Any:
     return key.item() if isinstance(key, Tensor) and key.numel() == 1 else key
 
 
-def _equal(one: Batch, other: Batch, back: Tensor) -> bool:
-    """Whether two batches are the same once the other's examples are put in this order."""
-    here = tensors_of(one)
-    there = [part[back.to(part.device)] for part in tensors_of(other)]
-    return all(torch.equal(*pair) for pair in zip(here, there, strict=True))
+def _marks(batch: Batch) -> list[int]:
+    """A number of the bytes and the form of each example; equal for equal ones."""
+    inputs, _ = batch
+    parts = [part.detach().cpu().contiguous() for part in tensors_of(batch)]
+    marks = [zlib.crc32(form_of(inputs).encode())] * size_of(inputs)
+    for part in parts:
+        rows = part.view(len(part), part[0].numel(), 1).view(torch.uint8).numpy()
+        marks = [zlib.crc32(row, mark) for row, mark in zip(rows, marks, strict=True)]
+    return marks
 
 
 @contextmanager
