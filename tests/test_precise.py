@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import frivolous as fv
 from frivolous.ablation import FRACTIONS, ablation_curves
@@ -17,7 +17,7 @@ from frivolous.batches import as_batches
 from frivolous.errors import BadArgument, Interrupted
 from frivolous.measures import AS_WRITTEN, curve
 from frivolous.network import trace
-from frivolous.precise import precise_curves
+from frivolous.precise import precise_curves, shuffled
 
 RANDOM = torch.Generator().manual_seed(0)
 N = 6000
@@ -276,25 +276,29 @@ def test_stopped_before_the_first_round_there_is_no_curve_to_speak_of():
     assert set(caught.value.found.table.measure) >= {"redundant", "similarity"}
 
 
-class Stopping:
-    """Batches during which Ctrl-C is pressed, at a given place of a given reading."""
+class Stopping(Dataset):
+    """Examples during which Ctrl-C is pressed, at a given place once ``armed``."""
 
-    def __init__(self, batches, reading: int, at: int) -> None:
-        self.batches, self.reading, self.at, self.readings = batches, reading, at, 0
+    def __init__(self, inputs: Tensor, at: int) -> None:
+        self.inputs, self.at, self.armed = inputs, at, False
 
-    def __iter__(self):
-        self.readings += 1
-        for place, batch in enumerate(self.batches):
-            if self.readings == self.reading and place == self.at:
-                raise KeyboardInterrupt
-            yield batch
+    def __len__(self):
+        return len(self.inputs)
+
+    def __getitem__(self, place):
+        if self.armed and place == self.at:
+            raise KeyboardInterrupt
+        return self.inputs[place]
 
 
 def test_curves_of_the_batches_read_are_kept():
-    # Read to be counted, for the first examples, for accuracy, for activity, then for ablation.
-    data = Stopping(INPUTS[:300].split(100), reading=5, at=2)
+    data = Stopping(INPUTS[:300], at=200)
+
+    def progress(line):
+        data.armed = line.startswith("ablation")
+
     with pytest.raises(Interrupted) as caught:
-        fv.measure(MODEL, data)
+        fv.measure(MODEL, data, batch_size=100, progress=progress)
     kept = caught.value.found
     assert kept.facts["stopped"] == "ablation"
     prunable = kept.table[kept.table.measure == "prunable"]
@@ -307,13 +311,11 @@ def test_curves_of_the_batches_read_are_kept():
 
 
 def test_curves_to_a_precision_are_kept_with_bounds_that_hold():
+    data = Stopping(INPUTS, at=int(shuffled(N, 0)[250]))
+    batches = as_batches(data, batch_size=100)
+    data.armed = True
     with pytest.raises(Interrupted) as caught:
-        precise_curves(
-            NETWORK,
-            as_batches(Stopping(INPUTS.split(100), reading=4, at=1)),
-            precision=1e-3,
-            fractions=FRACTIONS,
-        )
+        precise_curves(NETWORK, batches, precision=1e-3, fractions=FRACTIONS)
     for got in caught.value.found.values():
         assert 128 <= got.examples < 300
         assert got.crossing.low <= got.crossing.value <= got.crossing.high

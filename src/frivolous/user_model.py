@@ -45,10 +45,12 @@ def read_model(
         refusal = _refusal(model, inputs)
         if not refusal:
             raise
+        alone = isinstance(inputs, Tensor) and " missing " in refusal
+        several = " Give several inputs as ((first, second), None)." if alone else ""
         raise BadArgument(
             f"`data` does not fit `model` ({type(model).__name__}): its first batch, "
             f"{batches.form}, makes the model raise {refusal}. Give inputs of the shape and "
-            "type that the model takes."
+            f"type that the model takes.{several}"
         ) from error
 
 
