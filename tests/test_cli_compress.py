@@ -29,6 +29,10 @@ data = (inputs, torch.arange(80) % 3)
 number = 3
 
 
+def stream():
+    yield from inputs.split(20)
+
+
 def model():
     return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3))
 '''
@@ -137,6 +141,8 @@ def test_onnx_is_written_on_request_and_an_earlier_one_removed(
     assert said.out.splitlines()[-1] == "out/model.onnx"
     assert asked == [(1, 4)]
     assert (place / "out/model.onnx").exists()
+    assert say("--keep", "0=5", "--onnx", data="mine.py:stream").code == 0  # read once
+    assert asked == [(1, 4)] * 2
     assert say("--keep", "0=5").code == 0
     assert not (place / "out/model.onnx").exists()
 

@@ -41,6 +41,15 @@ def test_batches_are_prepared_when_read_and_can_be_read_again() -> None:
     assert torch.equal(batches.first(2), shrink(IMAGES.inputs[:2]))
 
 
+def test_batches_that_lose_examples_are_refused() -> None:
+    lost = iter([0, 0, 0, 1])
+    batches = prepared(IMAGES, lambda images: shrink(images)[next(lost, 0) :], batch_size=10)
+    list(batches)
+    words = "`data` gave 23 examples when first read and 22 later; .* Pass a list of its batches."
+    with pytest.raises(BadArgument, match=words):
+        list(batches)
+
+
 def test_a_limit_takes_the_first_examples() -> None:
     assert [len(x) for x in prepared(IMAGES, shrink, batch_size=10, limit=14)] == [10, 4]
     assert prepared(IMAGES, shrink, limit=100).examples == 23

@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument
-from frivolous.forms import Batch, each, form_of, joined, moved, size_of, taken, whole
+from frivolous.forms import Batch, form_of, joined, moved, size_of, taken, whole
 from frivolous.kept import keep, picker
 from frivolous.loaders import batches_of, ordered
-from frivolous.network.inputs import Inputs
+from frivolous.network.inputs import Inputs, each
 from frivolous.tally import Tally
 
 BATCH_SIZE = 256
@@ -106,7 +106,7 @@ def as_batches(
 
     Inputs are a tensor, a tuple of tensors (a model of several arguments) or a dictionary of
     keyword tensors, in which a key ``labels`` holds labels. Labels are whole numbers of shape (N,)
-    or (N, 1), or one-hot, (N, C); there may be None.
+    or (N, 1), or one-hot, (N, C), of any type; other floats are refused (``labels.long()``).
 
     - All examples at once, cut into batches of ``batch_size``: a tensor, a dictionary of tensors,
       a pair (inputs, labels), or (first, second, ..., labels).
@@ -116,11 +116,11 @@ def as_batches(
       several arguments.
 
     Every reading gives the same examples. Tensors and a list of batches are used as they are. Of a
-    ``DataLoader`` the order is drawn once (a shuffled one is read in plain order), and the examples
-    are read from its ``Dataset`` when they are needed, if a sample of them is the same when read
-    twice. All else is read once and copied: augmented examples, an ``IterableDataset``, a generator
-    or another iterable. Copies stay in memory up to 2 GiB (:data:`frivolous.kept.IN_MEMORY`); the
-    rest goes to a temporary file.
+    ``DataLoader`` the order is drawn once (one that shuffles all is read in plain order). If some
+    examples are the same when read twice, all are read when they are needed, and refused if they
+    ever differ. Anything else is read once and copied: augmented examples, an ``IterableDataset``,
+    a generator or another iterable. Copies stay in memory up to 2 GiB
+    (``frivolous.kept.IN_MEMORY``); the rest goes to a temporary file.
 
     Raises:
         BadArgument: no example; data, a batch or labels of another form; batches that differ in

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument
-from frivolous.forms import Batch, each, joined, size_of, taken
+from frivolous.forms import Batch, joined, size_of, taken
+from frivolous.network.inputs import each
 
 IN_MEMORY = 2 * 2**30
 """Bytes of examples that are kept in memory; those after them go to a temporary file."""
