@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `saying`
+# The modules beside the tests, which hold what the tests ask about, can be imported.
+sys.path.insert(0, str(Path(__file__).parent))
 
 # A shell starts what runs in its background deaf to Ctrl-C, and its children are born so.
 HEED = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
