@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, get_worker_info
+from torch.utils.data import DataLoader, Dataset, TensorDataset, get_worker_info
 
 from changing import LOADERS, PLAIN, AnewByBatch, Augmented, Fewer, N, X, Y, together
 from frivolous import kept
@@ -77,6 +77,17 @@ def test_the_size_of_batches_is_the_loader_s(name: str) -> None:
         41,
         10,
     ]
+
+
+def test_what_a_shuffled_loader_drops_is_a_random_part() -> None:
+    """Of data sorted by class, 40 of 100, no class goes."""
+    data = TensorDataset(X, torch.arange(N) // 25)
+    _, y = together(as_batches(DataLoader(data, 60, shuffle=True, drop_last=True)))
+    assert len(y) == 60
+    assert min(y.bincount(minlength=4).tolist()) >= 5
+    assert y.tolist() == sorted(y.tolist())
+    with pytest.raises(BadArgument, match="^`data` holds no example"):
+        as_batches(DataLoader(data, 101, shuffle=True, drop_last=True))
 
 
 def generators() -> list[Any]:

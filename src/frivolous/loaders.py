@@ -16,11 +16,11 @@ from torch.utils.data import (
     DataLoader,
     IterableDataset,
     RandomSampler,
-    SequentialSampler,
 )
 
 from frivolous.errors import BadArgument
 from frivolous.forms import Batch, form_of, parsed, size_of, tensors_of
+from frivolous.seeds import generator
 
 PROBED = 64
 """Examples that are read twice, to see whether they are the same both times."""
@@ -123,7 +123,8 @@ class Ordered:
 def ordered(loader: DataLoader[Any]) -> Ordered | None:
     """Draw a loader's order once; None where its examples have no keys to be read by.
 
-    All examples in shuffled order are taken in plain order, so that nothing is drawn.
+    All examples in shuffled order are taken in plain order, those that ``drop_last`` leaves out
+    being drawn by a generator of our own, so that the global one is left alone.
     """
     if type(loader) is not DataLoader or isinstance(loader.dataset, IterableDataset):
         return None
@@ -134,8 +135,9 @@ def ordered(loader: DataLoader[Any]) -> Ordered | None:
     if type(sampler) is BatchSampler and type(order) is RandomSampler and not order.replacement:
         size = len(loader.dataset)  # type: ignore[arg-type]
         if order.num_samples == size:
-            plain = SequentialSampler(range(size))
-            sampler = BatchSampler(plain, sampler.batch_size, sampler.drop_last)
+            left_out = size % sampler.batch_size if sampler.drop_last else 0
+            chosen = torch.randperm(size, generator=generator("loader"))[: size - left_out]
+            sampler = BatchSampler(chosen.sort().values.tolist(), sampler.batch_size, False)
     return Ordered(loader, sampler)
 
 
