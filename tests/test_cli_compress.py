@@ -33,6 +33,11 @@ def stream():
     yield from inputs.split(20)
 
 
+def broken():
+    yield inputs
+    raise OSError("no such file")
+
+
 def model():
     return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3))
 '''
@@ -142,6 +147,9 @@ def test_onnx_is_written_on_request_and_an_earlier_one_removed(
     assert asked == [(1, 4)]
     assert (place / "out/model.onnx").exists()
     assert say("--keep", "0=5", "--onnx", data="mine.py:stream").code == 0  # read once
+    said = say("--keep", "0=5", "--onnx", data="mine.py:broken")
+    assert (said.code, said.err.count("\n")) == (2, 1)
+    assert "OSError: no such file" in said.err
     assert asked == [(1, 4)] * 2
     assert say("--keep", "0=5").code == 0
     assert not (place / "out/model.onnx").exists()

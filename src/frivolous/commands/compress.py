@@ -49,13 +49,14 @@ def compress_network(
     if onnx:
         check_installed()
     model = user_model(model_place, weights)
-    data = as_batches(user_data(data_place, "data"), batch_size=batch_size)
+    data = user_data(data_place, "data")
     held_out = None if held_out_place is None else user_data(held_out_place, "held_out")
     # Before the work, not after it.
     make_folder(out)
     with Console(stderr=True).status("reading the model") as status, users_code():
+        batches = as_batches(data, batch_size=batch_size)  # once, as it may be a generator
         found = compress(
-            *(model, data),
+            *(model, batches),
             keep=kept,
             method=method,
             held_out=held_out,
@@ -71,7 +72,7 @@ def compress_network(
             (out / ONNX).unlink(missing_ok=True)  # an earlier one's, that would not fit the rest
         if onnx:
             status.update("exporting to ONNX")
-            paths.append(found.export_onnx(out / ONNX, data.first(1)))
+            paths.append(found.export_onnx(out / ONNX, batches.first(1)))
     if as_json:
         print(as_text(found, out))
     else:
