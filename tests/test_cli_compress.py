@@ -43,7 +43,7 @@ def model():
 '''
 FILES = (
     *("compression.json", "model.safetensors", "report.txt"),
-    *("sequence.parquet", "sites.parquet", "whole.parquet"),
+    *("outputs.parquet", "sequence.parquet", "sites.parquet", "whole.parquet"),
 )
 
 
@@ -110,7 +110,7 @@ def test_json_is_one_object(say: Say) -> None:
     said = say("--units", "0.6", "--held-out", "mine.py:held", "--method", "magnitude", "--json")
     assert said.code == 0
     found = json.loads(said.out)
-    assert list(found) == ["folder", "facts", "kept", "sites", "whole", "sequence"]
+    assert list(found) == ["folder", "facts", "kept", "sites", "whole", "outputs", "sequence"]
     assert (found["folder"], found["facts"]["held_out"]) == ("out", 30)
     assert (found["facts"]["method"], found["facts"]["amount"]) == ("magnitude", 0.6)
     assert [row["site"] for row in found["sites"]] == ["0", "2"]
@@ -120,6 +120,7 @@ def test_json_is_one_object(say: Say) -> None:
     assert found["whole"][0] == {
         **{"quantity": "units", "unit": "count", "batch": 0, "before": 14.0},
         "after": float(sum(row["after"] for row in found["sites"])),
+        **{"ratio": found["whole"][0]["after"] / 14, "low": None, "high": None},
     }
 
 

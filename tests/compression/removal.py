@@ -44,9 +44,12 @@ class Removed:
         )
 
 
-def bench_of(model: nn.Module, inputs: Any, output: str | int | None = None) -> Workbench:
+def bench_of(
+    model: nn.Module, inputs: Any, output: str | int | None = None, *, add_biases: bool = False
+) -> Workbench:
     """A workbench of a model read by a batch."""
-    return Workbench(model, trace(model, inputs, residual=True, output=output), output)
+    network = trace(model, inputs, residual=True, output=output)
+    return Workbench(model, network, output, add_biases=add_biases)
 
 
 @torch.no_grad()
@@ -75,7 +78,7 @@ def masked(keep_U: Tensor, axis: int, value: Tensor) -> Tensor:
 
 def removed(bench: Workbench, gone: Gone, inputs: Any) -> Removed:
     """The same units silenced, left out and cut."""
-    network = with_biases(bench.whole, bench.model)
+    network = with_biases(bench.whole, bench.model, everywhere=False)
     axes = read_axes(network.program, network.ties)
     flags = np.zeros(bench.numbers, dtype=bool)
     edits = {}

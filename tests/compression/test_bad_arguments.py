@@ -118,6 +118,6 @@ def test_a_site_that_cannot_be_cut() -> None:
 
 def test_nothing_that_can_be_cut() -> None:
     model, x = nn.Sequential(nn.Linear(4, 6), nn.LayerNorm(6), nn.Linear(6, 3)), torch.zeros(100, 4)
-    why = "no layer of `model` can be cut: '0': 'layer_norm' works on all units together"
+    why = "no layer of `model` can be cut: 0 (1 layer): 'layer_norm' works on all units together"
     with pytest.raises(FrivolousError, match=re.escape(why)):
         fv.compress(model, x, units=0.5)

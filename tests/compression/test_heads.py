@@ -77,10 +77,10 @@ def test_a_head_that_is_cut_is_a_head_that_is_silent(how: str, head: int) -> Non
 
 def test_readers_are_fitted_to_what_the_heads_left_give() -> None:
     model, x = attending()
-    thin = fv.compress(model, x, keep={"value": 2})
+    thin = fv.compress(model, x, keep={"value": 2 * HEAD})
     assert len(thin.kept["value"]) == 2 * HEAD
     assert thin.model.value.out_features == thin.model.query.out_features == 2 * HEAD
-    prune = fv.compress(model, x, keep={"value": 2}, method="prune")
+    prune = fv.compress(model, x, keep={"value": 2 * HEAD}, method="prune")
     with torch.no_grad():
         scores = model(x)
         fitted, excised = (float((one.model(x) - scores).square().mean()) for one in (thin, prune))
@@ -94,7 +94,7 @@ def test_two_heads_alike_are_one() -> None:
         for layer in (model.query, model.key, model.value):
             for tensor in (layer.weight, layer.bias):
                 tensor[HEAD : 2 * HEAD] = tensor[:HEAD]
-    thin = fv.compress(model, x, keep={"value": 2})
+    thin = fv.compress(model, x, keep={"value": 2 * HEAD})
     assert 2 in thin.kept["value"] // HEAD, "the head without a copy stays"
     plain = fv.compress(model, x, tolerance=0)
     assert len(plain.kept["value"]) == 2 * HEAD
@@ -141,14 +141,14 @@ def test_heads_of_a_vision_transformer() -> None:
         for parameter in model.parameters():
             parameter.data.normal_(0, parameter[0].numel() ** -0.5)
     block = "vit.layers.0"
-    keep = {f"{block}.attention.v_proj": 2, f"{block}.mlp.fc1": 6}
+    keep = {f"{block}.attention.v_proj": 8, f"{block}.mlp.fc1": 6}
     thin = fv.compress(model, images, keep=keep)
     attention = thin.model.get_submodule(f"{block}.attention")
     assert attention.v_proj.out_features == attention.q_proj.out_features == 8
     assert len(thin.kept[f"{block}.attention.v_proj"]) == 8
     assert thin.model.get_submodule(f"{block}.mlp.fc1").out_features == 6
     assert thin.report.facts["masked_apart"] < 1e-5
-    one = fv.compress(model, images, keep={f"{block}.attention.v_proj": 2}, method="prune")
+    one = fv.compress(model, images, keep={f"{block}.attention.v_proj": 8}, method="prune")
     (gone,) = {0, 1, 2} - set((one.kept[f"{block}.attention.v_proj"] // 4).tolist())
     with torch.no_grad():
         value = model.get_submodule(f"{block}.attention.v_proj")

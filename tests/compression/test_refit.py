@@ -173,7 +173,7 @@ def test_constants_are_folded_into_biases(name: str, bias: bool) -> None:
     build, _, reader = CASES[name]
     wide, x = build(bias), images()
     constant_units(wide[0 if name != "dense" else 1])
-    bench = bench_of(wide, x[:2])
+    bench = bench_of(wide, x[:2], add_biases=True)
     known(bench, x)
     thinner = thin(bench, np.array([0, 2, 3, 5, 6, 7]))
     module = bench.module(thinner)
@@ -220,16 +220,22 @@ class Folded(nn.Module):
 
 
 @pytest.mark.parametrize("shared", [True, False])
-def test_a_bias_is_added_where_a_normalisation_cannot_take_the_constants(shared: bool) -> None:
+def test_a_bias_is_added_where_it_is_asked_for_and_no_normalisation_can_take_it(
+    shared: bool,
+) -> None:
     x = images()
     wide = model(Folded(shared))[0]
     constant_units(wide.one)
-    bench = bench_of(wide, x[:2])
-    known(bench, x)
-    module = bench.module(thin(bench, np.array([0, 2, 3, 5, 6, 7])))
+    kept = np.array([0, 2, 3, 5, 6, 7])
+    asked, plain = (bench_of(wide, x[:2], add_biases=add) for add in (True, False))
+    known(asked, x)
+    module = asked.module(thin(asked, kept))
     assert module.two.bias is not None
     with torch.no_grad():
         torch.testing.assert_close(module(x), wide(x), rtol=0, atol=1e-9)
+    known(plain, x)
+    module = plain.module(thin(plain, kept))
+    assert list(module.state_dict()) == list(wide.state_dict())
 
 
 def test_readers_that_stay_as_they_are() -> None:

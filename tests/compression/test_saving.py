@@ -31,7 +31,7 @@ from frivolous.store import disk
 
 FILES = (
     *("compression.json", "model.safetensors", "report.txt"),
-    *("sequence.parquet", "sites.parquet", "whole.parquet"),
+    *("outputs.parquet", "sequence.parquet", "sites.parquet", "whole.parquet"),
 )
 
 MINE = '''
@@ -167,7 +167,7 @@ def made(name: str) -> tuple[nn.Module, Compression, Tensor]:
     """A case's model, its compression and inputs; tests leave them as they are."""
     build, keep, shape = CASES[name]
     model, inputs = drawn(build()).eval(), examples(shape)
-    return model, fv.compress(model, inputs, keep=keep), inputs
+    return model, fv.compress(model, inputs, keep=keep, add_biases=name == "added bias"), inputs
 
 
 def outputs(model: nn.Module, inputs: Tensor) -> Tensor:
@@ -200,6 +200,8 @@ def test_a_bias_that_the_layer_had_not_is_added(tmp_path: Path) -> None:
     loaded = fv.load_compressed(compression.save(tmp_path), model)
     new = {name for name, _ in loaded.named_parameters()} - {*dict(model.named_parameters())}
     assert new == {"2.bias", "4.bias"}
+    assert compression.report.facts["biases_added"] == ["2", "4"]
+    assert "Biases added, which the original has not: '2', '4'." in str(compression.report)
 
 
 def test_response_norms_are_exchanged_where_units_went(tmp_path: Path) -> None:
@@ -250,7 +252,7 @@ def test_files_are_of_plain_formats_and_hold_all(tmp_path: Path) -> None:
     _, compression, _ = made("dense")
     compression.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)
-    for name in ("sites", "whole"):
+    for name in ("sites", "whole", "outputs"):
         frame = getattr(compression.report, name)
         assert pd.read_parquet(tmp_path / f"{name}.parquet").equals(frame)
     assert list(pd.read_parquet(tmp_path / "sequence.parquet")) == list(compression.sequence)

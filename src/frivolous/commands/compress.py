@@ -104,6 +104,7 @@ def as_text(found: Compression, folder: Path) -> str:
     tables = {
         "sites": found.report.sites,
         "whole": found.report.whole,
+        "outputs": found.report.outputs,
         "sequence": found.sequence,
     }
     rows = {name: json.loads(table.to_json(orient="records")) for name, table in tables.items()}

@@ -1,4 +1,9 @@
-"""Constant terms for layers that have none, so that constants can be folded into them."""
+"""Constant terms for layers that have none, so that constants can be folded into them.
+
+A layer made with ``bias=False`` has none in the class either: weights with one do not load there,
+and what multiplies two layers into one (merged adapters) does not know it. So by default only those
+layers get a bias here that a batch normalisation follows, which takes it into its running mean.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +20,11 @@ PLACE = 2
 """The place of the bias among the arguments of ``linear`` and of convolutions."""
 
 
-def with_biases(network: Network, model: nn.Module) -> Network:
+def with_biases(network: Network, model: nn.Module, *, everywhere: bool = True) -> Network:
     """The same network with a bias of zeros for every layer whose module could have one.
 
-    Such a bias is named as the layer's own would be. The computation is the same.
+    Such a bias is named as the layer's own would be. The computation is the same. Without
+    ``everywhere`` only for layers of which :func:`folded_into_norms` takes the bias out again.
     """
     modules = dict(model.named_modules(remove_duplicate=False))
     program = network.program
@@ -27,9 +33,13 @@ def with_biases(network: Network, model: nn.Module) -> Network:
     state = dict(network.state)
     made: dict[str, int] = {}
     steps = []
+    missing = {step.index: _missing(step, network, modules) for step in program.steps}
+    unfolded = {
+        missing[step.index] for step in program.steps if not everywhere and not _norm(step, network)
+    }
     for step in program.steps:
-        name = _missing(step, network, modules)
-        if name is None:
+        name = missing[step.index]
+        if name is None or name in unfolded:
             steps.append(step)
             continue
         if name not in made:
@@ -69,23 +79,30 @@ def folded_into_norms(network: Network, state: dict[str, Tensor], added: set[str
     """Move biases that were added into the running mean of the normalisation that reads them.
 
     Changes ``state``; only where one batch normalisation with running statistics reads the layer
-    and nothing else does, which then has no need of a bias.
+    and nothing else does, wherever the layer is used.
     """
     program = network.program
+    norms: dict[str, list[str | None]] = {}
     for step in program.steps:
         given = step.args[PLACE] if len(step.args) > PLACE else None
         name = program.states.get(given.index) if isinstance(given, Ref) else None
-        if name not in added:
+        if name in added:
+            norms.setdefault(str(name), []).append(_norm(step, network))
+    for name, means in norms.items():
+        if None in means:
             continue
-        after = [other for other in program.steps if step.index in other.needs]
-        if len(after) != 1 or "batch_norm" not in after[0].op:
-            continue
-        mean = after[0].args[3]
-        running = program.states.get(mean.index) if isinstance(mean, Ref) else None
-        users = [
-            other for other in program.steps if isinstance(mean, Ref) and mean.index in other.needs
-        ]
-        if running is None or len(users) != 1:
-            continue
-        state[running] = state[running] - state[name]
+        for mean in means:
+            state[str(mean)] = state[str(mean)] - state[name]
         state[name] = torch.zeros_like(state[name])
+
+
+def _norm(step: Step, network: Network) -> str | None:
+    """The running mean of the one batch normalisation that reads a layer's output, if it can."""
+    program = network.program
+    after = [other for other in program.steps if step.index in other.needs]
+    if len(after) != 1 or "batch_norm" not in after[0].op:
+        return None
+    mean = after[0].args[3]
+    if not isinstance(mean, Ref) or sum(mean.index in other.needs for other in program.steps) != 1:
+        return None
+    return program.states.get(mean.index)

@@ -215,10 +215,6 @@ def _price(cost_K: Numbers, high: int, low: int) -> float:
 
 
 def shares(sizes: Sizes, whole: Sequence[int], units: Sequence[int]) -> Mapping[str, float]:
-    """What is left of units, parameters and multiply-adds, as shares of the whole."""
+    """What is left of parameters and multiply-adds, as shares of the whole."""
     left = sizes.both(units) / np.maximum(sizes.both(whole), 1)
-    return {
-        "units": sum(units) / max(sum(whole), 1),
-        "parameters": float(left[0]),
-        "flops": float(left[1]),
-    }
+    return {"parameters": float(left[0]), "flops": float(left[1])}

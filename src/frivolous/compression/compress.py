@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,11 +15,15 @@ from frivolous.compression.budget import Units, shares
 from frivolous.compression.certificate import examples_needed, intact_of, most_changed
 from frivolous.compression.checks import Budget, budget_of
 from frivolous.compression.distil import distilled
+from frivolous.compression.left import left_out
 from frivolous.compression.order import method_named
+from frivolous.compression.private import private, sharing
 from frivolous.compression.record import Compression
 from frivolous.compression.reporting import report_of, sequence_of
 from frivolous.compression.running import latency_of
 from frivolous.compression.search import Found, Search
+from frivolous.compression.telling import left_line
+from frivolous.compression.widths import group_of, total_units
 from frivolous.compression.workbench import Workbench
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument, FrivolousError, look_up
@@ -46,6 +49,7 @@ def compress(
     method: str = "joint",
     held_out: Any = None,
     finetune: int = 0,
+    add_biases: bool = False,
     output: str | int | None = None,
     batch_size: int = BATCH_SIZE,
     device: torch.device | str | None = None,
@@ -54,9 +58,11 @@ def compress(
 ) -> Compression:
     """Find the smallest network that gives the same labels, and return it as a smaller module.
 
-    The model is left as it is. Its layers are cut where their units go: residual sums,
+    The model is left as it is: a copy is what is read, run and timed, without the hooks that others
+    put on it, which the report names. Layers are cut where their units go: residual sums,
     concatenations, depthwise and grouped convolutions, normalisations and shared weights along with
-    them; the scores never. What cannot be cut is named in the report with the reason.
+    them; the scores never. What cannot be cut is named in the report with the reason; how far other
+    outputs of the model move, too.
 
     Args:
         model: any module with class scores as its output, or among its outputs.
@@ -67,8 +73,11 @@ def compress(
         tolerance: share of held-out labels that may change, in [0, 1), default 0.02; its 95% upper
             bound holds too. 0 removes only what leaves the scores as they are.
         units, parameters, flops, latency: share that may be left, in (0, 1], instead of a
-            tolerance. Multiply-adds are counted for one example; latency is measured on it.
-        keep: units to keep of each site named; others keep all of theirs.
+            tolerance. ``units`` counts those of all sites, each site its own (a group that goes
+            together is as many as it has), multiply-adds those of one example. Latency is the
+            median ratio of runs in turn on one example.
+        keep: units to keep of each site named; others keep all of theirs. Units that go in groups
+            are kept in groups.
         method: ``joint`` (ordered by what removal costs once readers are fitted anew, in the metric
             of the margins), ``refactor`` (a basis of units; Casper et al. 2021, appendix C),
             ``prune`` (excise what adds least), or a baseline: ``magnitude``, ``frame-potential``,
@@ -76,6 +85,9 @@ def compress(
         held_out: examples that certify; by default a random half of ``data``, which the search then
             does not see.
         finetune: epochs of training on the searched examples to give the scores of the original.
+        add_biases: whether layers without a bias may be given one, into which what is constant in
+            the units that went is folded. Without, the module has the names of the original's
+            state; a normalisation that follows takes constants into its running mean.
         output: which of several outputs holds the scores.
         batch_size: examples per batch for data given as a tensor.
         device: where to compute; default where the model is.
@@ -103,10 +115,11 @@ def compress(
         )
     began, say = time.perf_counter(), progress or (lambda line: None)
     say("reading the model")
-    home = _home(model)
+    own, silenced = private(model)
+    home = _home(own)
     where = as_device(device) if device is not None else home
     search, held = _halves(data, held_out, batch_size, where, seed)
-    network = read_model(model, search, home, output=output, residual=True).to(where)
+    network = read_model(sharing(own), search, home, output=output, residual=True).to(where)
     scores: list[Tensor] = []
 
     def recording(inputs: Inputs) -> Tensor:
@@ -115,17 +128,13 @@ def compress(
 
     before = accuracy_of(recording, held)
     _check_examples(budget, search, held)
-    working = model if where == home else copy.deepcopy(model).to(where)
-    bench = Workbench(working, network, output)
+    bench = Workbench(own.to(where), network, output, add_biases=add_biases)
     intact = intact_of(network, held, scores)
     bench.try_out(search.first(2))
     worth = {"parameters": (1.0, 0.0), "flops": (0.0, 1.0)}.get(budget.kind, (0.5, 0.5))
     while True:
         if not bench.cuts:
-            raise FrivolousError(
-                "no layer of `model` can be cut: "
-                + "; ".join(f"'{name}': {why}" for name, why in _reasons(bench).items())
-            )
+            raise FrivolousError(_nothing_to_cut(bench))
         work = Search(bench, chosen, search, intact, worth=worth, seed=seed, say=say)
         found = _found(work, bench, budget, search)
         if not (faults := bench.faults_of(found.thinner.keeping, search.first(64))):
@@ -144,6 +153,7 @@ def compress(
             "budget": budget.kind,
             "amount": dict(budget.amount) if budget.kind == "keep" else float(budget.amount),
             "finetune": finetune,
+            "hooks": list(silenced),
             "seed": seed,
             "masked_apart": apart,
             "seconds": time.perf_counter() - began,
@@ -165,46 +175,59 @@ def _found(work: Search, bench: Workbench, budget: Budget, search: Batches) -> F
         return work.of_units(_kept(bench, budget.amount))
     if budget.kind == "latency":
         example = search.first(1)
-        slow = latency_of(bench, bench.model, example)
 
-        def quick(units: Units) -> bool:
+        def share(units: Units) -> float:
+            if units == whole:  # by definition, whatever the clock says
+                return 1.0
             thinner = bench.thin(work.method, units, fine=False)
-            return latency_of(bench, bench.module(thinner), example) <= budget.amount * slow
+            return latency_of(bench.model, bench.module(thinner), example).ratio
+    elif budget.kind == "units":
+        total = total_units(bench.whole, bench.cuts, bench.orders, whole)
 
-        found = work.of_size(quick)
+        def share(units: Units) -> float:
+            return total_units(bench.whole, bench.cuts, bench.orders, units) / total
     else:
-        found = work.of_size(
-            lambda units: shares(work.sizes, whole, units)[budget.kind] <= budget.amount
-        )
+
+        def share(units: Units) -> float:
+            return shares(work.sizes, whole, units)[budget.kind]
+
+    found = work.of_size(lambda units: share(units) <= budget.amount)
     if found is None:
-        least = work.path.units[-1]
-        known = shares(work.sizes, whole, least)
-        share = known.get(budget.kind)
-        if share is None:
-            share = latency_of(bench, bench.module(work._plain(least)), example) / slow
         raise BadArgument(
-            f"`{budget.kind}` is {budget.amount:g}; the least that can be had is {share:.3g}, with "
-            "the fewest units left of every layer that can be cut. Allow more."
+            f"`{budget.kind}` is {budget.amount:g}; the least that can be had is "
+            f"{share(work.path.units[-1]):.3g}, with the fewest units left of every layer that can "
+            "be cut. Allow more."
         )
     return found
 
 
 def _kept(bench: Workbench, keep: Mapping[str, int]) -> Units:
-    """The numbers of units that are asked for, by cut."""
+    """The numbers of units that are asked for, by cut; each site's own units are counted."""
     cut_of = {name: place for place, cut in enumerate(bench.cuts) for name in cut.places}
     units = [cut.units for cut in bench.cuts]
+    asked: dict[int, tuple[str, int]] = {}
     for name, count in keep.items():
         if name in bench.refused:
             raise BadArgument(f"`keep` names '{name}', which cannot be cut: {bench.refused[name]}.")
         place = look_up(cut_of, name, "site")
         whole = isinstance(count, int) and not isinstance(count, bool)
-        least = bench.orders[place].least
-        if not whole or not least <= count <= bench.cuts[place].units:
+        least, cut = bench.orders[place].least, bench.cuts[place]
+        group = group_of(cut, name)
+        each = group or 1
+        if not whole or count % each or not least <= count // each <= cut.units:
+            others = [f"'{other}'" for other in cut.places if other != name]
+            more = f" with {', '.join(others)}" if not group else ""
+            rule = f", in groups of {group}" if group > 1 else ""
             raise BadArgument(
-                f"`keep` has {count!r} units for '{name}'; it has {bench.cuts[place].units}, of "
-                f"which {least} or more stay."
+                f"`keep` has {count!r} units for '{name}'; it has {each * cut.units}{more}, of "
+                f"which {each * least} or more stay{rule}."
             )
-        units[place] = count
+        if asked.setdefault(place, (name, count // each))[1] != count // each:
+            raise BadArgument(
+                f"`keep` has {asked[place][1]} units for '{asked[place][0]}' and {count // each} "
+                f"for '{name}', whose units are the same. Name one of them."
+            )
+        units[place] = count // each
     return tuple(units)
 
 
@@ -249,5 +272,10 @@ def _check_examples(budget: Budget, search: Batches, held: Batches) -> None:
         )
 
 
-def _reasons(bench: Workbench) -> dict[str, str]:
-    return {**dict(bench.whole.skipped), **bench.refused}
+def _nothing_to_cut(bench: Workbench) -> str:
+    left = left_out(bench)
+    if not left:
+        return (
+            "`model` has no hidden layer that could be cut: no layer reads what another one writes."
+        )
+    return "no layer of `model` can be cut: " + "; ".join(map(left_line, left))

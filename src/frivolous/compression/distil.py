@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from frivolous.batches import Batches
+from frivolous.compression.private import copied
 from frivolous.compression.workbench import Workbench
 from frivolous.forms import size_of, taken
 from frivolous.network.outputs import chosen
@@ -24,13 +25,21 @@ def distilled(
 
     Adam on the Kullback-Leibler divergence from the original's probabilities, its rate falling to
     zero along a cosine; normalisations keep their statistics and dropout is off. Labels are not
-    used.
+    used. A copy is what runs; the module takes over its weights, and nothing else that it wrote.
     """
+    trained = copied(module)
+    _train(trained, bench, batches, epochs=epochs, seed=seed)
+    with torch.no_grad():
+        for mine, new in zip(module.parameters(), trained.parameters(), strict=True):
+            mine.copy_(new)
+
+
+def _train(
+    module: nn.Module, bench: Workbench, batches: Batches, *, epochs: int, seed: int
+) -> None:
     parameters = [p for p in module.parameters() if p.requires_grad] or list(module.parameters())
-    frozen = [p for p in parameters if not p.requires_grad]
-    for parameter in frozen:
+    for parameter in parameters:
         parameter.requires_grad_(True)
-    modes = {part: part.training for part in module.modules()}
     module.eval()
     optimiser = torch.optim.Adam(parameters, lr=RATE)
     steps = epochs * -(-batches.examples // BATCH)
@@ -56,10 +65,3 @@ def distilled(
                 loss.backward()
                 optimiser.step()
                 schedule.step()
-    for part_module, mode in modes.items():
-        part_module.training = mode
-    for parameter in frozen:
-        parameter.requires_grad_(False)
-        parameter.grad = None
-    for parameter in parameters:
-        parameter.grad = None

@@ -61,6 +61,11 @@ class Evidence:
         return self.moments.scatter_UU / max(self.moments.count, 1) + np.outer(mean, mean)
 
     @property
+    def fitted_FF(self) -> Numbers:
+        """What a fit with the reader's own constant has to explain: without one, second moments."""
+        return self.second_FF if self.read.bias is None else self.moments.covariance_UU
+
+    @property
     def whole_units(self) -> bool:
         """Whether a unit is one feature, whatever taps and positions there are."""
         return self.per_unit == 1

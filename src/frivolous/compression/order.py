@@ -107,7 +107,7 @@ def _excised(order_U: Indices, one: Evidence) -> Numbers:
 
 def _refitted(order_U: Indices, one: Evidence, how: str) -> Numbers:
     """By the Cholesky factor of the units kept first: what is left lies in its last columns."""
-    second = one.moments.covariance_UU if how == "affine" else one.second_FF
+    second = one.fitted_FF if how == "affine" else one.second_FF
     kept = features_of(order_U[::-1], one.per_unit)
     inner = np.ix_(kept, kept)
     matrix, varies = second[inner], np.diagonal(second)[kept] > 0
@@ -127,9 +127,7 @@ def features_of(units: Indices, per_unit: int) -> Indices:
 
 def _joint(evidence: Sequence[Evidence], writers: Numbers, random: torch.Generator) -> Indices:
     parts = [
-        Part(one.moments.covariance_UU, one.products_FF, one.per_unit)
-        for one in evidence
-        if one.read.refits
+        Part(one.fitted_FF, one.products_FF, one.per_unit) for one in evidence if one.read.refits
     ]
     return eliminated(parts, _excised_alone([e for e in evidence if not e.read.refits], writers))
 

@@ -15,7 +15,8 @@ from torch import nn
 from frivolous.network.inputs import Inputs
 
 SITE_COLUMNS = ("site", "before", "after", "silent", "constant", "prunable", "redundant", "reason")
-WHOLE_COLUMNS = ("quantity", "unit", "batch", "before", "after")
+WHOLE_COLUMNS = ("quantity", "unit", "batch", "before", "after", "ratio", "low", "high")
+OUTPUT_COLUMNS = ("output", "change", "largest", "spread", "moved", "reason")
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,14 +25,22 @@ class Report:
 
     ``sites`` has a row per site: units before and after, how many of each kind went (silent,
     constant, redundant, prunable: the first that applies) and, where nothing can be cut, the
-    reason. ``whole`` has a row per quantity of the network: parameters, multiply-adds of one
-    example, latency and memory at batch sizes. ``facts`` has the rest: method, budget, examples
-    that were searched and held out, labels changed with the bound, accuracy before and after,
-    largest change of a score, how far silenced and removed units lie apart.
+    reason. ``whole`` has a row per quantity of the network: units (the sums of ``sites``),
+    parameters, multiply-adds of one example, latency and memory at batch sizes; ``ratio`` is of
+    after to before, for latency the median over paired runs, between ``low`` and ``high`` at 95%.
+    ``outputs`` has a row per output of the model beside the scores: the mean and the largest
+    absolute change on held-out examples, the original's standard deviation over examples
+    (``spread``), and ``moved``, the mean change in units of it; or the reason why there is none.
+    ``facts`` has the rest: method, budget, examples that were searched and held out, labels changed
+    with the bound, accuracy before and after, largest change of a score, how far silenced and
+    removed units lie apart; ``left`` lists the layers that were left with each reason,
+    ``biases_added`` the layers that were given a bias, ``hooks`` those whose hooks the module has
+    no more.
     """
 
     sites: pd.DataFrame
     whole: pd.DataFrame
+    outputs: pd.DataFrame
     facts: Mapping[str, Any]
 
     def __str__(self) -> str:
@@ -45,9 +54,10 @@ class Compression:
     """A thinner network.
 
     ``model`` is a module of the class that was given, with smaller layers, in the mode and on the
-    device of the original. ``kept`` maps each site to the units that are left, by their places in
-    the original, ascending. ``sequence`` has a row per network that the search asked held-out
-    examples about: the share of parameters and multiply-adds left, changed labels and their bound.
+    device of the original, without the hooks that were on it. ``kept`` maps each site to the units
+    that are left, by their places in the original, ascending. ``sequence`` has a row per network
+    that the search asked held-out examples about: the share of parameters and multiply-adds left,
+    units of all sites, changed labels and their bound.
     """
 
     model: nn.Module

@@ -98,7 +98,7 @@ def _refit(
     if how == "linear":
         second, mean = one.unit_second_UU, np.zeros(units)
     else:
-        second = one.moments.covariance_UU if constant else one.second_FF
+        second = one.fitted_FF
         mean = one.moments.mean_U
     kept, gone = features_of(kept_K, per_unit), features_of(gone_G, per_unit)
     weights, constants = prediction(mean, second, kept, gone, constant=constant)

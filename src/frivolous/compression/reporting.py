@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -15,12 +14,14 @@ from frivolous.batches import Batches
 from frivolous.compression.certificate import Intact, upper
 from frivolous.compression.cuts import Cut
 from frivolous.compression.evidence import Evidence
+from frivolous.compression.heldout import held_out
+from frivolous.compression.left import left_out, stays
 from frivolous.compression.order import features_of
 from frivolous.compression.record import SITE_COLUMNS, WHOLE_COLUMNS, Report
 from frivolous.compression.running import latency_of, memory_of, repeated
 from frivolous.compression.search import Found, Search
+from frivolous.compression.widths import own_units, total_units
 from frivolous.compression.workbench import Workbench
-from frivolous.labels import UNCOUNTED, counted, labels
 from frivolous.measures import curve
 from frivolous.measures.kinds import Thresholds, constant_units, silent_units
 
@@ -39,8 +40,9 @@ def report_of(
     facts: Mapping[str, Any],
 ) -> Report:
     """Put together the report of a compression, ``module`` being what is given back."""
-    after = _held_out(bench, module, intact, held)
+    after, outputs = held_out(bench, module, intact, held)
     bounds = curve.proportion(after["changed"], held.examples)
+    sites = _sites(bench, found)
     facts = {
         **facts,
         "searched": search.examples,
@@ -51,42 +53,18 @@ def report_of(
         "changed_high": float(bounds[1]),
         "bound": upper(after["changed"], held.examples),
         "asked": len(found.asked),
+        "left": left_out(bench),
+        "biases_added": added_biases(bench.model, module),
         **{f"{name}_before": value for name, value in before.items()},
     }
-    return Report(_sites(bench, found), _whole(bench, found, module, held), facts)
+    return Report(sites, _whole(bench, found, module, held, sites), outputs, facts)
 
 
-@torch.no_grad()
-def _held_out(bench: Workbench, module: nn.Module, intact: Intact, held: Batches) -> dict[str, Any]:
-    """Changed labels, accuracy and largest change of a score of the module on held-out examples."""
-    changed = right = 0.0
-    furthest = largest = 0.0
-    for (inputs, truth), own, scores in zip(
-        held.labelled(), intact.labels, intact.scores, strict=True
-    ):
-        given = bench.scores(module, inputs)
-        there = own != UNCOUNTED
-        predicted = counted(labels(given), inputs)
-        other = ((predicted != own) & there).reshape(len(own), -1).sum(dim=1)
-        each = there.reshape(len(own), -1).sum(dim=1).clamp(min=1)
-        changed += float((other / each).sum())
-        furthest = max(furthest, float((given - scores).abs().max()))
-        largest = max(largest, float(scores.abs().max()))
-        if truth is not None:
-            right += float((predicted == truth).sum())
-    found: dict[str, Any] = {
-        "changed": changed,
-        "largest_change": furthest,
-        "largest_score": largest,
-    }
-    if held.has_labels:
-        low, high = curve.proportion(right, held.examples)
-        found |= {
-            "accuracy_after": right / held.examples,
-            "accuracy_low_after": float(low),
-            "accuracy_high_after": float(high),
-        }
-    return found
+def added_biases(before: nn.Module, after: nn.Module) -> list[str]:
+    """Paths of the layers that have a bias and had none."""
+    known = {name for name, _ in before.named_parameters(remove_duplicate=False)}
+    new = [n for n, _ in after.named_parameters(remove_duplicate=False) if n not in known]
+    return [name.rpartition(".")[0] for name in new]
 
 
 def _sites(bench: Workbench, found: Found) -> pd.DataFrame:
@@ -94,14 +72,14 @@ def _sites(bench: Workbench, found: Found) -> pd.DataFrame:
     cut_of = {name: cut for cut in bench.cuts for name in cut.places}
     for site in bench.whole.sites:
         cut = cut_of.get(site.name)
-        reason = bench.refused.get(site.name, "")
+        reason = bench.refused.get(site.name, "" if cut is None else stays(cut))
         went = dict.fromkeys(SITE_COLUMNS[3:7], 0)
         after = site.width
         if cut is not None:
             units_S = cut.places[site.name]
             gone = found.thinner.keeping.gone[cut.number_U]
             names = _kinds(cut, bench.evidence[cut.name], gone)
-            here = units_S[(units_S >= 0) & gone[np.maximum(units_S, 0)]]
+            here = units_S[~own_units(cut, site.name, np.flatnonzero(~gone))]
             after = site.width - len(here)
             went |= {kind: int((names[here] == kind).sum()) for kind in went}
         rows.append((site.name, site.width, after, *went.values(), reason))
@@ -145,35 +123,44 @@ def _explained(one: Evidence, kept_K: NDArray[np.int64], middle_U: NDArray[np.in
     return np.divide(known, variance, out=np.zeros(len(middle_U)), where=variance > 0)
 
 
-def _whole(bench: Workbench, found: Found, module: nn.Module, held: Batches) -> pd.DataFrame:
+def _whole(
+    bench: Workbench, found: Found, module: nn.Module, held: Batches, sites: pd.DataFrame
+) -> pd.DataFrame:
     sizes = bench.sizes()
     flops = [
         sizes.both(units)[1] for units in ([cut.units for cut in bench.cuts], found.thinner.units)
     ]
     parameters = [sum(p.numel() for p in m.parameters()) for m in (bench.model, module)]
-    units = [sum(cut.units for cut in bench.cuts), sum(found.thinner.units)]
+    counts = {
+        ("units", "count"): [sites.before.sum(), sites.after.sum()],
+        ("parameters", "count"): parameters,
+        ("multiply-adds", "per example"): flops,
+    }
     rows: list[tuple[Any, ...]] = [
-        ("units", "count", 0, *map(float, units)),
-        ("parameters", "count", 0, *map(float, parameters)),
-        ("multiply-adds", "per example", 0, *map(float, flops)),
+        (*name, 0, *map(float, pair), _share(pair), np.nan, np.nan) for name, pair in counts.items()
     ]
     first = held.first()
     for size in BATCHES:
         inputs = repeated(first, size)
-        # In turn, so that a busy moment of the machine meets both.
-        times = [latency_of(bench, m, inputs) for m in (bench.model, module)]
-        rows.append(("latency", "seconds", size, *times))
-        memory = [float(memory_of(bench, m, inputs)) for m in (bench.model, module)]
-        rows.append(("memory", "bytes", size, *memory))
+        time = latency_of(bench.model, module, inputs)
+        told = time.before, time.after, time.ratio, time.low, time.high
+        rows.append(("latency", "seconds", size, *told))
+        memory = [float(memory_of(m, inputs)) for m in (bench.model, module)]
+        rows.append(("memory", "bytes", size, *memory, _share(memory), np.nan, np.nan))
     return pd.DataFrame(rows, columns=list(WHOLE_COLUMNS))
+
+
+def _share(pair: Sequence[float]) -> float:
+    return float(pair[1]) / float(pair[0]) if pair[0] else np.nan
 
 
 def sequence_of(work: Search, found: Found) -> pd.DataFrame:
     """The networks that held-out examples were asked about, in that order."""
-    whole = work.sizes.both(work.whole)
+    whole, bench = work.sizes.both(work.whole), work.bench
     rows = []
     for units, changed in found.asked:
         left = work.sizes.both(units) / np.maximum(whole, 1)
-        rows.append((*left.tolist(), sum(units), changed.count, changed.share, changed.high))
+        total = total_units(bench.whole, bench.cuts, bench.orders, units)
+        rows.append((*left.tolist(), total, changed.count, changed.share, changed.high))
     columns = ["parameters", "flops", "units", "changed", "changed_share", "bound"]
     return pd.DataFrame(rows, columns=columns)

@@ -1,22 +1,39 @@
-"""How long a module takes and how much memory, measured."""
+"""How long modules take and how much memory, measured on copies of them."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import torch
+from scipy.stats import binom
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from frivolous.compression.workbench import Workbench
+from frivolous.compression.private import copied
 from frivolous.network.inputs import Inputs
 
-REPEATS = 15
-"""Runs of which the latency is the median."""
+PAIRS, FEWEST_PAIRS = 41, 6
+"""Runs of each of two modules at most and, however long they take, at least."""
 SECONDS = 2.0
-"""Time after which no further run is begun."""
+"""Time after which no further pair of runs is begun."""
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds that a batch takes before and after, medians, and the median ratio of paired runs.
+
+    ``low`` and ``high`` bound the median ratio at 95% by order statistics.
+    """
+
+    before: float
+    after: float
+    ratio: float
+    low: float
+    high: float
 
 
 def repeated(inputs: Inputs, examples: int) -> Inputs:
@@ -33,30 +50,71 @@ def repeated(inputs: Inputs, examples: int) -> Inputs:
     return tuple(one(part) for part in inputs)
 
 
-def latency_of(bench: Workbench, module: nn.Module, inputs: Inputs) -> float:
-    """Seconds that a batch takes, the median of up to 15 runs after a first one."""
-    times: list[float] = []
+def runner(module: nn.Module) -> Callable[[Inputs], object]:
+    """A copy of a module as a function of a batch, in evaluation mode and without gradients.
+
+    What its forward writes into buffers and attributes, it writes into the copy.
+    """
+    own = copied(module).eval()
+
+    @torch.no_grad()
+    def run(inputs: Inputs) -> object:
+        if isinstance(inputs, Mapping):
+            return own(**inputs)
+        return own(*(inputs if isinstance(inputs, tuple) else (inputs,)))
+
+    return run
+
+
+def latency_of(before: nn.Module, after: nn.Module, inputs: Inputs) -> Latency:
+    """Time copies of two modules in turn, so that a busy moment of the machine meets both.
+
+    One run of each comes first and is not counted; which of a pair begins alternates.
+    """
+    runs = [runner(before), runner(after)]
+    pairs: list[tuple[float, float]] = []
     began = time.perf_counter()
-    for turn in range(REPEATS + 1):
-        start = time.perf_counter()
-        bench.scores(module, inputs)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        if turn:
-            times.append(time.perf_counter() - start)
-        if times and time.perf_counter() - began > SECONDS:
-            break
-    return statistics.median(times)
+    while len(pairs) <= PAIRS and (
+        len(pairs) <= FEWEST_PAIRS or time.perf_counter() - began < SECONDS
+    ):
+        taken = [0.0, 0.0]
+        for which in (0, 1) if len(pairs) % 2 else (1, 0):
+            start = time.perf_counter()
+            runs[which](inputs)
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            taken[which] = time.perf_counter() - start
+        pairs.append((taken[0], taken[1]))
+    return paired(pairs[1:])
 
 
-def memory_of(bench: Workbench, module: nn.Module, inputs: Inputs) -> int:
+def paired(pairs: list[tuple[float, float]]) -> Latency:
+    """The medians of both sides and of their ratio, with an interval for the last.
+
+    With n ratios in order, the k-th from either end bound their median at 95%, k being the largest
+    with P(fewer than k of n fair coins) <= 2.5%; no distribution is assumed. Six pairs are needed.
+
+    >>> paired([(2.0, 1.0)] * 6)
+    Latency(before=2.0, after=1.0, ratio=0.5, low=0.5, high=0.5)
+    """
+    ratios = sorted(after / before for before, after in pairs)
+    n = len(ratios)
+    k = 1
+    while k < n / 2 and binom.cdf(k, n, 0.5) <= (1 - LEVEL) / 2:
+        k += 1
+    before, after = (statistics.median(side) for side in zip(*pairs, strict=True))
+    return Latency(before, after, statistics.median(ratios), ratios[k - 1], ratios[n - k])
+
+
+def memory_of(module: nn.Module, inputs: Inputs) -> int:
     """Bytes of the parameters, the buffers and the most tensors alive at once for a batch.
 
     Tensors that operations give are counted from then until nothing refers to them.
     """
     own = {id(t): t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers())}
+    run = runner(module)
     with _Alive() as alive:
-        bench.scores(module, inputs)
+        run(inputs)
     return sum(own.values()) + alive.most
 
 

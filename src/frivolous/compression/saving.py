@@ -42,6 +42,7 @@ def save(compression: Compression, folder: str | Path) -> Path:
         WEIGHTS: weights_of(compression.model),
         "sites.parquet": frame_to_bytes(report.sites, "sites"),
         "whole.parquet": frame_to_bytes(report.whole, "whole"),
+        "outputs.parquet": frame_to_bytes(report.outputs, "outputs"),
         "sequence.parquet": frame_to_bytes(compression.sequence, "sequence"),
         "report.txt": f"{report}\n".encode(),
         FACTS: f"{facts_of(compression)}\n".encode(),

@@ -50,9 +50,16 @@ class Thinner:
 class Workbench:
     """A network with its cuts, and what a method knows of them."""
 
-    def __init__(self, model: nn.Module, network: Network, output: str | int | None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        network: Network,
+        output: str | int | None,
+        *,
+        add_biases: bool = False,
+    ) -> None:
         self.model, self.whole, self.output = model, network, output
-        self.network = with_biases(network, model)
+        self.network = with_biases(network, model, everywhere=add_biases)
         self.added = set(self.network.state) - set(network.state)
         self.least: dict[str, int] = {}  # units that stay of a cut, where more than one must
         self._finest: tuple[Network, Network] | None = None

@@ -53,6 +53,22 @@ def chosen(given: Any, output: str | int | None, model: str) -> Tensor:
     raise NotTraceable(_undecided(given, entries, scores, model))
 
 
+def tensors_of(given: Any) -> dict[str, Tensor]:
+    """All floating-point tensors of an output by name or place, nested ones by a dotted path.
+
+    >>> import torch
+    >>> sorted(tensors_of({"logits": torch.ones(1), "boxes": (torch.ones(2), 3)}))
+    ['boxes.0', 'logits']
+    """
+    if isinstance(given, Tensor):
+        return {"": given} if _numbers(given) else {}
+    found = {}
+    for name, entry in _entries(given).items():
+        for inner, tensor in tensors_of(entry).items():
+            found[f"{name}.{inner}" if inner else name] = tensor
+    return found
+
+
 def _undecided(
     given: Any, entries: Mapping[str, Any], scores: Mapping[str, Any], model: str
 ) -> str:
@@ -75,7 +91,7 @@ def _entries(given: Any) -> dict[str, Any]:
     found: dict[Any, Any] = {}
     if isinstance(given, Mapping):
         found = dict(given)
-    elif dataclasses.is_dataclass(given):
+    elif dataclasses.is_dataclass(given) and not isinstance(given, type):
         found = {f.name: getattr(given, f.name) for f in dataclasses.fields(given)}
     elif isinstance(given, tuple) and hasattr(given, "_fields"):
         found = dict(zip(given._fields, given, strict=True))

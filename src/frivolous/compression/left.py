@@ -1,0 +1,59 @@
+"""Layers that are left as wide as they are, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from frivolous.compression.cuts import Cut
+from frivolous.compression.workbench import Workbench
+from frivolous.network.operations import CONVOLUTIONS, MIXING
+from frivolous.network.program import Ref, Step
+
+UNKNOWN = "no layer is known that reads its units"
+
+
+def left_out(bench: Workbench) -> list[dict[str, Any]]:
+    """Each reason why layers cannot be cut, with its layers: rows of ``reason`` and ``layers``.
+
+    Layers are sites that cannot be cut, layers that write no site, and those that the network's
+    reading skipped; the layer that gives the scores is none of them.
+    """
+    whys: dict[str, str] = {}
+    for site in bench.whole.sites:
+        cut = next((cut for cut in bench.cuts if site.name in cut.places), None)
+        whys[site.name] = bench.refused.get(site.name, "") if cut is None else stays(cut)
+    for step in bench.network.program.steps:
+        if step.op in MIXING and step.index != bench.network.program.output:
+            name, why = _written(step, bench)
+            whys.setdefault(name, why)
+    for name, why in bench.whole.skipped:
+        whys.setdefault(name, why)
+    layers: dict[str, list[str]] = {}
+    for name, why in whys.items():
+        if why:
+            layers.setdefault(why, []).append(name)
+    return [{"reason": why, "layers": names} for why, names in layers.items()]
+
+
+def stays(cut: Cut) -> str:
+    """Why nothing can be removed from a cut of one unit; empty for others."""
+    if cut.units > 1:
+        return ""
+    width = max(len(units_S) for units_S in cut.places.values())
+    return "it has one unit, which stays" if width == 1 else "its units only go all at once"
+
+
+def _written(step: Step, bench: Workbench) -> tuple[str, str]:
+    """A layer's name, and why none of the units that it writes can be removed."""
+    weight = step.args[MIXING[step.op].weight]
+    name = bench.network.program.states.get(weight.index) if isinstance(weight, Ref) else None
+    path = name.rpartition(".")[0] if name else step.module
+    along = bench.axes.along[step.index]
+    numbers = along[1 if step.op in CONVOLUTIONS else -1] if along else None
+    if numbers is None:
+        return path, "its units are not told apart from positions"
+    cut = {number for cut in bench.cuts for number in cut.number_U.tolist()}
+    if cut.intersection(numbers.tolist()):
+        return path, ""
+    held = [bench.axes.held[n] for n in numbers.tolist() if n in bench.axes.held]
+    return path, held[0] if held else UNKNOWN

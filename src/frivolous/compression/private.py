@@ -1,0 +1,60 @@
+"""Copies of a user's module, so that nothing that is run, timed or trained here is the user's."""
+
+from __future__ import annotations
+
+import copy
+
+from torch import nn
+
+CALLED = (
+    *("_forward_pre_hooks", "_forward_hooks"),
+    *("_backward_pre_hooks", "_backward_hooks"),
+)
+"""Tables of a module's hooks that are called as it runs."""
+
+
+def copied(module: nn.Module) -> nn.Module:
+    """A module of its own, with all that it holds."""
+    return copy.deepcopy(module)
+
+
+def sharing(module: nn.Module) -> nn.Module:
+    """A copy with the same parameters and buffers: to be read, which writes none of them.
+
+    What a forward assigns or appends to as it is read stays in the copy.
+    """
+    tensors = (*module.parameters(), *module.buffers())
+    return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
+
+
+def private(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
+    """A copy that nobody listens to, and the paths of modules whose hooks it has not.
+
+    A copied hook would still call the user's function. The hooks that PyTorch's own utilities put
+    in place (weight and spectral normalisation, pruning) compute weights, so they stay.
+
+    >>> layer = nn.Linear(2, 2)
+    >>> handle = layer.register_forward_hook(print)
+    >>> own, silenced = private(nn.Sequential(layer))
+    >>> silenced, len(own[0]._forward_hooks), len(layer._forward_hooks)
+    (('0',), 0, 1)
+    """
+    own = copied(model)
+    silenced = [path for path, part in own.named_modules() if _silence(part)]
+    return own, tuple(silenced)
+
+
+def _silence(module: nn.Module) -> bool:
+    """Take a module's hooks away, except PyTorch's own; whether there were any."""
+    found = False
+    for table in CALLED:
+        hooks = getattr(module, table, {})
+        for key in [key for key, hook in hooks.items() if not _of_torch(hook)]:
+            del hooks[key]
+            found = True
+    return found
+
+
+def _of_torch(hook: object) -> bool:
+    module = getattr(hook, "__module__", None) or type(hook).__module__
+    return str(module).split(".")[0] == "torch"
