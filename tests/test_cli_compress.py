@@ -120,7 +120,7 @@ def test_json_is_one_object(say: Say) -> None:
     assert found["whole"][0] == {
         **{"quantity": "units", "unit": "count", "batch": 0, "before": 14.0},
         "after": float(sum(row["after"] for row in found["sites"])),
-        **{"ratio": found["whole"][0]["after"] / 14, "low": None, "high": None},
+        **{"ratio": pytest.approx(found["whole"][0]["after"] / 14), "low": None, "high": None},
     }
 
 

@@ -191,6 +191,8 @@ def _found(work: Search, bench: Workbench, budget: Budget, search: Batches) -> F
         def share(units: Units) -> float:
             return shares(work.sizes, whole, units)[budget.kind]
 
+    if budget.amount == 1:
+        return work.of_units(whole)
     found = work.of_size(lambda units: share(units) <= budget.amount)
     if found is None:
         raise BadArgument(
