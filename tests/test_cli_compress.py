@@ -220,3 +220,30 @@ def test_a_model_of_another_type(
     assert stop.value.code == 2
     line = "frivolous: `model` mine.py:number is of type int; name a torch.nn.Module or a function"
     assert capfd.readouterr().err.startswith(line)
+
+
+def test_an_onnx_file_that_cannot_be_made_is_one_line_and_the_rest_is_saved(
+    say: Say, place: Path
+) -> None:
+    pytest.importorskip("onnxruntime")
+    text = MODULE.replace("nn.Linear(6, 3))", "nn.Linear(6, 3)).bfloat16()")
+    text = text.replace("generator=generator)\nheld", "generator=generator).bfloat16()\nheld")
+    (place / "mine.py").write_text(text)
+    save_model(net().bfloat16(), str(place / "net.safetensors"))
+    said = say("--keep", "0=5", "--onnx")
+    assert (said.code, said.out) == (2, "")
+    assert said.err.splitlines()[-1].startswith("frivolous: onnxruntime cannot run this model in")
+    assert said.err.rstrip().endswith("All but the ONNX file is in out.")
+    assert sorted(path.name for path in (place / "out").iterdir()) == sorted(FILES)
+
+
+def test_biases_are_added_where_asked(say: Say, place: Path) -> None:
+    text = MODULE.replace("nn.Linear(8, 6)", "nn.Linear(8, 6, bias=False)")
+    (place / "mine.py").write_text(text)
+    plain = net()
+    plain[2].bias = None
+    save_model(plain, str(place / "net.safetensors"))
+    for words, added in (((), []), (("--add-biases",), ["2"])):
+        said = say("--keep", "0=5", "2=4", "--json", *words)
+        assert json.loads(said.out)["facts"]["biases_added"] == added
+        assert ("2.bias" in load_file(place / "out/model.safetensors")) == bool(added)

@@ -154,6 +154,7 @@ def compress(
     keep: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SITE=N ...")] = (),
     method: str = "joint",
     finetune: int = 0,
+    add_biases: bool = False,
     output: str | None = None,
     batch_size: int = 256,
     seed: int = 0,
@@ -180,6 +181,7 @@ def compress(
         keep: how many units of each site named stay, all of the others.
         method: joint, refactor, prune, or a baseline: magnitude, random and others.
         finetune: epochs of training on the data to give the scores of the original.
+        add_biases: let layers without a bias be given one; their class must then take it.
         output: which of several outputs holds the scores; default the entry logits.
         batch_size: examples per batch for data given as a tensor.
         seed: of the split of the data, of samples and of method random.
@@ -199,6 +201,7 @@ def compress(
         keep=keep,
         method=method,
         finetune=finetune,
+        add_biases=add_biases,
         output=output,
         batch_size=batch_size,
         seed=seed,

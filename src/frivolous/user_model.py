@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.batches import Batches
-from frivolous.errors import BadArgument, NotTraceable
+from frivolous.errors import BadArgument, NotTraceable, one_line
 from frivolous.forms import each
 from frivolous.labels import UNCOUNTED, counted
 from frivolous.labels import labels as predicted_labels
@@ -109,13 +109,8 @@ def _refusal(model: nn.Module, inputs: Inputs) -> str:
     except (AttributeError, NameError, NotImplementedError):
         return ""  # a fault of the model, of which the first error says more
     except Exception as error:  # noqa: BLE001 - a module's forward may raise anything
-        return _told(error)
+        return one_line(error)
     return ""
-
-
-def _told(error: Exception) -> str:
-    text = " ".join(str(error).split())[:200].rstrip(". ")
-    return f"{type(error).__name__}: {text}"
 
 
 def accuracy_of(
@@ -136,7 +131,7 @@ def accuracy_of(
         except (RuntimeError, IndexError) as error:
             raise BadArgument(
                 f"`data` does not fit `model`: the batch from example {seen} on makes it raise "
-                f"{_told(error)}. Look for inputs out of the range that the model knows."
+                f"{one_line(error)}. Look for inputs out of the range that the model knows."
             ) from error
         try:
             predicted = predicted_labels(scores)

@@ -57,6 +57,14 @@ def test_asked_for_they_bring_the_scores_closer() -> None:
     assert apart[True] < apart[False]
 
 
+def test_added_biases_count_as_parameters() -> None:
+    model, x = unbiased(), drawn(400, 8)
+    for share in (0.2, 0.3, 0.4):
+        thin = fv.compress(model, x, parameters=share, add_biases=True)
+        assert thin.report.facts["biases_added"]
+        assert parameters(thin.model) <= share * parameters(model)
+
+
 class Adapted(nn.Module):
     """A layer with a low-rank adapter beside it, as merging libraries have them."""
 

@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from frivolous import families
-from frivolous.compression.budget import Sizes, path, shares
+from frivolous.compression.budget import Sizes, path
 from frivolous.compression.thinning import thinned
 from frivolous.compression.workbench import Thinner, Workbench
 
@@ -172,11 +172,3 @@ def test_a_bend_inwards_is_taken_at_once() -> None:
     found = path([np.array([8.0, 6, 6, 6, 0])], sizes, [0], [1.0])
     assert found.cost[-1] == 8
     assert (np.diff(found.cost) >= 0).all()
-
-
-def test_shares_of_the_whole() -> None:
-    bench, sizes, _ = known("dense")
-    (cut,) = bench.cuts
-    found = shares(sizes, [cut.units], [cut.units // 2])
-    assert found["parameters"] == sizes.both([cut.units // 2])[0] / sizes.both([cut.units])[0]
-    assert shares(sizes, [cut.units], [cut.units]) == {"parameters": 1, "flops": 1}

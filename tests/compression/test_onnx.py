@@ -85,6 +85,69 @@ def test_keyword_inputs_and_nothing_is_said(
     assert len(session.get_outputs()) == 2
 
 
+class Deep(nn.Module):
+    """Convolutions and functions that onnxruntime has approximations of."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(2, 6, 3), nn.Conv2d(6, 6, 3, padding=1)
+        self.out = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = nn.functional.gelu(self.one(x))
+        return self.out(torch.softmax(self.two(x), 1).mean((2, 3)))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_what_onnxruntime_cannot_run_is_said_in_one_line(
+    dtype: torch.dtype, tmp_path: Path
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Deep().to(dtype)
+    name = str(dtype).removeprefix("torch.")
+    words = f"onnxruntime cannot run this model in {name} ("
+    with pytest.raises(FrivolousError, match="^" + re.escape(words)) as caught:
+        onnx.export_onnx(model, tmp_path / "m.onnx", IMAGES[:2].to(dtype))
+    told = str(caught.value)
+    assert told.endswith("). Export it in float32: convert it and its inputs with `.float()`.")
+    assert "\n" not in told
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_other_precisions_as_far_as_onnxruntime_has_them(
+    dtype: torch.dtype, tmp_path: Path
+) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 3)).to(dtype)
+    x = torch.randn(20, 4, generator=torch.Generator().manual_seed(0)).to(dtype)
+    onnx.export_onnx(model, tmp_path / "m.onnx", x[:2])
+    session = ort.InferenceSession(str(tmp_path / "m.onnx"), providers=["CPUExecutionProvider"])
+    (given,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    with torch.no_grad():
+        wanted = model.double()(x.double()).numpy()
+    assert np.abs(given - wanted).max() <= 64 * torch.finfo(dtype).eps * np.abs(wanted).max()
+
+
+def test_how_far_outputs_may_lie_apart_follows_from_the_modules_rounding() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        plain = Deep().eval()
+    exact = Deep().double().eval()
+    exact.load_state_dict(plain.state_dict())
+    with torch.no_grad():
+        wanted = exact(IMAGES.double())
+        apart = float((plain(IMAGES) - wanted).abs().max() / wanted.abs().max())
+    unit = torch.finfo(torch.float32).eps
+    assert onnx._rounding(plain, IMAGES) == pytest.approx(max(apart, unit))
+    with torch.no_grad():  # a network that cancels digits rounds more
+        far = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        far[0].bias -= 2000 * far[0].weight.sum(1)
+    assert onnx._rounding(far, torch.randn(20, 4) + 2000) > 20 * unit
+
+
 # ---- what goes wrong
 
 

@@ -19,7 +19,7 @@ from frivolous.compression.onnx import check_installed
 from frivolous.compression.order import method_named
 from frivolous.compression.spec import plain
 from frivolous.devices import as_device
-from frivolous.errors import BadArgument
+from frivolous.errors import BadArgument, FrivolousError
 
 ONNX = "model.onnx"
 BUDGETS = ("tolerance", "units", "parameters", "flops", "latency")
@@ -72,7 +72,10 @@ def compress_network(
             (out / ONNX).unlink(missing_ok=True)  # an earlier one's, that would not fit the rest
         if onnx:
             status.update("exporting to ONNX")
-            paths.append(found.export_onnx(out / ONNX, batches.first(1)))
+            try:
+                paths.append(found.export_onnx(out / ONNX, batches.first(1)))
+            except FrivolousError as error:
+                raise FrivolousError(f"{error} All but the ONNX file is in {out}.") from error
     if as_json:
         print(as_text(found, out))
     else:

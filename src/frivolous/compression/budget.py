@@ -9,7 +9,7 @@ expected cost, again and again, every saving worked out at the sizes that the ot
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -212,9 +212,3 @@ def _corners(cost_K: Numbers, least: int) -> Numbers:
 
 def _price(cost_K: Numbers, high: int, low: int) -> float:
     return float(cost_K[low] - cost_K[high]) / (high - low)
-
-
-def shares(sizes: Sizes, whole: Sequence[int], units: Sequence[int]) -> Mapping[str, float]:
-    """What is left of parameters and multiply-adds, as shares of the whole."""
-    left = sizes.both(units) / np.maximum(sizes.both(whole), 1)
-    return {"parameters": float(left[0]), "flops": float(left[1])}

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.batches import BATCH_SIZE, Batches, as_batches
-from frivolous.compression.budget import Units, shares
+from frivolous.compression.budget import Units
 from frivolous.compression.certificate import examples_needed, intact_of, most_changed
 from frivolous.compression.checks import Budget, budget_of
 from frivolous.compression.distil import distilled
@@ -187,9 +187,12 @@ def _found(work: Search, bench: Workbench, budget: Budget, search: Batches) -> F
         def share(units: Units) -> float:
             return total_units(bench.whole, bench.cuts, bench.orders, units) / total
     else:
+        place = ("parameters", "flops").index(budget.kind)
+        parameters = sum(parameter.numel() for parameter in bench.model.parameters())
+        intact = (parameters, work.sizes.both(whole)[1])[place]
 
         def share(units: Units) -> float:
-            return shares(work.sizes, whole, units)[budget.kind]
+            return float(work.sizes.both(units)[place] / max(intact, 1))
 
     if budget.amount == 1:
         return work.of_units(whole)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from frivolous.compression.spec import SIZES, Spec, constants_of
 from frivolous.compression.surgery import _windowed
-from frivolous.errors import BadArgument
+from frivolous.errors import BadArgument, one_line
 from frivolous.families.response_norm import ResponseNorm
 
 WEIGHTS, FACTS = "model.safetensors", "compression.json"
@@ -107,7 +107,7 @@ def _weights(folder: Path, spec: Spec) -> dict[str, Tensor]:
 
 
 def _damaged(path: Path, error: Exception | str) -> BadArgument:
-    text = " ".join(str(error).split())[:200].rstrip(". ")
+    text = one_line(str(error))
     return BadArgument(
         f"`folder` {path.parent} holds a compression that cannot be read ({path.name}: {text}). "
         f"{AGAIN}"
@@ -126,9 +126,8 @@ def _built(build: Callable[[], nn.Module] | nn.Module) -> nn.Module:
     try:
         module = build()
     except Exception as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split())[:200].rstrip(". ")
         raise BadArgument(
-            f"`build` is called without arguments; that raised {told}. {BEFORE}"
+            f"`build` is called without arguments; that raised {one_line(error)}. {BEFORE}"
         ) from error
     if not isinstance(module, nn.Module):
         raise BadArgument(f"`build` gives a {type(module).__name__}, not a module. {BEFORE}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import importlib.util
 import io
 import logging
@@ -16,13 +15,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from frivolous.compression.private import copied
 from frivolous.compression.running import repeated
-from frivolous.errors import BadArgument, FrivolousError
-from frivolous.network.inputs import Inputs, parts_of
+from frivolous.errors import BadArgument, FrivolousError, one_line
+from frivolous.network.inputs import Inputs, each, parts_of
 
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
-AGREE = 1e-4
-"""How far outputs may lie apart, as a share of the largest."""
+MARGIN = 64.0
+"""How many times a module's own rounding the file's outputs may lie from the module's.
+
+onnxruntime adds in another order, and has approximations of its own of functions such as erf.
+"""
 SIZES = (1, 2, 5)
 """Batch sizes at which they are compared; the file is made with the second."""
 
@@ -34,22 +37,24 @@ def export_onnx(model: nn.Module, path: str | Path, example_inputs: Inputs) -> P
     or a dict of keyword tensors. The file's outputs are compared with the module's in onnxruntime
     at three batch sizes. Weights above 2 GB lie in a second file beside it.
 
-    Raises :class:`FrivolousError` without the extra ``onnx``, for a module that cannot be exported,
-    and where outputs differ by more than 1e-4 of the largest; nothing is written then.
+    Raises :class:`FrivolousError` without the extra ``onnx``, for a module that cannot be exported
+    or whose file onnxruntime cannot run (it has few operations for float64 and bfloat16), and where
+    outputs differ by more than 64 times the module's own rounding, which is measured against the
+    same module in float64; nothing is written then.
     """
     check_installed()
     parts_of(example_inputs, "example_inputs")
     path = Path(path)
     if path.is_dir() or not path.name:
         raise BadArgument(f"`path` {path} is a folder; name a file in it, such as model.onnx.")
-    module = copy.deepcopy(model).cpu().eval()
+    module = copied(model).cpu().eval()
     inputs = _on_cpu(example_inputs)
     try:
         _outputs(module, inputs)
     except Exception as error:
-        told = " ".join(f"{type(error).__name__}: {error}".split())[:200].rstrip(". ")
         raise BadArgument(
-            f"`example_inputs` does not fit `model` ({type(model).__name__}): it raises {told}. "
+            f"`example_inputs` does not fit `model` ({type(model).__name__}): it raises "
+            f"{one_line(error)}. "
             "Give a batch as the model takes it."
         ) from error
     try:
@@ -106,9 +111,8 @@ def _exported(module: nn.Module, inputs: Inputs) -> Any:
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        text = " ".join(str(cause).split())[:300].rstrip(". ")
         raise FrivolousError(
-            f"`model` cannot be exported to ONNX ({type(cause).__name__}: {text}). Use operations "
+            f"`model` cannot be exported to ONNX ({one_line(cause, 300)}). Use operations "
             "that torch.onnx knows and that do not depend on the number of examples, and give "
             "tensors only (in transformers: config.use_cache = False)."
         ) from error
@@ -120,29 +124,61 @@ def _check(path: Path, module: nn.Module, inputs: Inputs) -> None:
 
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    try:
+        session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise FrivolousError(
+            f"onnxruntime cannot run this model in {_dtypes(module)} ({one_line(error)}). Export "
+            "it in float32: convert it and its inputs with `.float()`."
+        ) from error
+    allowed = MARGIN * _rounding(module, repeated(inputs, max(SIZES)))
     for size in SIZES:
         batch = repeated(inputs, size)
         parts, keywords = parts_of(batch, "example_inputs")
         names = keywords or [one.name for one in session.get_inputs()]
         taken = {one.name for one in session.get_inputs()}
-        feed = {n: p.numpy() for n, p in zip(names, parts, strict=False) if n in taken}
         wanted = _outputs(module, batch)
         try:
+            feed = {n: p.numpy() for n, p in zip(names, parts, strict=False) if n in taken}
             given = [torch.as_tensor(one) for one in session.run(None, feed)]
         except Exception as error:
-            text = " ".join(str(error).split())[:200].rstrip(". ")
             raise FrivolousError(
-                f"the ONNX file does not take a batch of {size} ({text}). Make the model's forward "
+                f"the ONNX file does not take a batch of {size} ({one_line(error)}). Make the "
+                "model's forward "
                 "independent of the number of examples."
             ) from error
         apart = _apart(wanted, given)
-        if not apart <= AGREE:
+        if not apart <= allowed:
             raise FrivolousError(
                 f"the ONNX file gives other outputs than the model: up to {apart:.2g} of the "
-                f"largest apart for a batch of {size}, where {AGREE:g} is the most. Export a model "
-                "of float32 whose forward does not depend on the number of examples."
+                f"largest apart for a batch of {size}, where rounding explains {allowed:.1g}. "
+                "Export a model of float32 whose forward does not depend on the number of examples."
             )
+
+
+def _rounding(module: nn.Module, inputs: Inputs) -> float:
+    """How far a module's outputs lie from those of its copy in float64, of the largest.
+
+    At least one unit in the last place, and four where there is no such copy: a forward may
+    convert to a type of its own.
+    """
+    coarse = {part.dtype for part in module.parameters() if part.is_floating_point()}
+    unit = max((torch.finfo(dtype).eps for dtype in coarse), default=torch.finfo(torch.float32).eps)
+    own = _outputs(module, inputs)
+    try:
+        exact = _outputs(
+            copied(module).double(),
+            each(inputs, lambda part: part.double() if part.is_floating_point() else part),
+        )
+    except Exception:  # noqa: BLE001 - a module's forward may raise anything
+        return 4 * unit
+    apart = _apart(exact, own)
+    return max(apart, unit) if apart < float("inf") else 4 * unit
+
+
+def _dtypes(module: nn.Module) -> str:
+    found = {str(part.dtype) for part in module.parameters()}
+    return " and ".join(sorted(found)).replace("torch.", "") or "its numbers"
 
 
 @torch.no_grad()

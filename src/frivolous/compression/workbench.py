@@ -62,6 +62,7 @@ class Workbench:
         self.network = with_biases(network, model, everywhere=add_biases)
         self.added = set(self.network.state) - set(network.state)
         self.least: dict[str, int] = {}  # units that stay of a cut, where more than one must
+        self.counted = sorted(self.added) if add_biases else []
         self._finest: tuple[Network, Network] | None = None
         self.refused: dict[str, str] = {}
         self.cuts: tuple[Cut, ...] = ()
@@ -304,7 +305,7 @@ class Workbench:
     def sizes(self) -> Sizes:
         """How parameters and multiply-adds depend on the units kept."""
         own = [name for name, _ in self.model.named_parameters()]
-        return sizes_of(self.network, self.axes, self.cuts, own)
+        return sizes_of(self.network, self.axes, self.cuts, [*own, *self.counted])
 
     def path(
         self,
