@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import importlib
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import Any
@@ -352,13 +353,26 @@ def test_a_model_in_training_mode_and_labels_that_only_tell_the_accuracy() -> No
     _same(compressed(parameters=0.5), thin)
 
 
-def test_progress_is_told() -> None:
+SEARCH = re.compile(r"search: at most (\d+) networks?, about \d+ (s|min)")
+
+
+def test_progress_is_told_and_long_stages_before_they_begin() -> None:
     lines: list[str] = []
     model, x = net()
     fv.compress(model, x, units=0.8, progress=lines.append)
     assert lines[0] == "reading the model"
     assert lines[-1] == "report"
     assert all(line and "\n" not in line for line in lines)
+    told = r"statistics of every reader: about \d+ (s|min) and \d+(\.\d)? [GM]B"
+    assert sum(bool(re.fullmatch(told, line)) for line in lines) == 1
+    lines.clear()
+    thin = fv.compress(model, x, tolerance=0.1, progress=lines.append)
+    (most,) = [int(told[1]) for line in lines if (told := SEARCH.fullmatch(line))]
+    asked = [line for line in lines if line.startswith("networks of")]
+    assert 0 < len(asked) == len(thin.sequence) <= most
+    assert lines.index(asked[0]) == 1 + next(
+        i for i, line in enumerate(lines) if SEARCH.match(line)
+    )
 
 
 def test_a_budget_in_float64() -> None:

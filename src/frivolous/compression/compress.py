@@ -92,7 +92,8 @@ def compress(
         batch_size: examples per batch for data given as a tensor.
         device: where to compute; default where the model is.
         seed: of the split, of samples and of the method ``random``.
-        progress: is called with a line about the stage under way.
+        progress: is called with a line about the stage under way; before long ones it says about
+            how long they take, and how much memory.
 
     Raises:
         BadArgument: an argument out of its range, several budgets, too few examples to certify, or
@@ -126,7 +127,9 @@ def compress(
         scores.append(network(inputs))
         return scores[-1]
 
+    started = time.perf_counter()
     before = accuracy_of(recording, held)
+    seconds = (time.perf_counter() - started) / held.examples
     _check_examples(budget, search, held)
     bench = Workbench(own.to(where), network, output, add_biases=add_biases)
     intact = intact_of(network, held, scores)
@@ -135,7 +138,9 @@ def compress(
     while True:
         if not bench.cuts:
             raise FrivolousError(_nothing_to_cut(bench))
-        work = Search(bench, chosen, search, intact, worth=worth, seed=seed, say=say)
+        work = Search(
+            bench, chosen, search, intact, worth=worth, seed=seed, say=say, seconds=seconds
+        )
         found = _found(work, bench, budget, search)
         if not (faults := bench.faults_of(found.thinner.keeping, search.first(64))):
             break

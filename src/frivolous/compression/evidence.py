@@ -267,6 +267,11 @@ def features_per_unit(network: Network, cut: Cut, read: Read, step: Step) -> int
     return own if own * cut.units <= MOST_FEATURES else 1
 
 
+def samples_of(features: int) -> int:
+    """Of how many samples at most the moments of so many features are made."""
+    return int(np.clip(PRODUCTS / features**2, 4 * features, SAMPLES))
+
+
 class MomentsOf:
     """Collects the moments of what each reader reads, found once for readers of the same."""
 
@@ -293,8 +298,7 @@ class MomentsOf:
         """Take in some examples."""
         for key, (cut, read, per_unit) in self.first.items():
             features = cut.units * per_unit
-            total = int(np.clip(PRODUCTS / features**2, 4 * features, SAMPLES))
-            most = max(1, round(total * examples / self.examples))
+            most = max(1, round(samples_of(features) * examples / self.examples))
             step = self.steps[read.step]
             samples = _samples(self.network, step, read, per_unit, seen, most, self.draws[key])
             self.rows[key].add(samples if samples.dtype == torch.float64 else samples.float())

@@ -16,6 +16,7 @@ import torch
 from frivolous.batches import Batches
 from frivolous.compression.budget import Path, Sizes, Units
 from frivolous.compression.certificate import Changed, Intact, changed_by, divergence, intact_of
+from frivolous.compression.foretelling import search_ahead, statistics_ahead
 from frivolous.compression.order import Method
 from frivolous.compression.workbench import Thinner, Workbench
 from frivolous.network import Network
@@ -57,9 +58,12 @@ class Search:
         worth: tuple[float, float] = (0.5, 0.5),
         seed: int = 0,
         say: Say = lambda line: None,
+        seconds: float = 0.0,
     ) -> None:
         self.bench, self.method, self.held, self.worth, self.say = bench, method, held, worth, say
-        say("statistics of every reader")
+        self.seconds = seconds  # what one example takes in the whole network
+        ahead = statistics_ahead(bench, batches, seconds, method.fine)
+        say(f"statistics of every reader: {ahead}")
         bench.study(method, batches, seed=seed)
         self.batches = batches
         self.sizes: Sizes = bench.sizes()
@@ -104,7 +108,11 @@ class Search:
         whole = self._plain(self.whole)
         best = Found(whole, changed_by(whole.network, self.held), ())
         asked: list[tuple[Units, Changed]] = []
-        for units in self._sequence(tolerance):
+        sequence = list(self._sequence(tolerance))
+        shares = [self.size(units) for units in sequence]
+        held = self.held.batches.examples
+        self.say(f"search: {search_ahead(self.bench, shares, held, self.seconds)}")
+        for units in sequence:
             self.say(f"networks of {self.size(units):.0%} of the size")
             thinner = self.bench.thin(self.method, units, fine=self.method.fine)
             changed = changed_by(thinner.network, self.held)

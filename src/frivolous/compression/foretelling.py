@@ -1,0 +1,87 @@
+"""How long a stage will take and how much memory, told before it begins; within a factor of two.
+
+From the time that an example took in the whole network, from sizes, and from one timed product.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+
+import torch
+
+from frivolous.batches import Batches
+from frivolous.compression.evidence import GRADIENT_EXAMPLES, features_per_unit, samples_of
+from frivolous.compression.fine import ROWS, TURNS, examples_for
+from frivolous.compression.workbench import Workbench
+from frivolous.progress import duration
+
+BACKWARD = 3.0
+"""Time of values and gradients as a multiple of that of values."""
+MATRICES = 4
+"""Matrices of features by features that are held for each reader: sums, products and work."""
+PRODUCT = 512
+
+
+def statistics_ahead(bench: Workbench, batches: Batches, seconds: float, fine: bool) -> str:
+    """Time and memory of a pass that collects every reader's moments.
+
+    ``seconds`` is what one example takes; ``fine`` where layers are fitted once more later.
+    """
+    examples = batches.examples
+    multiply_adds = float(bench.sizes().both([cut.units for cut in bench.cuts])[1])
+    fitted = examples_for(multiply_adds, examples) if fine else GRADIENT_EXAMPLES
+    differentiated = min(examples, fitted)
+    work = memory = 0.0
+    for features, places in _features(bench):
+        work += min(samples_of(features), examples * places) * features**2
+        memory += MATRICES * 8.0 * features**2
+    passes = seconds * (examples + (BACKWARD - 1) * differentiated)
+    return _told(passes + work * _seconds_per_product(bench.network.device), memory)
+
+
+def search_ahead(bench: Workbench, shares: Sequence[float], held: int, seconds: float) -> str:
+    """Time of at most so many networks, whose sizes are ``shares`` of the whole."""
+    fits = 0.0
+    for target in bench.targets:
+        rows, outputs = min(ROWS, len(target.output_NR)), target.output_NR.shape[1]
+        features = bench.network.state[target.read.weight].numel() // outputs
+        fits += rows * features**2 / 2 + 4 * (TURNS + 1) * rows * features * outputs
+    fits *= _seconds_per_product(bench.network.device)
+    passes = seconds * (held + bench.fitted * bool(bench.targets))
+    count = len(shares)
+    time_left = sum(share * (passes + fits) for share in shares)
+    return f"at most {count} network{'s' * (count != 1)}, {_told(time_left, 0.0)}"
+
+
+def _features(bench: Workbench) -> list[tuple[int, int]]:
+    """Of how many features each reader's moments are, and at how many places of an example.
+
+    Readers of the same are counted once.
+    """
+    steps = {step.index: step for step in bench.network.program.steps}
+    found: dict[tuple[str, int, int], tuple[int, int]] = {}
+    for cut in bench.cuts:
+        for read in cut.reads:
+            per_unit = features_per_unit(bench.network, cut, read, steps[read.step])
+            shape = bench.network.program.shape_of(read.value, 1)
+            places = max(1, math.prod(shape) // shape[read.axis])
+            found[cut.name, read.value, per_unit] = cut.units * per_unit, places
+    return list(found.values())
+
+
+def _seconds_per_product(device: torch.device) -> float:
+    """What one multiply-add takes in a product of matrices in float64, of two runs the faster."""
+    matrix = torch.ones(PRODUCT, PRODUCT, dtype=torch.float64, device=device)
+    taken = []
+    for _ in range(2):
+        began = time.perf_counter()
+        float((matrix @ matrix)[0, 0])
+        taken.append(time.perf_counter() - began)
+    return min(taken) / PRODUCT**3
+
+
+def _told(seconds: float, memory: float) -> str:
+    size = f"{memory / 1e9:.1f} GB" if memory >= 1e8 else f"{memory / 1e6:.0f} MB"
+    return f"about {duration(max(seconds, 1.0))}" + (f" and {size}" if memory else "")
