@@ -85,7 +85,9 @@ def test_dense_readers_with_weight_norm_say_why_units_stay() -> None:
         ),
         8,
     )
-    with pytest.raises(fv.errors.FrivolousError, match="'0': 'linear' has weights that are"):
+    with pytest.raises(
+        fv.errors.FrivolousError, match=r"0 \(1 layer\): 'linear' has weights that are"
+    ):
         fv.compress(model, x, units=0.5)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from frivolous.compression.cuts import Cut
 from frivolous.compression.workbench import Workbench
 from frivolous.network.operations import CONVOLUTIONS, MIXING
 from frivolous.network.program import Ref, Step
@@ -18,10 +17,7 @@ def left_out(bench: Workbench) -> list[dict[str, Any]]:
     Layers are sites that cannot be cut, layers that write no site, and those that the network's
     reading skipped; the layer that gives the scores is none of them.
     """
-    whys: dict[str, str] = {}
-    for site in bench.whole.sites:
-        cut = next((cut for cut in bench.cuts if site.name in cut.places), None)
-        whys[site.name] = bench.refused.get(site.name, "") if cut is None else stays(cut)
+    whys = {site.name: reason_of(site.name, bench) for site in bench.whole.sites}
     for step in bench.network.program.steps:
         if step.op in MIXING and step.index != bench.network.program.output:
             name, why = _written(step, bench)
@@ -35,11 +31,18 @@ def left_out(bench: Workbench) -> list[dict[str, Any]]:
     return [{"reason": why, "layers": names} for why, names in layers.items()]
 
 
-def stays(cut: Cut) -> str:
-    """Why nothing can be removed from a cut of one unit; empty for others."""
-    if cut.units > 1:
+def reason_of(site: str, bench: Workbench) -> str:
+    """Why a site's units all stay, whatever is asked for; empty where some can go."""
+    place = next((p for p, cut in enumerate(bench.cuts) if site in cut.places), None)
+    if place is None:
+        return bench.refused.get(site, "")
+    cut = bench.cuts[place]
+    least = bench.orders[place].least if bench.orders else 1
+    if cut.units > least:
         return ""
-    width = max(len(units_S) for units_S in cut.places.values())
+    if cut.units > 1:
+        return f"its {cut.units} units are the least that must stay"
+    width = len(cut.places[site])
     return "it has one unit, which stays" if width == 1 else "its units only go all at once"
 
 

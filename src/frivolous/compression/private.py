@@ -23,8 +23,11 @@ def sharing(module: nn.Module) -> nn.Module:
 
     What a forward assigns or appends to as it is read stays in the copy.
     """
-    tensors = (*module.parameters(), *module.buffers())
-    return copy.deepcopy(module, {id(tensor): tensor for tensor in tensors})
+    twin = copied(module)
+    for mine, own in zip(module.modules(), twin.modules(), strict=True):
+        own._parameters.update(mine._parameters)
+        own._buffers.update(mine._buffers)
+    return twin
 
 
 def private(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from frivolous.compression.certificate import Intact, upper
 from frivolous.compression.cuts import Cut
 from frivolous.compression.evidence import Evidence
 from frivolous.compression.heldout import held_out
-from frivolous.compression.left import left_out, stays
+from frivolous.compression.left import left_out, reason_of
 from frivolous.compression.order import features_of
 from frivolous.compression.record import SITE_COLUMNS, WHOLE_COLUMNS, Report
 from frivolous.compression.running import latency_of, memory_of, repeated
@@ -72,7 +72,7 @@ def _sites(bench: Workbench, found: Found) -> pd.DataFrame:
     cut_of = {name: cut for cut in bench.cuts for name in cut.places}
     for site in bench.whole.sites:
         cut = cut_of.get(site.name)
-        reason = bench.refused.get(site.name, "" if cut is None else stays(cut))
+        reason = reason_of(site.name, bench)
         went = dict.fromkeys(SITE_COLUMNS[3:7], 0)
         after = site.width
         if cut is not None:
