@@ -366,6 +366,10 @@ def test_progress_is_told_and_long_stages_before_they_begin() -> None:
     told = r"statistics of every reader: about \d+ (s|min) and \d+(\.\d)? [GM]B"
     assert sum(bool(re.fullmatch(told, line)) for line in lines) == 1
     lines.clear()
+    fv.compress(model, x, tolerance=0, progress=lines.append)
+    told = r"units without which .*: at most \d+ networks, about \d+ (s|min)"
+    assert sum(bool(re.fullmatch(told, line)) for line in lines) == 1
+    lines.clear()
     thin = fv.compress(model, x, tolerance=0.1, progress=lines.append)
     (most,) = [int(told[1]) for line in lines if (told := SEARCH.fullmatch(line))]
     asked = [line for line in lines if line.startswith("networks of")]

@@ -193,6 +193,14 @@ def test_every_layer_that_was_left_is_named_with_its_reason() -> None:
     assert re.search(r"^left: rnn \(1 layer\): .*'lstm'", text, flags=re.MULTILINE)
 
 
+def test_units_of_a_layer_that_was_left_cannot_be_asked_for() -> None:
+    with pytest.raises(fv.errors.BadArgument) as caught:
+        fv.compress(seeded(Recurrent), drawn(300, 5, 6), keep={"front": 4})
+    assert str(caught.value).startswith(
+        "`keep` names 'front', which cannot be cut: 'lstm' may need"
+    )
+
+
 def test_a_reason_is_said_once() -> None:
     norms = [part for _ in range(3) for part in (nn.Linear(6, 6), nn.LayerNorm(6), nn.ReLU())]
     model = seeded(nn.Sequential, *norms, nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 3))

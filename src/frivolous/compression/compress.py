@@ -217,9 +217,10 @@ def _kept(bench: Workbench, keep: Mapping[str, int]) -> Units:
     cut_of = {name: place for place, cut in enumerate(bench.cuts) for name in cut.places}
     units = [cut.units for cut in bench.cuts]
     asked: dict[int, tuple[str, int]] = {}
+    left = {layer: one["reason"] for one in left_out(bench) for layer in one["layers"]}
     for name, count in keep.items():
-        if name in bench.refused:
-            raise BadArgument(f"`keep` names '{name}', which cannot be cut: {bench.refused[name]}.")
+        if name in left:
+            raise BadArgument(f"`keep` names '{name}', which cannot be cut: {left[name]}.")
         place = look_up(cut_of, name, "site")
         whole = isinstance(count, int) and not isinstance(count, bool)
         least, cut = bench.orders[place].least, bench.cuts[place]

@@ -41,15 +41,21 @@ def statistics_ahead(bench: Workbench, batches: Batches, seconds: float, fine: b
     return _told(passes + work * _seconds_per_product(bench.network.device), memory)
 
 
-def search_ahead(bench: Workbench, shares: Sequence[float], held: int, seconds: float) -> str:
-    """Time of at most so many networks, whose sizes are ``shares`` of the whole."""
+def search_ahead(
+    bench: Workbench, shares: Sequence[float], examples: int, seconds: float, *, fine: bool = True
+) -> str:
+    """Time of at most so many networks, whose sizes are ``shares`` of the whole.
+
+    Each is asked on ``examples``, with ``fine`` after its layers were fitted once more.
+    """
     fits = 0.0
-    for target in bench.targets:
+    targets = bench.targets if fine else []
+    for target in targets:
         rows, outputs = min(ROWS, len(target.output_NR)), target.output_NR.shape[1]
         features = bench.network.state[target.read.weight].numel() // outputs
         fits += rows * features**2 / 2 + 4 * (TURNS + 1) * rows * features * outputs
     fits *= _seconds_per_product(bench.network.device)
-    passes = seconds * (held + bench.fitted * bool(bench.targets))
+    passes = seconds * (examples + bench.fitted * bool(targets))
     count = len(shares)
     time_left = sum(share * (passes + fits) for share in shares)
     return f"at most {count} network{'s' * (count != 1)}, {_told(time_left, 0.0)}"
