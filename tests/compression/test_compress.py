@@ -34,6 +34,7 @@ from frivolous.families import MLP, fixed, initialise
 from frivolous.network import trace
 
 compressing = importlib.import_module("frivolous.compression.compress")
+asking = importlib.import_module("frivolous.compression.asking")
 NARROW = (6, 5)
 
 
@@ -183,12 +184,12 @@ def test_a_latency_is_met_by_what_is_measured(monkeypatch: pytest.MonkeyPatch) -
         ratio = parameters(after) / parameters(before)
         return Latency(1.0, ratio, ratio, ratio, ratio)
 
-    monkeypatch.setattr(compressing, "latency_of", latency)
+    monkeypatch.setattr(asking, "latency_of", latency)
     model, x = net()
     thin = fv.compress(model, x, latency=0.4)
     assert 0.25 <= parameters(thin.model) / parameters(model) <= 0.4
     assert set(asked) == {1}
-    monkeypatch.setattr(compressing, "latency_of", lambda *_: Latency(1.0, 1.0, 1.0, 1.0, 1.0))
+    monkeypatch.setattr(asking, "latency_of", lambda *_: Latency(1.0, 1.0, 1.0, 1.0, 1.0))
     with pytest.raises(fv.errors.BadArgument, match=r"`latency` is 0.4; the least .* is 1, with"):
         fv.compress(model, x, latency=0.4)
 

@@ -17,7 +17,7 @@ import frivolous as fv
 from frivolous.compression.private import private
 from frivolous.compression.running import Latency, latency_of
 
-compressing = importlib.import_module("frivolous.compression.compress")
+asking = importlib.import_module("frivolous.compression.asking")
 
 X = torch.randn(120, 6, generator=torch.Generator().manual_seed(0))
 
@@ -69,7 +69,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
         ratio = sum(p.numel() for p in after.parameters()) / 200
         return Latency(1.0, ratio, ratio, ratio, ratio)
 
-    monkeypatch.setattr(compressing, "latency_of", latency)
+    monkeypatch.setattr(asking, "latency_of", latency)
 
 
 @pytest.mark.parametrize("asked", [name for name in ASKED if name != "measure"])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.batches import BATCH_SIZE, Batches, as_batches
-from frivolous.compression.budget import Units
+from frivolous.compression.asking import asked_for
 from frivolous.compression.certificate import examples_needed, intact_of, most_changed
 from frivolous.compression.checks import Budget, budget_of
 from frivolous.compression.distil import distilled
@@ -20,13 +20,11 @@ from frivolous.compression.order import method_named
 from frivolous.compression.private import private, sharing
 from frivolous.compression.record import Compression
 from frivolous.compression.reporting import report_of, sequence_of
-from frivolous.compression.running import latency_of
-from frivolous.compression.search import Found, Search
+from frivolous.compression.search import Search
 from frivolous.compression.telling import left_line
-from frivolous.compression.widths import group_of, total_units
 from frivolous.compression.workbench import Workbench
 from frivolous.devices import as_device
-from frivolous.errors import BadArgument, FrivolousError, look_up
+from frivolous.errors import BadArgument, FrivolousError
 from frivolous.network.inputs import Inputs
 from frivolous.seeds import generator
 from frivolous.user_model import accuracy_of, read_model
@@ -142,7 +140,7 @@ def compress(
         work = Search(
             bench, chosen, search, intact, worth=worth, seed=seed, say=say, seconds=seconds
         )
-        found = _found(work, bench, budget, search)
+        found = asked_for(budget, work, search)
         if not (faults := bench.faults_of(found.thinner.keeping, search.first(64))):
             break
         bench.leave(faults)  # trials found no fault with them; this very choice of units has one
@@ -171,76 +169,6 @@ def compress(
         for name, units_S in cut.places.items()
     }
     return Compression(module.to(home), kept, report, sequence_of(work, found))
-
-
-def _found(work: Search, bench: Workbench, budget: Budget, search: Batches) -> Found:
-    whole = tuple(cut.units for cut in bench.cuts)
-    if budget.kind == "tolerance":
-        return work.within(budget.amount) if budget.amount > 0 else work.exact()
-    if budget.kind == "keep":
-        return work.of_units(_kept(bench, budget.amount))
-    if budget.kind == "latency":
-        example = search.first(1)
-
-        def share(units: Units) -> float:
-            if units == whole:  # by definition, whatever the clock says
-                return 1.0
-            thinner = bench.thin(work.method, units, fine=False)
-            return latency_of(bench.model, bench.module(thinner), example).ratio
-    elif budget.kind == "units":
-        total = total_units(bench.whole, bench.cuts, bench.orders, whole)
-
-        def share(units: Units) -> float:
-            return total_units(bench.whole, bench.cuts, bench.orders, units) / total
-    else:
-        place = ("parameters", "flops").index(budget.kind)
-        parameters = sum(parameter.numel() for parameter in bench.model.parameters())
-        intact = (parameters, work.sizes.both(whole)[1])[place]
-
-        def share(units: Units) -> float:
-            return float(work.sizes.both(units)[place] / max(intact, 1))
-
-    if budget.amount == 1:
-        return work.of_units(whole)
-    found = work.of_size(lambda units: share(units) <= budget.amount)
-    if found is None:
-        raise BadArgument(
-            f"`{budget.kind}` is {budget.amount:g}; the least that can be had is "
-            f"{share(work.path.units[-1]):.3g}, with the fewest units left of every layer that can "
-            "be cut. Allow more."
-        )
-    return found
-
-
-def _kept(bench: Workbench, keep: Mapping[str, int]) -> Units:
-    """The numbers of units that are asked for, by cut; each site's own units are counted."""
-    cut_of = {name: place for place, cut in enumerate(bench.cuts) for name in cut.places}
-    units = [cut.units for cut in bench.cuts]
-    asked: dict[int, tuple[str, int]] = {}
-    left = {layer: one["reason"] for one in left_out(bench) for layer in one["layers"]}
-    for name, count in keep.items():
-        if name in left:
-            raise BadArgument(f"`keep` names '{name}', which cannot be cut: {left[name]}.")
-        place = look_up(cut_of, name, "site")
-        whole = isinstance(count, int) and not isinstance(count, bool)
-        least, cut = bench.orders[place].least, bench.cuts[place]
-        group = group_of(cut, name)
-        each = group or 1
-        if not whole or count % each or not least <= count // each <= cut.units:
-            others = [f"'{other}'" for other in cut.places if other != name]
-            more = f" with {', '.join(others)}" if not group else ""
-            rule = f", in groups of {group}" if group > 1 else ""
-            raise BadArgument(
-                f"`keep` has {count!r} units for '{name}'; it has {each * cut.units}{more}, of "
-                f"which {each * least} or more stay{rule}."
-            )
-        if asked.setdefault(place, (name, count // each))[1] != count // each:
-            raise BadArgument(
-                f"`keep` has {asked[place][1]} units for '{asked[place][0]}' and {count // each} "
-                f"for '{name}', whose units are the same. Name one of them."
-            )
-        units[place] = count // each
-    return tuple(units)
 
 
 def _home(model: nn.Module) -> torch.device:
