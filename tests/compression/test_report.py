@@ -193,6 +193,27 @@ def test_every_layer_that_was_left_is_named_with_its_reason() -> None:
     assert re.search(r"^left: rnn \(1 layer\): .*'lstm'", text, flags=re.MULTILINE)
 
 
+class Summed(nn.Module):
+    """Two layers whose sum is read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.out = nn.Linear(6, 12), nn.Linear(6, 12), nn.Linear(12, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out((self.one(x) + self.two(x)).relu())
+
+
+def test_a_layer_without_a_row_is_named_with_the_site_that_it_is_cut_with() -> None:
+    thin = fv.compress(seeded(Summed), drawn(200, 6), units=0.5)
+    (site,) = thin.report.sites.site
+    (other,) = {"one", "two"} - {site}
+    assert thin.model.get_submodule(other).out_features == len(thin.kept[site]) == 6
+    assert thin.report.facts["cut_along"] == {other: site}
+    assert f"cut along with {site}: {other}" in str(thin.report).splitlines()
+    assert thin.report.facts["left"] == []
+
+
 def test_units_of_a_layer_that_was_left_cannot_be_asked_for() -> None:
     with pytest.raises(fv.errors.BadArgument) as caught:
         fv.compress(seeded(Recurrent), drawn(300, 5, 6), keep={"front": 4})

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from frivolous.compression.workbench import Workbench
 from frivolous.network.operations import CONVOLUTIONS, MIXING
 from frivolous.network.program import Ref, Step
@@ -18,10 +21,9 @@ def left_out(bench: Workbench) -> list[dict[str, Any]]:
     reading skipped; the layer that gives the scores is none of them.
     """
     whys = {site.name: reason_of(site.name, bench) for site in bench.whole.sites}
-    for step in bench.network.program.steps:
-        if step.op in MIXING and step.index != bench.network.program.output:
-            name, why = _written(step, bench)
-            whys.setdefault(name, why)
+    for step in _mixing(bench):
+        name, why = _written(step, bench)
+        whys.setdefault(name, why)
     for name, why in bench.whole.skipped:
         whys.setdefault(name, why)
     layers: dict[str, list[str]] = {}
@@ -29,6 +31,20 @@ def left_out(bench: Workbench) -> list[dict[str, Any]]:
         if why:
             layers.setdefault(why, []).append(name)
     return [{"reason": why, "layers": names} for why, names in layers.items()]
+
+
+def cut_along(bench: Workbench) -> dict[str, str]:
+    """Layers whose units go with a site of another name, such as a sum or a concatenation."""
+    sites = {site.name for site in bench.whole.sites}
+    found = {}
+    for step in _mixing(bench):
+        path, numbers = _units_of(step, bench)
+        if numbers is None or path in sites:
+            continue
+        for cut in bench.cuts:
+            if np.isin(numbers, cut.number_U).any():
+                found[path] = cut.name
+    return found
 
 
 def reason_of(site: str, bench: Workbench) -> str:
@@ -46,13 +62,24 @@ def reason_of(site: str, bench: Workbench) -> str:
     return "it has one unit, which stays" if width == 1 else "its units only go all at once"
 
 
-def _written(step: Step, bench: Workbench) -> tuple[str, str]:
-    """A layer's name, and why none of the units that it writes can be removed."""
+def _mixing(bench: Workbench) -> list[Step]:
+    """The steps of layers, without the one that gives the scores."""
+    program = bench.network.program
+    return [step for step in program.steps if step.op in MIXING and step.index != program.output]
+
+
+def _units_of(step: Step, bench: Workbench) -> tuple[str, NDArray[np.int64] | None]:
+    """A layer's name, and the numbers of the units that it writes; None where they have none."""
     weight = step.args[MIXING[step.op].weight]
     name = bench.network.program.states.get(weight.index) if isinstance(weight, Ref) else None
     path = name.rpartition(".")[0] if name else step.module
     along = bench.axes.along[step.index]
-    numbers = along[1 if step.op in CONVOLUTIONS else -1] if along else None
+    return path, along[1 if step.op in CONVOLUTIONS else -1] if along else None
+
+
+def _written(step: Step, bench: Workbench) -> tuple[str, str]:
+    """A layer's name, and why none of the units that it writes can be removed."""
+    path, numbers = _units_of(step, bench)
     if numbers is None:
         return path, "its units are not told apart from positions"
     cut = {number for cut in bench.cuts for number in cut.number_U.tolist()}

@@ -34,6 +34,7 @@ class Report:
     ``facts`` has the rest: method, budget, examples that were searched and held out, labels changed
     with the bound, accuracy before and after, largest change of a score, how far silenced and
     removed units lie apart; ``left`` lists the layers that were left with each reason,
+    ``cut_along`` has the site that others' units went with,
     ``biases_added`` the layers that were given a bias, ``hooks`` those whose hooks the module has
     no more.
     """

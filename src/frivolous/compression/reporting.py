@@ -15,7 +15,7 @@ from frivolous.compression.certificate import Intact, upper
 from frivolous.compression.cuts import Cut
 from frivolous.compression.evidence import Evidence
 from frivolous.compression.heldout import held_out
-from frivolous.compression.left import left_out, reason_of
+from frivolous.compression.left import cut_along, left_out, reason_of
 from frivolous.compression.order import features_of
 from frivolous.compression.record import SITE_COLUMNS, WHOLE_COLUMNS, Report
 from frivolous.compression.running import latency_of, memory_of, repeated
@@ -54,6 +54,7 @@ def report_of(
         "bound": upper(after["changed"], held.examples),
         "asked": len(found.asked),
         "left": left_out(bench),
+        "cut_along": cut_along(bench),
         "biases_added": added_biases(bench.model, module),
         **{f"{name}_before": value for name, value in before.items()},
     }

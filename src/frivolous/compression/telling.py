@@ -21,7 +21,8 @@ def as_text(report: Report) -> str:
     lines = [*_head(report), ""]
     same = bool((report.sites.before == report.sites.after).all())
     lines += [_quantity(row, same) for row in report.whole.to_dict("records")]
-    lines += ["", *_table(report.sites), *(f"left: {left_line(one)}" for one in facts["left"]), ""]
+    lines += ["", *_table(report.sites), *_along(facts["cut_along"])]
+    lines += [*(f"left: {left_line(one)}" for one in facts["left"]), ""]
     lines.append(
         f"Labels changed: {facts['changed']:g} of {facts['held_out']} held-out examples, "
         f"{facts['changed_share']:.2%} [{facts['changed_low']:.2%}, {facts['changed_high']:.2%}], "
@@ -112,6 +113,14 @@ def _quantity(row: dict[Any, Any], same: bool) -> str:
     else:
         share = f"(ratio {row['ratio']:.2f} [{row['low']:.2f}, {row['high']:.2f}])"
     return f"{name:<28} {shown(row['before']):>14} -> {shown(row['after'])} {share}".rstrip()
+
+
+def _along(sites: Mapping[str, str]) -> list[str]:
+    """Layers without a row of their own, by the site that they are cut with."""
+    layers: dict[str, list[str]] = {}
+    for layer, site in sites.items():
+        layers.setdefault(site, []).append(layer)
+    return [f"cut along with {site}: {', '.join(names)}" for site, names in layers.items()]
 
 
 def _output(row: dict[Any, Any]) -> str:
