@@ -155,10 +155,7 @@ def fine_tuned(
         made = {step.index for step in segment} | set(held[0])
         plan = program.plan(segment, made & (later | {program.output}))
         for place, batch in enumerate(sizes):
-            values = dict(held[place])
-            values.update({i: state[name] for i, name in program.states.items()})
-            values.update(program.constants)
-            values.update(program.sizes_of(batch))
+            values = {**held[place], **program.known(state, batch)}
             execute(plan, values, {})
             held[place] = {i: values[i] for i in plan.alive}
         done = until

@@ -123,9 +123,7 @@ def _fixing_step(network: Network, parts: tuple[Tensor, ...]) -> Step | None:
         for index, part in zip(program.inputs, parts, strict=True)
     }
     fed = set(values)
-    values.update({index: network.state[name] for index, name in program.states.items()})
-    values.update(program.constants)
-    values.update(program.sizes_of(size + 1))
+    values |= program.known(network.state, size + 1)
     with torch.no_grad():
         for step in program.steps:
             plan = program.plan([step], [*values, step.index])

@@ -90,6 +90,27 @@ class Program:
             }
         return self._sizes_of[batch]
 
+    def known(self, state: Mapping[str, Tensor], batch: int) -> Values:
+        """Every value that no step works out and no input gives, for a batch of this size."""
+        states = {index: state[name] for index, name in self.states.items()}
+        return {**states, **self.constants, **self.sizes_of(batch)}
+
+    def computed(self, state: Mapping[str, Tensor], index: int) -> Tensor:
+        """A value that no input reaches, as it is for one example: a weight made of several."""
+        plan = self.plan(needed(self.steps, {index}), [index])
+        found: Tensor = execute(plan, self.known(state, 1), {})[index]
+        return found
+
+    def of_the_batch(self) -> frozenset[int]:
+        """Values made of the size of the batch and of no input: repeated tables, masks, zeros."""
+        fed, sized = set(self.inputs), set(self.sizes)
+        for step in self.steps:
+            if not fed.isdisjoint(step.needs):
+                fed.add(step.index)
+            elif not sized.isdisjoint(step.needs):
+                sized.add(step.index)
+        return frozenset(sized.difference(self.sizes))
+
     def shape_of(self, index: int, batch: int) -> tuple[int, ...]:
         """The sizes of a value for a batch of this many examples."""
         return tuple(

@@ -66,7 +66,7 @@ def reader_products(
     numbers = _unit_numbers(program, source, axis, [read for read, _ in pairs])
     for reader, (read, weight) in zip(readers, pairs, strict=True):
         step = steps[reader.step]
-        rows, groups = _rows(step, reader.swapped, _value(program, state, weight))
+        rows, groups = _rows(step, reader.swapped, program.computed(state, weight))
         feature, unit, place = _units_read(step, numbers[read], len(rows), len(shape) > 2)
         outputs = place * groups + feature // (len(rows) // groups)
         total += _products(rows.to("cpu", torch.float64)[feature], unit, outputs, width)
@@ -100,15 +100,17 @@ def _unit_numbers(
     along = [1] * len(shape)
     along[axis] = shape[axis]
     numbers = torch.arange(1.0, shape[axis] + 1, dtype=torch.float64)
-    values: Values = {**program.constants, source: numbers.view(along).expand(shape).clone()}
+    values: Values = {
+        **program.constants,
+        **program.sizes_of(batch),
+        source: numbers.view(along).expand(shape).clone(),
+    }
     reached = {source}
     for step in needed(program.steps, set(wanted)):
         if reached.isdisjoint(step.needs):
             continue
         for need in step.needs:
-            if need in program.sizes:
-                values[need] = program.sizes_of(batch)[need]
-            elif need not in values:
+            if need not in values:
                 values[need] = torch.zeros(program.shape_of(need, batch), dtype=torch.float64)
         reached.add(step.index)
         if step.op in TAIL or _whole(step, values):
@@ -172,12 +174,3 @@ def _rows(step: Step, swapped: bool, weight: Tensor) -> tuple[Tensor, int]:
         return weight.reshape(len(weight), -1), groups
     parts = weight.reshape(groups, len(weight) // groups, weight.shape[1], -1)
     return parts.transpose(1, 2).reshape(groups * weight.shape[1], -1), groups
-
-
-def _value(program: Program, state: Mapping[str, Tensor], index: int) -> Tensor:
-    """A weight, worked out from the parameters that it is made of."""
-    values: Values = {i: state[name] for i, name in program.states.items()}
-    values.update(program.constants)
-    plan = program.plan(needed(program.steps, {index}), [index])
-    value: Tensor = execute(plan, values, {})[index]
-    return value

@@ -14,7 +14,7 @@ from torch import Tensor
 from frivolous.errors import BadArgument, look_up
 from frivolous.network.faster import past_pooling, smoothed
 from frivolous.network.inputs import Inputs, as_values
-from frivolous.network.program import Edit, Plan, Program, Step, Values, execute, needed
+from frivolous.network.program import Edit, Plan, Program, execute, needed
 from frivolous.network.readers import Reader, reader_products
 from frivolous.network.sites import Site
 from frivolous.network.state import checked
@@ -101,8 +101,11 @@ class Alive:
         return apart.index_select(axis, rows).flatten(axis, axis + 1)
 
     def _repeated(self, index: int, copies: int) -> Any:
-        value, axis = self.values[index], self.program.batch_axis(index)
-        if axis is None or copies == 1:
+        value = self.values[index]
+        if copies == 1:
+            return value
+        axis = self.program.batch_axis(index)
+        if axis is None:
             return value
         return value.repeat(*(copies if a == axis else 1 for a in range(value.dim())))
 
@@ -149,7 +152,7 @@ class Network:
         """
         program = self.program
         values, batch = as_values(inputs, program, self.device)
-        self._fill(values, batch)
+        values |= program.known(self.state, batch)
         whole = self._parts(())[1]
         return execute(whole, values, self._edits(edits))[program.output]
 
@@ -163,7 +166,7 @@ class Network:
         names = self._names(site)
         before = self._parts(names)[0]
         values, batch = as_values(inputs, self.program, self.device)
-        self._fill(values, batch)
+        values |= self.program.known(self.state, batch)
         execute(before, values, {})
         heads = {name: self.places[name] for name in self.heads(names)}
         kept = {index: values[index] for index in before.alive}
@@ -181,8 +184,7 @@ class Network:
                 f"Pass the site that `until` was given."
             )
         after = self._parts(names)[1]
-        values = dict(alive.values)
-        self._fill(values, alive.batch)
+        values = {**alive.values, **self.program.known(self.state, alive.batch)}
         return execute(after, values, self._edits(edits))[self.program.output]
 
     def heads(self, sites: Sequence[str]) -> tuple[str, ...]:
@@ -213,7 +215,7 @@ class Network:
         """Output and the values at these places of the program, in one pass."""
         program, seen = self.program, {}
         values, batch = as_values(inputs, program, self.device)
-        self._fill(values, batch)
+        values |= program.known(self.state, batch)
 
         def watch(index: int) -> Edit:
             def note(value: Tensor) -> Tensor:
@@ -229,16 +231,12 @@ class Network:
     @torch.no_grad()
     def computed(self, index: int) -> Tensor:
         """A value that no input reaches, such as a weight made of several parameters."""
-        values: Values = {}
-        self._fill(values, 1)
-        plan = self.program.plan(needed(self.program.steps, {index}), [index])
-        found: Tensor = execute(plan, values, {})[index]
-        return found
+        return self.program.computed(self.state, index)
 
     def differentiable(self, inputs: Inputs, edits: Mapping[int, Edit]) -> Tensor:
         """The output with gradients to what ``edits``, by place in the program, bring in."""
         values, batch = as_values(inputs, self.program, self.device)
-        self._fill(values, batch)
+        values |= self.program.known(self.state, batch)
         whole = self._parts(())[1]
         smooth = replace(whole, steps=tuple((smoothed(s), ends) for s, ends in whole.steps))
         with torch.enable_grad():
@@ -314,32 +312,27 @@ class Network:
     def _edits(self, edits: Mapping[str, Edit]) -> dict[int, Edit]:
         return {self.places[self.site(name).name]: edit for name, edit in edits.items()}
 
-    def _fill(self, values: Values, batch: int) -> None:
-        values.update({index: self.state[name] for index, name in self.program.states.items()})
-        values.update(self.program.constants)
-        values.update(self.program.sizes_of(batch))
-
     def _parts(self, names: tuple[str, ...]) -> tuple[Plan, Plan]:
-        """What depends on none of the sites, and what is left; with no sites nothing and all."""
+        """What depends on none of the sites, and what is left; with no sites nothing and all.
+
+        What the size of the batch alone decides is not carried from one part to the other: each
+        works it out for its own batch, which may hold several copies.
+        """
         if names in self._plans:
             return self._plans[names]
         program = self.program
         reached = {self.places[name] for name in names}
-        before: list[Step] = []
-        after: list[Step] = []
-        downstream: set[int] = set()
+        downstream = set() if names else {step.index for step in program.steps}
         for step in program.steps:
-            if not names or not (reached | downstream).isdisjoint(step.needs):
+            if not (reached | downstream).isdisjoint(step.needs):
                 downstream.add(step.index)
-                after.append(step)
-            else:
-                before.append(step)
-        made = {step.index for step in before} | set(program.inputs)
+        anew = program.of_the_batch()
+        late = [step for step in program.steps if step.index in downstream | anew]
+        early = [step for step in program.steps if step.index not in downstream]
+        after = needed(late, {program.output})
+        made = {step.index for step in early} | set(program.inputs)
         used = {need for step in after for need in step.needs} | {program.output}
-        heads = {place for place in reached if place not in downstream}
-        parts = (
-            program.plan(before, (made & used) | heads),
-            program.plan(after, {program.output}),
-        )
+        alive = ((made & used) | reached) - downstream - anew
+        parts = (program.plan(needed(early, alive), alive), program.plan(after, {program.output}))
         self._plans[names] = parts
         return parts
