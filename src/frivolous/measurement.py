@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from frivolous.batches import Batches, as_batches
-from frivolous.errors import BadArgument, Interrupted
+from frivolous.errors import Interrupted
 from frivolous.measured_record import ALL, Measurement
 from frivolous.measured_rows import COLUMNS, CORRELATION_COLUMNS, CURVE_COLUMNS
 from frivolous.measured_units import JOINT_COLUMNS, UNIT_COLUMNS
@@ -19,6 +19,7 @@ from frivolous.measures.curve import Method
 from frivolous.measures.kinds import Thresholds
 from frivolous.measuring import Wanted, Work
 from frivolous.network import Network
+from frivolous.network.modules import module_of
 from frivolous.user_model import read_model, rounding_of
 
 __all__ = [
@@ -60,6 +61,8 @@ def measure(
     """Count the prunable and redundant units of ``model`` on ``data``, site by site and in all.
 
     The model is read as a graph and left as it is; it is measured as in evaluation mode.
+    Of ``torch.compile``, ``DataParallel``, ``DistributedDataParallel`` and ``AveragedModel`` the
+    module inside is measured; the names of sites are its own.
 
     Args:
         model: any module with class scores (N, classes) as its output, or among its outputs.
@@ -103,10 +106,7 @@ def measure(
     >>> list(found.table.columns) == list(COLUMNS), found.table.site.unique().tolist()
     (True, ['0', 'all'])
     """
-    if not isinstance(model, nn.Module):
-        raise BadArgument(
-            f"`model` is a torch.nn.Module; got {type(model).__name__}. Pass an instance: Net()."
-        )
+    model = module_of(model)
     if tolerance is not None:
         protocol = replace(protocol, tolerance=tolerance)
     plan = Wanted(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,7 +16,9 @@ from frivolous.labels import UNCOUNTED, counted
 from frivolous.labels import labels as predicted_labels
 from frivolous.measures import curve
 from frivolous.network import Network, trace
+from frivolous.network.copying import CannotCopy, copied
 from frivolous.network.inputs import Inputs
+from frivolous.network.modules import uncompiled
 
 FEW_DIGITS = (torch.bfloat16, torch.float16)
 
@@ -70,7 +71,7 @@ def rounding_of(
     few = {str(part.dtype) for part in model.parameters() if part.dtype in FEW_DIGITS}
     if not few:
         return {}
-    finer = copy.deepcopy(model).float()
+    finer = copied(model).float()
     exact = trace(finer, _finer(batches.first(2, home)), output=output).to(network.device)
     changed = total = 0
     for inputs in batches:
@@ -97,16 +98,13 @@ def _finer(inputs: Inputs) -> Inputs:
 def _refusal(model: nn.Module, inputs: Inputs) -> str:
     """What a copy of the model raises on the inputs as it is; empty if it takes them."""
     try:
-        copied = copy.deepcopy(model).eval()
-    except Exception:  # noqa: BLE001 - a module may raise anything when copied
-        return ""
-    try:
-        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+        own = copied(model).eval()
+        with torch.no_grad(), uncompiled(), warnings.catch_warnings(action="ignore"):
             if isinstance(inputs, Mapping):
-                copied(**inputs)
+                own(**inputs)
             else:
-                copied(*(inputs if isinstance(inputs, tuple) else (inputs,)))
-    except (AttributeError, NameError, NotImplementedError):
+                own(*(inputs if isinstance(inputs, tuple) else (inputs,)))
+    except (AttributeError, CannotCopy, NameError, NotImplementedError):
         return ""  # a fault of the model, of which the first error says more
     except Exception as error:  # noqa: BLE001 - a module's forward may raise anything
         return one_line(error)

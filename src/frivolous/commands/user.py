@@ -12,6 +12,7 @@ from torch import nn
 
 from frivolous.commands.places import called, named_object
 from frivolous.errors import BadArgument, FrivolousError
+from frivolous.network.modules import module_of
 
 
 def user_model(place: str, weights: Path | None) -> nn.Module:
@@ -24,9 +25,10 @@ def user_model(place: str, weights: Path | None) -> nn.Module:
             f"`model` {place} is of type {type(model).__name__}; name a torch.nn.Module or a "
             "function that returns one."
         )
+    inner = module_of(model)  # refuses what cannot be read before weights are
     if weights is not None:
         load_weights(model, weights)
-    return model
+    return inner
 
 
 def user_data(place: str, argument: str) -> Any:

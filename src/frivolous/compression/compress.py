@@ -26,6 +26,7 @@ from frivolous.compression.workbench import Workbench
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.network.inputs import Inputs
+from frivolous.network.modules import module_of
 from frivolous.seeds import generator
 from frivolous.user_model import accuracy_of, read_model
 
@@ -60,7 +61,9 @@ def compress(
     put on it, which the report names. Layers are cut where their units go: residual sums,
     concatenations, depthwise and grouped convolutions, normalisations and shared weights along with
     them; the scores never. What cannot be cut is named in the report with the reason; how far other
-    outputs of the model move, too.
+    outputs of the model move, too. Of ``torch.compile``, ``DataParallel``,
+    ``DistributedDataParallel`` and ``AveragedModel`` the module inside is cut and given back,
+    without the wrapper; the names of sites are its own.
 
     Args:
         model: any module with class scores as its output, or among its outputs.
@@ -109,10 +112,7 @@ def compress(
     chosen = method_named(method)
     if isinstance(finetune, bool) or not isinstance(finetune, int) or finetune < 0:
         raise BadArgument(f"`finetune` is a whole number of epochs, 0 or more; got {finetune!r}.")
-    if not isinstance(model, nn.Module):
-        raise BadArgument(
-            f"`model` is of type {type(model).__name__}; it must be a torch.nn.Module."
-        )
+    model = module_of(model)
     began, say = time.perf_counter(), progress or (lambda line: None)
     say("reading the model")
     own, silenced = private(model)

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from frivolous.batches import Batches
-from frivolous.compression.private import copied
 from frivolous.compression.workbench import Workbench
 from frivolous.forms import size_of, taken
+from frivolous.network.copying import copied
 from frivolous.network.outputs import chosen
 from frivolous.seeds import generator
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,6 +14,8 @@ from frivolous.compression.spec import SIZES, Spec, constants_of
 from frivolous.compression.surgery import _windowed
 from frivolous.errors import BadArgument, one_line
 from frivolous.families.response_norm import ResponseNorm
+from frivolous.network.copying import copied
+from frivolous.network.modules import module_of
 
 WEIGHTS, FACTS = "model.safetensors", "compression.json"
 VERSION = 1
@@ -119,7 +120,7 @@ def _damaged(path: Path, error: Exception | str) -> BadArgument:
 
 def _built(build: Callable[[], nn.Module] | nn.Module) -> nn.Module:
     if isinstance(build, nn.Module):
-        return copy.deepcopy(build)
+        return copied(module_of(build, "build"))
     kind = type(build).__name__
     if not callable(build):
         raise BadArgument(f"`build` is a module or a function; got {kind}. {BEFORE}")
@@ -131,7 +132,7 @@ def _built(build: Callable[[], nn.Module] | nn.Module) -> nn.Module:
         ) from error
     if not isinstance(module, nn.Module):
         raise BadArgument(f"`build` gives a {type(module).__name__}, not a module. {BEFORE}")
-    return module
+    return module_of(module, "build")
 
 
 def _faults(module: nn.Module, facts: Mapping[str, Any]) -> list[str]:

@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from frivolous.compression.private import copied
 from frivolous.compression.running import repeated
 from frivolous.errors import BadArgument, FrivolousError, one_line
+from frivolous.network.copying import copied
 from frivolous.network.inputs import Inputs, each, parts_of
+from frivolous.network.modules import module_of, uncompiled
 
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 MARGIN = 64.0
@@ -47,7 +48,7 @@ def export_onnx(model: nn.Module, path: str | Path, example_inputs: Inputs) -> P
     path = Path(path)
     if path.is_dir() or not path.name:
         raise BadArgument(f"`path` {path} is a folder; name a file in it, such as model.onnx.")
-    module = copied(model).cpu().eval()
+    module = copied(module_of(model)).cpu().eval()
     inputs = _on_cpu(example_inputs)
     try:
         _outputs(module, inputs)
@@ -104,9 +105,10 @@ def _exported(module: nn.Module, inputs: Inputs) -> Any:
         args = inputs if isinstance(inputs, tuple) else (inputs,)
         shapes = tuple({0: batch} for _ in args)
     try:
-        return torch.onnx.export(
-            module, args, kwargs=kwargs, dynamo=True, dynamic_shapes=shapes, verbose=False
-        )
+        with uncompiled():
+            return torch.onnx.export(
+                module, args, kwargs=kwargs, dynamo=True, dynamic_shapes=shapes, verbose=False
+            )
     except Exception as error:
         cause: BaseException = error
         while cause.__cause__ is not None:
@@ -184,10 +186,11 @@ def _dtypes(module: nn.Module) -> str:
 @torch.no_grad()
 def _outputs(module: nn.Module, inputs: Inputs) -> list[Tensor]:
     """All tensors that a module gives, in their order."""
-    if isinstance(inputs, Mapping):
-        given = module(**inputs)
-    else:
-        given = module(*(inputs if isinstance(inputs, tuple) else (inputs,)))
+    with uncompiled():
+        if isinstance(inputs, Mapping):
+            given = module(**inputs)
+        else:
+            given = module(*(inputs if isinstance(inputs, tuple) else (inputs,)))
     leaves = torch.utils._pytree.tree_leaves(given)
     return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import copy
-
 from torch import nn
+
+from frivolous.network.copying import copied
 
 CALLED = (
     *("_forward_pre_hooks", "_forward_hooks"),
     *("_backward_pre_hooks", "_backward_hooks"),
 )
 """Tables of a module's hooks that are called as it runs."""
-
-
-def copied(module: nn.Module) -> nn.Module:
-    """A module of its own, with all that it holds."""
-    return copy.deepcopy(module)
 
 
 def sharing(module: nn.Module) -> nn.Module:

@@ -12,8 +12,9 @@ from scipy.stats import binom
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from frivolous.compression.private import copied
+from frivolous.network.copying import copied
 from frivolous.network.inputs import Inputs
+from frivolous.network.modules import uncompiled
 
 PAIRS, FEWEST_PAIRS = 41, 6
 """Runs of each of two modules at most and, however long they take, at least."""
@@ -59,9 +60,10 @@ def runner(module: nn.Module) -> Callable[[Inputs], object]:
 
     @torch.no_grad()
     def run(inputs: Inputs) -> object:
-        if isinstance(inputs, Mapping):
-            return own(**inputs)
-        return own(*(inputs if isinstance(inputs, tuple) else (inputs,)))
+        with uncompiled():
+            if isinstance(inputs, Mapping):
+                return own(**inputs)
+            return own(*(inputs if isinstance(inputs, tuple) else (inputs,)))
 
     return run
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +16,7 @@ from frivolous.compression.thinning import Keeping, window
 from frivolous.errors import FrivolousError
 from frivolous.families.response_norm import ResponseNorm
 from frivolous.network import Network
+from frivolous.network.copying import copied
 
 
 class CannotCut(FrivolousError):
@@ -32,7 +32,7 @@ def cut_module(
     have biases that the model has not. Raises :class:`CannotCut` for a response normalisation that
     cannot be exchanged. Whether the module computes with the new sizes is for the caller to see.
     """
-    thin = copy.deepcopy(model)
+    thin = copied(model)
     made: dict[tuple[int, int], Any] = {}
     modules = dict(thin.named_modules(remove_duplicate=False))
     for name, tensor in state.items():

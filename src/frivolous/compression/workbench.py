@@ -25,7 +25,9 @@ from frivolous.compression.thinning import Keeping, thinned
 from frivolous.compression.turning import turned
 from frivolous.errors import NotFinite, one_line
 from frivolous.network import Network
+from frivolous.network.copying import CannotCopy
 from frivolous.network.inputs import Inputs
+from frivolous.network.modules import uncompiled
 from frivolous.network.outputs import chosen
 from frivolous.network.program import Edit, Ref
 from frivolous.network.rounding import MARGIN, Rounding, apart, cast_to, finest_of, least_of
@@ -202,6 +204,8 @@ class Workbench:
             thin = thinned(self.network, keeping)
             module = self.module(Thinner((), keeping, thin))
             ours, theirs = thin(inputs), self.scores(module, inputs)
+        except CannotCopy:
+            raise
         except Exception as error:  # noqa: BLE001 - a module's forward may raise anything
             return f"the model does not compute with fewer units ({one_line(error)})"
         if ours.shape == theirs.shape and max(
@@ -349,7 +353,7 @@ class Workbench:
         training = {m: m.training for m in module.modules()}
         module.eval()
         try:
-            with torch.no_grad():
+            with torch.no_grad(), uncompiled():
                 if isinstance(inputs, Mapping):
                     given = module(**inputs)
                 else:

@@ -180,8 +180,11 @@ def execute(plan: Plan, values: Values, edits: Mapping[int, Edit]) -> Values:
     return values
 
 
-def read_program(exported: ExportedProgram) -> Program:
-    """The steps of an exported program that its output depends on."""
+def read_program(exported: ExportedProgram, keywords: tuple[str, ...] = ()) -> Program:
+    """The steps of an exported program that its output depends on.
+
+    ``keywords`` are the names of its inputs, in their order, where they have any.
+    """
     signature = exported.graph_signature
     nodes = list(exported.graph.nodes)
     number = {node: index for index, node in enumerate(nodes)}
@@ -222,20 +225,13 @@ def read_program(exported: ExportedProgram) -> Program:
         needed(called, {output}),
         states,
         tuple(inputs),
-        _keywords(exported),
+        keywords,
         constants,
         sizes,
         shapes,
         dtypes,
         output,
     )
-
-
-def _keywords(exported: ExportedProgram) -> tuple[str, ...]:
-    """Names of the keyword inputs, in the order of their placeholders."""
-    spec: Any = exported.call_spec.in_spec
-    children = spec.children() if hasattr(spec, "children") else spec.children_specs
-    return tuple(children[1].context or ())
 
 
 def needed(steps: Sequence[Step], outputs: Iterable[int]) -> tuple[Step, ...]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from frivolous.errors import BadArgument, look_up
 from frivolous.network.faster import past_pooling, smoothed
 from frivolous.network.inputs import Inputs, as_values
+from frivolous.network.modules import own_names
 from frivolous.network.program import Edit, Plan, Program, execute, needed
 from frivolous.network.readers import Reader, reader_products
 from frivolous.network.sites import Site
@@ -257,12 +258,13 @@ class Network:
     def with_weights(self, state: Mapping[str, Tensor]) -> Network:
         """The same graph with other parameters and buffers, named as in ``state_dict()``.
 
+        That of a wrapper around the model (``torch.compile``, ``DataParallel``) will do as well.
         Raises ``BadArgument`` for the first name that is missing, unknown or of another shape or
         type, with the number of others.
         """
         values = {
             name: tensor.detach().to(self.device)
-            for name, tensor in checked(state, self.state, self.ties).items()
+            for name, tensor in checked(own_names(state, self.state), self.state, self.ties).items()
         }
         return replace(self, state=values)
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, default_decompositions, export
 
-from frivolous.errors import BadArgument, FrivolousError, NotTraceable
+from frivolous.errors import FrivolousError, NotTraceable
 from frivolous.network.faster import faster
 from frivolous.network.faults import (
     check_examples_apart,
@@ -24,6 +24,7 @@ from frivolous.network.faults import (
     explain_fixed_batch,
 )
 from frivolous.network.inputs import Inputs, parts_of
+from frivolous.network.modules import inside, module_of, uncompiled
 from frivolous.network.operations import KNOWN
 from frivolous.network.outputs import chosen
 from frivolous.network.program import SIZES, Program, read_program
@@ -50,6 +51,9 @@ def trace(
     is in; the model itself is left exactly as it was. The network refers to the model's parameters
     and buffers and copies none.
 
+    Wrappers that compute nothing (``torch.compile``, ``DataParallel``, ``DistributedDataParallel``,
+    ``AveragedModel``) are taken off: names are those of the module inside.
+
     ``output`` names what the network computes where the model gives several things: the key or
     field of a dict or dataclass, the place in a tuple. By default it is the one tensor that the
     model gives, the entry ``logits``, or the only entry that is a floating-point tensor.
@@ -66,22 +70,19 @@ def trace(
     >>> [(site.name, site.width, site.readers) for site in net.sites]
     [('0', 5, ('2.weight',))]
     """
-    if not isinstance(model, nn.Module):
-        raise BadArgument(
-            f"`model` is of type {type(model).__name__}; it must be a torch.nn.Module."
-        )
+    model = module_of(model)
     parts, keywords = parts_of(example_inputs, "example_inputs")
     if parts[0].shape[0] == 1:  # a batch of one looks like a fixed size
         parts = tuple(part.repeat(2, *(1 for _ in part.shape[1:])) for part in parts)
     with _left_as_it_was(model), torch.no_grad(), _quietly():
         try:
-            _give_one_tensor(model, output)
-            exported = _exported(model, parts, keywords)
+            _call_plainly(model, keywords, output)
+            exported = _exported(model, parts)
         except FrivolousError:
             raise
         except Exception as error:
             raise NotTraceable(explain(error, model)) from error
-    program = read_program(exported)
+    program = read_program(exported, keywords)
     state, ties = state_of(model)
     device = parts[0].device
     network = _network(program, state, ties, device, residual)
@@ -107,17 +108,12 @@ def _network(
     )
 
 
-def _exported(
-    model: nn.Module, parts: tuple[Tensor, ...], keywords: tuple[str, ...]
-) -> ExportedProgram:
+def _exported(model: nn.Module, parts: tuple[Tensor, ...]) -> ExportedProgram:
     """Export with a free batch axis, and without in-place operations."""
     parts = tuple(part.detach() for part in parts)
-    shapes: Any = tuple({0: Dim.AUTO} for _ in parts)
-    args, kwargs = parts, {}
-    if keywords:
-        args, kwargs = (), dict(zip(keywords, parts, strict=True))
-        shapes = dict(zip(keywords, shapes, strict=True))
-    exported = export(model, args, kwargs, dynamic_shapes=shapes, strict=False)
+    shapes = (tuple({0: Dim.AUTO} for _ in parts),)  # of the one parameter, ``*given``
+    with uncompiled():
+        exported = export(model, parts, dynamic_shapes=shapes, strict=False)
     # Taking operations apart traces all of it once more, longer than the export itself took.
     return exported if _readable(exported) else exported.run_decompositions(_parts())
 
@@ -144,43 +140,53 @@ def _parts() -> dict[Any, Any]:
     return {operation: known[operation] for operation in IN_PARTS}
 
 
-def _give_one_tensor(model: nn.Module, output: str | int | None) -> None:
-    """Let the model's forward give what is chosen of its output, for as long as it is exported.
+def _call_plainly(model: nn.Module, keywords: tuple[str, ...], output: str | int | None) -> None:
+    """Let the model's forward take tensors and give one, for as long as it is exported.
 
-    What else it gives, a cache for instance, need not be anything that an export knows.
+    Whatever its own parameters are (keywords, ``*args``, ``**kwargs``), it is called with the
+    tensors in order. What it gives beside the one chosen, a cache for instance, need not be
+    anything that an export knows. Wrappers inside the model call what they wrap.
     """
     forward = model.forward
 
-    @functools.wraps(forward)
-    def chosen_of(*args: Any, **kwargs: Any) -> Tensor:
-        return chosen(forward(*args, **kwargs), output, type(model).__name__)
+    def plain(*given: Tensor) -> Tensor:
+        named = dict(zip(keywords, given, strict=True)) if keywords else {}
+        return chosen(forward(*given[: len(given) - len(named)], **named), output, kind)
 
-    model.forward = chosen_of
+    kind = type(model).__name__
+    for module in model.modules():
+        wrapped = inside(module)
+        if wrapped is not None:
+            vars(module)["forward"] = wrapped.__call__
+        vars(module)["_compiled_call_impl"] = None
+    vars(model)["forward"] = plain
 
 
 @contextlib.contextmanager
 def _left_as_it_was(model: nn.Module) -> Iterator[None]:
     """Evaluation mode inside; afterwards every module has the attributes that it had before.
 
-    The flag is set directly, since a model may override ``train`` with other work; attributes are
-    put back one by one, since a ``forward`` may assign some.
+    The flag is set directly, since a model may override ``train`` with other work; attributes and
+    what containers hold are put back one by one, since a ``forward`` may assign some. A module that
+    fails keeps no other from being put back.
     """
-    tables = ("_parameters", "_buffers", "_modules")
-    saved = [
-        (module, dict(vars(module)), {name: dict(getattr(module, name)) for name in tables})
-        for module in model.modules()
-    ]
-    try:
-        for module, _, _ in saved:
-            module.training = False
+    with contextlib.ExitStack() as after:
+        for module in model.modules():
+            after.callback(_put_back, module, dict(vars(module)))
+            for held in vars(module).values():
+                if isinstance(held, dict | set):
+                    after.callback(held.update, held.copy())
+                    after.callback(held.clear)
+                elif isinstance(held, list):
+                    after.callback(held.__setitem__, slice(None), held.copy())
+        for module in model.modules():
+            vars(module)["training"] = False
         yield
-    finally:
-        for module, attributes, contents in saved:
-            vars(module).clear()
-            vars(module).update(attributes)
-            for name, content in contents.items():
-                getattr(module, name).clear()
-                getattr(module, name).update(content)
+
+
+def _put_back(module: nn.Module, attributes: dict[str, Any]) -> None:
+    vars(module).clear()
+    vars(module).update(attributes)
 
 
 @contextlib.contextmanager
