@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from frivolous.errors import BadArgument
+from frivolous.errors import BadArgument, one_line
 from frivolous.measured_rows import CORRELATION_COLUMNS
 from frivolous.measured_units import JOINT_COLUMNS, UNIT_COLUMNS, empty
 from frivolous.measures import AS_WRITTEN
@@ -164,8 +164,8 @@ def load_measurement(folder: str | Path) -> Measurement:
         facts = json.loads((folder / FACTS).read_text())
         frames = {name: pd.read_parquet(folder / f"{name}.parquet") for name in FRAMES}
     except (OSError, ValueError) as error:  # Arrow's and JSON's errors are ValueErrors
-        first = " ".join(str(error).split())[:200].rstrip(". ")
         raise BadArgument(
-            f"`folder` {folder} holds a measurement that cannot be read ({first}). Measure again."
+            f"`folder` {folder} holds a measurement that cannot be read ({one_line(str(error))}). "
+            "Measure again."
         ) from error
     return Measurement(facts=facts, **frames)

@@ -247,5 +247,5 @@ def test_examples_that_are_no_batch_are_named(example, message) -> None:
 
 
 def test_what_is_no_module_is_named() -> None:
-    with pytest.raises(BadArgument, match="`model` is of type function; it must be a torch.nn"):
+    with pytest.raises(BadArgument, match="`model` is a torch.nn.Module; got function"):
         trace(F.relu, torch.zeros(2, 4))  # type: ignore[arg-type]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from frivolous.errors import NotTraceable
+from frivolous.errors import NotTraceable, one_line
+from frivolous.network.lengths import lengths_before, lengths_in
 from frivolous.network.program import Program, Step, execute
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def explain(error: BaseException, model: nn.Module) -> str:
     while seen is not None and not line:
         line = _last_line(traceback.extract_tb(seen.__traceback__))
         seen = seen.__cause__ or seen.__context__
-    first = re.split(r"(?<=[.!?])\s", text)[0][:200].rstrip(". ")
+    first = one_line(re.split(r"(?<=[.!?])\s", text)[0])
     reason, remedy = f"{type(error).__name__}: {first}", OTHERWISE
     for mark, known in REASONS.items():
         if mark in text:
@@ -62,15 +63,25 @@ def explain(error: BaseException, model: nn.Module) -> str:
     return f"`model` ({type(model).__name__}) cannot be read{where}: {reason}. {remedy}."
 
 
-def explain_fixed_batch(network: Network, parts: tuple[Tensor, ...]) -> str:
-    """One line for a model that works for one size of batch only: the operation that fixes it."""
+def explain_fixed_batch(network: Network, parts: tuple[Tensor, ...], model: nn.Module) -> str:
+    """One line for a model that works for one size of batch only: what fixes it.
+
+    The first ``len(x)`` or the like before the operation that fixes it, else that operation.
+    """
     step = _fixing_step(network, parts)
-    what = "an operation" if step is None else f"'{step.op}'"
-    line = "" if step is None else _own_line(step)
+    what, where = ("an operation", "") if step is None else (f"'{step.op}'", at(step))
+    remedy = (
+        "Take the size from the input, e.g. `x.flatten(1)` or `x.view(x.shape[0], -1)`, and do "
+        "not loop over the examples"
+    )
+    numbers = lengths_in(model) if step is None else lengths_before(_own_frames(step))
+    if (number := next(numbers, None)) is not None:
+        line = linecache.getline(number.file, number.line)
+        what, where = f"`{number.text}`", f" at {_place(number.file, number.line, line)}"
+        remedy = f"Write `{number.instead}` in place of `{number.text}`, which is a plain number"
     return (
-        f"the batch size is fixed at {parts[0].shape[0]} by {what}{f' at {line}' if line else ''}; "
-        f"a network must take batches of any size. Take the size from the input, e.g. "
-        f"`x.flatten(1)` or `x.view(x.shape[0], -1)`, and do not loop over the examples."
+        f"the batch size is fixed at {parts[0].shape[0]} by {what}{where}; a network must take "
+        f"batches of any size. {remedy}."
     )
 
 
@@ -150,11 +161,16 @@ def _last_line(frames: traceback.StackSummary) -> str:
 
 def _own_line(step: Step) -> str:
     """The model's line in a step's recorded stack, which ends at the operation itself."""
-    frames = re.findall(r'File "([^"]+)", line (\d+)', step.line)
-    own = [(name, int(number)) for name, number in frames if not _foreign(name)]
+    own = _own_frames(step)
     if not own:
         return ""
     return _place(*own[-1], linecache.getline(*own[-1]).strip())
+
+
+def _own_frames(step: Step) -> list[tuple[str, int]]:
+    """The model's lines in a step's recorded stack, outermost first."""
+    frames = re.findall(r'File "([^"]+)", line (\d+)', step.line)
+    return [(name, int(number)) for name, number in frames if not _foreign(name)]
 
 
 def at(step: Step) -> str:

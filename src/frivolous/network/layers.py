@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from frivolous.network.faults import at
@@ -12,6 +12,9 @@ from frivolous.network.program import Program, Ref, Step
 
 if TYPE_CHECKING:
     from frivolous.network.reading import Reading
+
+#: Endings of what a weight is computed from, beside it in its module.
+PARTS = ("orig", "mask", "g", "v", "u")
 
 
 def operands(step: Step, reading: Reading) -> tuple[int, int]:
@@ -54,14 +57,35 @@ def swapped(step: Step, reading: Reading) -> bool:
 
 def call_name(step: Step, reading: Reading, names: frozenset[str], counts: dict[str, int]) -> str:
     """The name of a layer's call: module path, or the weight's own name; ':2' the second time."""
-    weights = weights_of(step, reading)
+    weights = [made_of(name, names) for name in weights_of(step, reading)]
     own = f"{step.module}.weight" if step.module else "weight"
-    parametrised = f"{step.module}.parametrizations.weight.original"
-    layer = step.module and (own in names or any(w.startswith(parametrised) for w in weights))
+    layer = step.module and (own in names or own in weights)
     name = step.module if layer else (weights or (step.module or step.op,))[0]
     name = name if layer else name.removesuffix(".weight") or name
     counts[name] = counts.get(name, 0) + 1
     return name if counts[name] == 1 else f"{name}:{counts[name]}"
+
+
+def made_of(name: str, names: frozenset[str]) -> str:
+    """The weight that a parameter or buffer is a part of, where that is computed; else itself.
+
+    ``torch.nn.utils`` has parts of "weight" by these names: parametrizations, pruning, spectral and
+    weight normalisation.
+
+    >>> made_of("fc.parametrizations.weight.original0", frozenset())
+    'fc.weight'
+    >>> made_of("fc.weight_g", frozenset(["fc.weight_g", "fc.weight_v"]))
+    'fc.weight'
+    >>> made_of("cell.weight_ih", frozenset(["cell.weight_ih"]))
+    'cell.weight_ih'
+    """
+    head, mark, tail = name.rpartition("parametrizations.")
+    if mark:
+        return head + tail.split(".")[0]
+    whole, _, part = name.rpartition("_")
+    known = {ending for ending in PARTS if f"{whole}_{ending}" in names}
+    computed = whole not in names and ("orig" in known or {"g", "v"} <= known)
+    return whole if computed and part in PARTS else name
 
 
 def opaque(step: Step, program: Program, reading: Reading) -> bool:
@@ -75,8 +99,10 @@ def opaque(step: Step, program: Program, reading: Reading) -> bool:
     return bool(unknown and matrices and reading.mixed.intersection(step.needs))
 
 
-def unread(step: Step) -> str:
-    """Why nothing is known of the units behind a step."""
+def unread(step: Step, steps: Mapping[int, Step]) -> str:
+    """Why nothing is known of the units behind a step: the operation, also of several results."""
+    while step.op == "getitem" and step.needs[0] in steps:
+        step = steps[step.needs[0]]
     return (
         f"it reads through '{step.op}', which is in none of the tables of operations "
         f"that keep units apart{at(step)}"

@@ -94,7 +94,7 @@ def _pass_on(
         kind = "unknown"
     if kind == "unknown":
         reading.sources[index] = (index,)
-        reading.blocked[index] = unread(step)
+        reading.blocked[index] = unread(step, steps)
         return
     reading.writers[index] = union(reading.writers.get(need, ()) for need in fed)
     if layout is not None:

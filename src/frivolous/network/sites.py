@@ -99,7 +99,7 @@ def find_sites(
     search = _Search(program, reading, streams, steps, {}, {}, {}, {})
     for step in program.steps:
         if opaque(step, program, reading):
-            search.skipped[step.module or step.op, unread(step)] = None
+            search.skipped[step.module or step.op, unread(step, steps)] = None
         elif reading.kinds[step.index] == "mixing":
             for source in reading.sources.get(operands(step, reading)[0], ()):
                 if source in reading.mixed:

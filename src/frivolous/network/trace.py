@@ -88,7 +88,7 @@ def trace(
     network = _network(program, state, ties, device, residual)
     fixed = [i for i in program.inputs if isinstance(program.shapes[i][0], int)]
     if fixed:
-        raise NotTraceable(explain_fixed_batch(network, parts))
+        raise NotTraceable(explain_fixed_batch(network, parts, model))
     check_settled(program)
     check_examples_apart(program)
     return network
