@@ -90,7 +90,7 @@ def test_arguments(model: nn.Module, x: Tensor, options: dict[str, Any], message
 
 
 def test_no_module(x: Tensor) -> None:
-    with pytest.raises(BadArgument, match=r"`model` is of type function; it must be a torch\.nn"):
+    with pytest.raises(BadArgument, match=r"`model` is a torch\.nn\.Module; got function"):
         fv.compress(lambda x: x, x)  # type: ignore[arg-type]
 
 

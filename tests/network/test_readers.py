@@ -179,3 +179,39 @@ def test_attention_values_and_a_stream_behind_its_normalisation() -> None:
     torch.testing.assert_close(network.reader_products("v"), weight.T @ weight)
     read = torch.cat([layer.weight for layer in (model.q, model.k, model.v)]).detach().double()
     torch.testing.assert_close(network.reader_products("embed.residual"), read.T @ read)
+
+
+class PerHead(nn.Module):
+    """Units in heads, each with a matrix of its own; ``form`` is how that is written."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.a, self.out, self.form = nn.Linear(4, 10), nn.Linear(6, 3), form
+        self.w = nn.Parameter(torch.randn(2, 5, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, places, _ = x.shape
+        heads = self.a(x).relu().view(n, places, 2, 5)
+        if self.form == "einsum":
+            read = torch.einsum("nphf,hfo->npho", heads, self.w).reshape(n, places, 6)
+        else:
+            heads = heads.transpose(1, 2)
+            if self.form == "bmm":
+                flat = torch.bmm(heads.reshape(n * 2, places, 5), self.w.repeat(n, 1, 1))
+                read = flat.view(n, 2, places, 3)
+            elif self.form == "weight first":
+                read = (self.w.mT @ heads.mT).mT
+            else:
+                read = heads @ self.w
+            read = read.transpose(1, 2).reshape(n, places, 6)
+        return self.out(read.mean(1))
+
+
+@pytest.mark.parametrize("form", ["matmul", "bmm", "einsum", "weight first"])
+def test_a_matrix_for_each_head_reads_the_units_of_its_own_head(form: str) -> None:
+    model = PerHead(form)
+    net = trace(model, torch.randn(3, 7, 4))
+    assert net.site("a").readers == ("w",)
+    first, second = model.w.detach().double()
+    expected = torch.block_diag(first @ first.T, second @ second.T)
+    torch.testing.assert_close(net.reader_products("a"), expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -66,8 +67,10 @@ def reader_products(
     numbers = _unit_numbers(program, source, axis, [read for read, _ in pairs])
     for reader, (read, weight) in zip(readers, pairs, strict=True):
         step = steps[reader.step]
-        rows, groups = _rows(step, reader.swapped, program.computed(state, weight))
-        feature, unit, place = _units_read(step, numbers[read], len(rows), len(shape) > 2)
+        weights = program.computed(state, weight)
+        rows, groups = _rows(step, reader.swapped, weights)
+        held = _features(step, _of_one(program, read, numbers[read]), weights, len(rows))
+        feature, unit, place = _units_read(held, len(shape) > 2)
         outputs = place * groups + feature // (len(rows) // groups)
         total += _products(rows.to("cpu", torch.float64)[feature], unit, outputs, width)
     return total
@@ -135,19 +138,46 @@ def _through_tail(step: Step, values: Values, reached: set[int]) -> Tensor:
     return max((values[need] for need in step.needs if need in reached), key=Tensor.numel)
 
 
-def _units_read(
-    step: Step, numbers: Tensor, features: int, positions: bool
-) -> tuple[Tensor, Tensor, Tensor]:
+def _of_one(program: Program, index: int, value: Tensor) -> Tensor:
+    """The first of two examples of a value, along the axis that both are on."""
+    try:
+        axis = program.batch_axis(index) or 0
+    except LookupError:
+        axis = 0
+    return value.narrow(axis, 0, value.shape[axis] // 2)
+
+
+def _features(step: Step, numbers: Tensor, weight: Tensor, features: int) -> Tensor:
+    """What each feature of a mixing operation's input holds: (features, positions).
+
+    Of a weight with matrices along other axes, one for each head say, the features of every matrix
+    come one after another, as the groups of a convolution do.
+    """
+    if step.op in CONVOLUTIONS:
+        return numbers.movedim(1, 0).reshape(features, -1)
+    each = weight.shape[:-2]
+    own = features // math.prod(each)
+    axis = numbers.dim() - 1
+    if numbers.shape[axis] != own:
+        axis = numbers.dim() - 2  # weight @ input
+    last = numbers.movedim(axis, -1)
+    if math.prod(each) > 1:
+        several = torch.broadcast_shapes(last.shape[:-2], each)
+        last = last.expand(*several, *last.shape[-2:])
+        matrices = [len(several) - len(each) + i for i, size in enumerate(each) if size > 1]
+        last = last.movedim([*matrices, last.dim() - 1], [*range(len(matrices) + 1)])
+    else:
+        last = last.movedim(-1, 0)
+    return last.reshape(features, -1)
+
+
+def _units_read(held: Tensor, positions: bool) -> tuple[Tensor, Tensor, Tensor]:
     """Features of a mixing operation's input, the unit of the site that each holds, and where.
 
     Of a site with ``positions`` a feature holds one unit: the largest number over examples and
     positions, since a padded border gives 0. Units of a dense layer may be unfolded into feature
     maps, several into each, at positions of their own.
     """
-    axis = 1 if step.op in CONVOLUTIONS else numbers.dim() - 1
-    if numbers.shape[axis] != features:
-        axis = numbers.dim() - 2  # weight @ input
-    held = numbers[0].movedim(axis - 1, 0).reshape(features, -1)
     if positions:
         held = held.amax(dim=1, keepdim=True)
     whole = held.round()
@@ -164,11 +194,16 @@ def _operands(step: Step, swapped: bool) -> tuple[int, int]:
 
 
 def _rows(step: Step, swapped: bool, weight: Tensor) -> tuple[Tensor, int]:
-    """A row for each feature of the input, all weights on it, (features, R); and the groups."""
+    """A row for each feature of the input, all weights on it, (features, R); and the groups.
+
+    A weight of several matrices has as many groups.
+    """
     if step.op not in CONVOLUTIONS:
+        if weight.dim() < 2:
+            return weight.reshape(-1, 1), 1
         out_first = (step.op == "linear") != swapped
-        rows = weight.movedim(-1 if out_first else -2, 0)
-        return rows.reshape(len(rows), -1), 1
+        rows = weight.mT if out_first else weight
+        return rows.reshape(-1, rows.shape[-1]), math.prod(weight.shape[:-2])
     transposed, groups = CONVOLUTIONS[step.op](step.args)
     if transposed:
         return weight.reshape(len(weight), -1), groups
