@@ -34,6 +34,7 @@ class Case:
     attention: tuple[str, ...] = ()
     keywords: tuple[str, ...] = ()
     exact: bool = True  # the model itself runs the same kernels
+    alone: tuple[str, ...] = ()  # sites at which copies of a batch cannot be put side by side
 
     def inputs(self, examples: int) -> tuple[Tensor, ...] | dict[str, Tensor]:
         """A batch, the same numbers whenever it is drawn."""

@@ -6,7 +6,8 @@ from functools import cache
 from typing import Any
 
 import torch
-from architecture_cases import CASES, Case
+from architecture_cases import Case
+from hugging_face_cases import EVERY
 from torch import nn
 
 from frivolous.network import Network, trace
@@ -30,7 +31,7 @@ def model_of(name: str) -> nn.Module:
     """The model, no parameter of it 0 or 1."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = CASES[name].build().eval()
+        model = EVERY[name].build().eval()
     rng = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -44,7 +45,7 @@ def traced(name: str) -> tuple[Network, bool]:
     """The network with its residual sites, and whether reading it left the model as it was."""
     model = model_of(name)
     before = picture(model)
-    network = trace(model, batch(CASES[name], 2), residual=True)
+    network = trace(model, batch(EVERY[name], 2), residual=True)
     return network, before == picture(model)
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import hugging_face
 import pytest
 import torch
-from architecture_cases import CASES, HUGGING_FACE, OWN
+from architecture_cases import HUGGING_FACE, OWN
+from hugging_face_cases import EVERY, MORE
 from readings import batch, model_of, traced
 from torch import Tensor, nn
 
@@ -20,16 +21,16 @@ from frivolous.ablation import ablate
 from frivolous.network import Network, trace
 
 missing = pytest.mark.skipif(not hugging_face.AVAILABLE, reason=hugging_face.WHY_NOT)
-NAMES = [*OWN, *(pytest.param(name, marks=missing) for name in HUGGING_FACE)]
+NAMES = [*OWN, *(pytest.param(name, marks=missing) for name in HUGGING_FACE | MORE)]
 architectures = pytest.mark.parametrize("name", NAMES)
 # Tables that are looked up by place, not by what an input holds.
-TABLES = re.compile("position|token_type|wpe")
+TABLES = re.compile("position|token_type|wpe|relative_attention")
 
 
 @torch.no_grad()
 def scores(name: str, examples: int) -> Tensor:
     """What the model itself gives."""
-    inputs = CASES[name].inputs(examples)
+    inputs = EVERY[name].inputs(examples)
     model = model_of(name)
     given = model(**inputs) if isinstance(inputs, dict) else model(*inputs)
     if isinstance(given, tuple | dict) and not hasattr(given, "logits"):
@@ -40,9 +41,14 @@ def scores(name: str, examples: int) -> Tensor:
 
 @contextmanager
 def changed(module: nn.Module, side: str, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-    """Inside, a module gives or reads something else."""
+    """Inside, a module gives or reads something else, as often as it is called for the batch of 3.
+
+    A shared module may also be called for a table of one entry.
+    """
     if side == "out":
-        hook = module.register_forward_hook(lambda _module, _args, value: change(value))
+        hook = module.register_forward_hook(
+            lambda _module, _args, value: change(value) if len(value) % 3 == 0 else value
+        )
     else:
         hook = module.register_forward_pre_hook(lambda _module, args: (change(args[0]),))
     try:
@@ -66,7 +72,7 @@ def silencing(axis: int, width: int, unit: int | None) -> Callable[[Tensor], Ten
 
 @architectures
 def test_its_sites_are_what_its_layers_write(name: str) -> None:
-    case, (network, _) = CASES[name], traced(name)
+    case, (network, _) = EVERY[name], traced(name)
     layers = [site for site in network.sites if site.kind == "layer"]
     found = {site.name: (site.width, site.axis, site.positions) for site in layers}
     assert found == case.sites
@@ -86,7 +92,7 @@ def test_every_layer_has_a_site_or_the_reason_why_not(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["mobile", "gated", "encoder", "mixer"])
 def test_streams_are_sites_on_request_only(name: str) -> None:
-    case, (asked, _) = CASES[name], traced(name)
+    case, (asked, _) = EVERY[name], traced(name)
     network = trace(model_of(name), batch(case, 2))
     assert {site.name for site in network.sites} == set(case.sites)
     assert layers_of(name) <= accounted(network)
@@ -101,7 +107,7 @@ def test_streams_are_sites_on_request_only(name: str) -> None:
 
 def layers_of(name: str) -> set[str]:
     """The weights that mix units, but for those of layers that read inputs alone."""
-    first = {f"{layer}.weight" for layer in CASES[name].first}
+    first = {f"{layer}.weight" for layer in EVERY[name].first}
     return {
         weight
         for weight, parameter in model_of(name).named_parameters()
@@ -118,7 +124,7 @@ def accounted(network: Network) -> set[str]:
 
 @architectures
 def test_parts_are_the_whole_and_the_model_for_any_batch(name: str) -> None:
-    case, (network, _) = CASES[name], traced(name)
+    case, (network, _) = EVERY[name], traced(name)
     for examples in (1, 3, 5):
         inputs, whole = batch(case, examples), network(batch(case, examples))
         if case.exact:
@@ -134,11 +140,13 @@ def test_parts_are_the_whole_and_the_model_for_any_batch(name: str) -> None:
 @architectures
 def test_copies_of_a_batch_are_independent_of_each_other(name: str) -> None:
     """Also where examples share an axis with heads."""
-    case, (network, _) = CASES[name], traced(name)
+    case, (network, _) = EVERY[name], traced(name)
     inputs = batch(case, 3)
     for site in network.sites:
         alive = network.until(site.name, inputs)
-        assert alive.stackable
+        assert alive.stackable == (site.name not in case.alone)
+        if not alive.stackable:
+            continue
         changed = torch.cat([alive.value, alive.value * 0.5])
         first, second = network.onward(site.name, alive.stacked(2, {site.name: changed})).chunk(2)
         halved = network.run(inputs, {site.name: lambda value: value * 0.5})
@@ -151,7 +159,7 @@ def test_copies_of_a_batch_are_independent_of_each_other(name: str) -> None:
 
 @architectures
 def test_silencing_is_what_a_hook_by_hand_does(name: str) -> None:
-    case, (network, _) = CASES[name], traced(name)
+    case, (network, _) = EVERY[name], traced(name)
     for site_name, path, side in case.modules:
         site, module = network.site(site_name), model_of(name).get_submodule(path)
         for unit in (None, 0, site.width - 1):
@@ -168,7 +176,7 @@ def test_silencing_is_what_a_hook_by_hand_does(name: str) -> None:
 @architectures
 def test_a_unit_is_all_of_its_positions(name: str) -> None:
     """Both grains silence the same numbers; one position alone is less than its unit."""
-    case, (network, _) = CASES[name], traced(name)
+    case, (network, _) = EVERY[name], traced(name)
     inputs = batch(case, 3)
     for site in (network.sites[0], network.sites[-1]):
         places = torch.arange(math.prod(site.shape)).reshape(site.shape)
@@ -192,14 +200,14 @@ def test_a_unit_is_all_of_its_positions(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(n, marks=missing if n in HUGGING_FACE else ())
-        for n, case in CASES.items()
+        pytest.param(n, marks=() if n in OWN else missing)
+        for n, case in EVERY.items()
         if case.attention
     ],
 )
 def test_units_stay_apart_through_attention(name: str) -> None:
     """A unit of attention's site is zero where the weights that write the value are."""
-    case, (network, _) = CASES[name], traced(name)
+    case, (network, _) = EVERY[name], traced(name)
     for site_name in case.attention:
         base, width = site_name.split(":")[0], network.site(site_name).width
         weight = base if base in network.state else f"{base}.weight"
@@ -234,7 +242,8 @@ def test_every_unit_has_weights_that_read_it(name: str) -> None:
         assert torch.linalg.eigvalsh(products).min() > -1e-9 * products.trace()
         read = set[str]().union(*(tied.get(weight, {weight}) for weight in site.readers))
         without = {
-            key: torch.zeros_like(value) if key in read else value
+            # Of weight normalisation the length alone: nothing has no direction.
+            key: torch.zeros_like(value) if key in read and "original1" not in key else value
             for key, value in network.state.items()
         }
         assert not network.with_weights(without).reader_products(site.name).any()
@@ -247,15 +256,33 @@ def test_every_unit_has_weights_that_read_it(name: str) -> None:
         "gated",
         "encoder",
         *(pytest.param(n, marks=missing) for n in ("hf-vit", "hf-bert", "hf-gpt2", "hf-llama")),
+        *(pytest.param(n, marks=missing) for n in MORE),
     ],
 )
 def test_it_is_measured_saved_and_loaded(name: str, tmp_path: Path) -> None:
-    case, (network, _) = CASES[name], traced(name)
-    data = [batch(case, examples) for examples in (5, 5, 3)]
-    found = fv.measure(model_of(name), data, residual=True, unit_examples=8)
+    case, (network, _) = EVERY[name], traced(name)
+    sizes = (6, 6, 3)
+    found = fv.measure(model_of(name), [batch(case, n) for n in sizes], residual=True)
     sites = {site.name: site.width for site in network.sites}
     assert found.units.groupby("site", sort=False).size().to_dict() == sites
     assert set(found.table.site) == {*sites, "all"}
     assert found.value("effective") <= sum(sites.values())
     found.save(tmp_path)
     assert fv.load_measurement(tmp_path).summary() == found.summary()
+    site, path, side = case.modules[-1]
+    units = found.units[found.units.site == site]
+    intact = [labels_of(name, n) for n in sizes]
+    for unit, share in zip(units.unit, units.changed, strict=True):
+        axis = 1 if network.site(site).axis == 1 else -1
+        silence = silencing(axis, sites[site], unit)
+        with changed(model_of(name).get_submodule(path), side, silence):
+            differ = [labels_of(name, n) != own for n, own in zip(sizes, intact, strict=True)]
+        assert share == pytest.approx(float(torch.cat(differ).double().mean()))
+
+
+def labels_of(name: str, examples: int) -> Tensor:
+    """The model's labels, one per example or one per position that is no padding."""
+    inputs, labels = EVERY[name].inputs(examples), scores(name, examples).argmax(-1)
+    if isinstance(inputs, dict) and labels.dim() == 2:
+        return labels[inputs["attention_mask"] == 1]
+    return labels
