@@ -11,6 +11,7 @@ from frivolous.batches import Batches
 from frivolous.compression.workbench import Workbench
 from frivolous.forms import size_of, taken
 from frivolous.network.copying import copied
+from frivolous.network.modules import uncompiled
 from frivolous.network.outputs import chosen
 from frivolous.seeds import generator
 
@@ -28,7 +29,8 @@ def distilled(
     used. A copy is what runs; the module takes over its weights, and nothing else that it wrote.
     """
     trained = copied(module)
-    _train(trained, bench, batches, epochs=epochs, seed=seed)
+    with uncompiled():
+        _train(trained, bench, batches, epochs=epochs, seed=seed)
     with torch.no_grad():
         for mine, new in zip(module.parameters(), trained.parameters(), strict=True):
             mine.copy_(new)
