@@ -12,7 +12,8 @@ import hugging_face
 import pytest
 import torch
 from architecture_cases import HUGGING_FACE, OWN
-from hugging_face_cases import EVERY, MORE
+from hugging_face_cases import EVERY as CASES
+from hugging_face_cases import MORE
 from readings import batch, model_of, traced
 from torch import Tensor, nn
 
@@ -30,7 +31,7 @@ TABLES = re.compile("position|token_type|wpe|relative_attention")
 @torch.no_grad()
 def scores(name: str, examples: int) -> Tensor:
     """What the model itself gives."""
-    inputs = EVERY[name].inputs(examples)
+    inputs = CASES[name].inputs(examples)
     model = model_of(name)
     given = model(**inputs) if isinstance(inputs, dict) else model(*inputs)
     if isinstance(given, tuple | dict) and not hasattr(given, "logits"):
@@ -72,7 +73,7 @@ def silencing(axis: int, width: int, unit: int | None) -> Callable[[Tensor], Ten
 
 @architectures
 def test_its_sites_are_what_its_layers_write(name: str) -> None:
-    case, (network, _) = EVERY[name], traced(name)
+    case, (network, _) = CASES[name], traced(name)
     layers = [site for site in network.sites if site.kind == "layer"]
     found = {site.name: (site.width, site.axis, site.positions) for site in layers}
     assert found == case.sites
@@ -92,7 +93,7 @@ def test_every_layer_has_a_site_or_the_reason_why_not(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["mobile", "gated", "encoder", "mixer"])
 def test_streams_are_sites_on_request_only(name: str) -> None:
-    case, (asked, _) = EVERY[name], traced(name)
+    case, (asked, _) = CASES[name], traced(name)
     network = trace(model_of(name), batch(case, 2))
     assert {site.name for site in network.sites} == set(case.sites)
     assert layers_of(name) <= accounted(network)
@@ -107,7 +108,7 @@ def test_streams_are_sites_on_request_only(name: str) -> None:
 
 def layers_of(name: str) -> set[str]:
     """The weights that mix units, but for those of layers that read inputs alone."""
-    first = {f"{layer}.weight" for layer in EVERY[name].first}
+    first = {f"{layer}.weight" for layer in CASES[name].first}
     return {
         weight
         for weight, parameter in model_of(name).named_parameters()
@@ -124,7 +125,7 @@ def accounted(network: Network) -> set[str]:
 
 @architectures
 def test_parts_are_the_whole_and_the_model_for_any_batch(name: str) -> None:
-    case, (network, _) = EVERY[name], traced(name)
+    case, (network, _) = CASES[name], traced(name)
     for examples in (1, 3, 5):
         inputs, whole = batch(case, examples), network(batch(case, examples))
         if case.exact:
@@ -140,7 +141,7 @@ def test_parts_are_the_whole_and_the_model_for_any_batch(name: str) -> None:
 @architectures
 def test_copies_of_a_batch_are_independent_of_each_other(name: str) -> None:
     """Also where examples share an axis with heads."""
-    case, (network, _) = EVERY[name], traced(name)
+    case, (network, _) = CASES[name], traced(name)
     inputs = batch(case, 3)
     for site in network.sites:
         alive = network.until(site.name, inputs)
@@ -159,7 +160,7 @@ def test_copies_of_a_batch_are_independent_of_each_other(name: str) -> None:
 
 @architectures
 def test_silencing_is_what_a_hook_by_hand_does(name: str) -> None:
-    case, (network, _) = EVERY[name], traced(name)
+    case, (network, _) = CASES[name], traced(name)
     for site_name, path, side in case.modules:
         site, module = network.site(site_name), model_of(name).get_submodule(path)
         for unit in (None, 0, site.width - 1):
@@ -176,7 +177,7 @@ def test_silencing_is_what_a_hook_by_hand_does(name: str) -> None:
 @architectures
 def test_a_unit_is_all_of_its_positions(name: str) -> None:
     """Both grains silence the same numbers; one position alone is less than its unit."""
-    case, (network, _) = EVERY[name], traced(name)
+    case, (network, _) = CASES[name], traced(name)
     inputs = batch(case, 3)
     for site in (network.sites[0], network.sites[-1]):
         places = torch.arange(math.prod(site.shape)).reshape(site.shape)
@@ -201,13 +202,13 @@ def test_a_unit_is_all_of_its_positions(name: str) -> None:
     "name",
     [
         pytest.param(n, marks=() if n in OWN else missing)
-        for n, case in EVERY.items()
+        for n, case in CASES.items()
         if case.attention
     ],
 )
 def test_units_stay_apart_through_attention(name: str) -> None:
     """A unit of attention's site is zero where the weights that write the value are."""
-    case, (network, _) = EVERY[name], traced(name)
+    case, (network, _) = CASES[name], traced(name)
     for site_name in case.attention:
         base, width = site_name.split(":")[0], network.site(site_name).width
         weight = base if base in network.state else f"{base}.weight"
@@ -260,7 +261,7 @@ def test_every_unit_has_weights_that_read_it(name: str) -> None:
     ],
 )
 def test_it_is_measured_saved_and_loaded(name: str, tmp_path: Path) -> None:
-    case, (network, _) = EVERY[name], traced(name)
+    case, (network, _) = CASES[name], traced(name)
     sizes = (6, 6, 3)
     found = fv.measure(model_of(name), [batch(case, n) for n in sizes], residual=True)
     sites = {site.name: site.width for site in network.sites}
@@ -282,7 +283,7 @@ def test_it_is_measured_saved_and_loaded(name: str, tmp_path: Path) -> None:
 
 def labels_of(name: str, examples: int) -> Tensor:
     """The model's labels, one per example or one per position that is no padding."""
-    inputs, labels = EVERY[name].inputs(examples), scores(name, examples).argmax(-1)
+    inputs, labels = CASES[name].inputs(examples), scores(name, examples).argmax(-1)
     if isinstance(inputs, dict) and labels.dim() == 2:
         return labels[inputs["attention_mask"] == 1]
     return labels
