@@ -25,6 +25,7 @@ def copied(module: Module) -> Module:
     an open file or a generator, is the original's own. Raises :class:`CannotCopy` for a parameter
     or buffer that refuses.
 
+    >>> import torch
     >>> layer = nn.Linear(2, 2)
     >>> layer.seen = layer(torch.ones(1, 2))
     >>> twin = copied(layer)
