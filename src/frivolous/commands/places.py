@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from frivolous.errors import BadArgument, FrivolousError, look_up
+from frivolous.errors import BadArgument, FrivolousError, look_up, one_line
 
 _LOADED: dict[tuple[Path, int], ModuleType] = {}
 """Modules by file and time of change: model and data of one file come from one import."""
@@ -127,7 +127,4 @@ def _module(path: Path, argument: str) -> ModuleType:
 
 def _told(error: BaseException) -> str:
     """Return an error in one line, without a full stop."""
-    text = " ".join(str(error).split())[:300].rstrip(".")
-    if isinstance(error, FrivolousError):
-        return text
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return one_line(str(error) if isinstance(error, FrivolousError) else error, 300)
