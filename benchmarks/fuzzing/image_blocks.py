@@ -127,7 +127,7 @@ def basic_block(d: Draft) -> None:
 
 def inverted(d: Draft) -> None:
     """An inverted residual block with squeeze and excitation (MBConv)."""
-    (c, h, w), m = d.shape, d.width(6, 8)
+    (c, _h, _w), m = d.shape, d.width(6, 8)
     d.line("s = x")
     d.step(d.act(f"{norm_of(d, m)}({d.layer(f'nn.Conv2d({c}, {m}, 1, bias=False)', 'expand')}(x))"))
     d.step(d.act(f"{d.layer(f'nn.Conv2d({m}, {m}, 3, 1, 1, groups={m})', 'dw')}(x)"))
@@ -202,7 +202,7 @@ def c2f(d: Draft) -> None:
 
 def halves(d: Draft) -> None:
     """The stream itself cut in two: one part goes through a layer, both are joined."""
-    c, h, w = d.shape
+    c, _h, _w = d.shape
     if c % 2 or c < 4:
         raise Unfit
     m = c // 2
@@ -226,7 +226,7 @@ def halves(d: Draft) -> None:
 
 def shuffle(d: Draft) -> None:
     """Channels shuffled between groups (ShuffleNet)."""
-    c, h, w = d.shape
+    c, _h, _w = d.shape
     if c % 2 or c < 4:
         raise Unfit
     if d.flip():
@@ -381,7 +381,7 @@ def turned(d: Draft) -> None:
 
 def conv_next(d: Draft) -> None:
     """A ConvNeXt block: depthwise, layer norm over channels, dense layers."""
-    (c, h, w), m = d.shape, d.width(6, 8)
+    (c, _h, _w), m = d.shape, d.width(6, 8)
     d.line(f"h = {d.layer(f'nn.Conv2d({c}, {c}, 3, padding=1, groups={c})', 'dw')}(x)")
     norm = d.rng.choice([f"nn.LayerNorm({c})", "nn.Identity()", f"nn.RMSNorm({c})"])
     d.line(f"h = {d.layer(norm, 'norm')}(h.permute(0, 2, 3, 1))")
@@ -431,7 +431,7 @@ def coordinates(d: Draft) -> None:
 
 def blurred(d: Draft) -> None:
     """A fixed kernel expanded to all channels."""
-    c, h, w = d.shape
+    c, _h, _w = d.shape
     b = d.buffer("torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]]) / 16")
     d.step(
         d.rng.choice(
@@ -539,7 +539,7 @@ def dropped(d: Draft) -> None:
 
 def shared(d: Draft) -> None:
     """One convolution called twice, or at two scales."""
-    c, h, w = d.shape
+    c, _h, _w = d.shape
     conv = d.layer(f"nn.Conv2d({c}, {c}, 3, padding=1)", "conv")
     d.step(
         d.rng.choice(

@@ -26,6 +26,7 @@ BLOCKS: dict[str, dict[str, Block]] = {
 }
 KINDS = ["F"] * 5 + ["I"] * 6 + ["T"] * 5 + ["S"] * 2 + ["K"] * 2 + ["V"]
 TOKEN_NUMBERS = 12
+PLAIN = ("dense", "dense norm", "conv2d", "conv1d", "conv3d", "dense per token")
 
 HEADER = """\
 import math
@@ -123,7 +124,7 @@ def _composed(rng: random.Random, seed: int) -> Drawn:
         inputs.append(("F", second))
     while d.kind != "F":
         used.append(_adapted(d))
-    if d.shape[0] > 150 or rng.random() < 0.3:
+    if d.shape[0] > 150 or rng.random() < 0.6:
         used += _added(d, classes, only="dense")
     count = rng.choice([2, 3, 3, 5])
     return _written(d, rng, seed, inputs, used, classes, count)
@@ -137,12 +138,18 @@ def _added(d: Draft, classes: list[str], only: str = "") -> list[str]:
             if d.kind != "K" and not only and d.rng.random() < 0.12:
                 name = _adapted(part)
             else:
-                name = only or d.rng.choice(list(BLOCKS[d.kind]))
+                name = only or _block(d)
                 BLOCKS[d.kind][name](part)
             return [name, *_joined(d, part, classes)]
         except Unfit:
             continue
     raise Unfit
+
+
+def _block(d: Draft) -> str:
+    """The name of a block: plain layers come more often, since others have to meet them."""
+    names = list(BLOCKS[d.kind])
+    return d.rng.choices(names, [5 if name in PLAIN else 1 for name in names])[0]
 
 
 def _joined(d: Draft, part: Draft, classes: list[str]) -> list[str]:

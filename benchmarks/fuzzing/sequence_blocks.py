@@ -47,7 +47,7 @@ def conv1d(d: Draft) -> None:
 
 def causal(d: Draft) -> None:
     """A dilated residual block padded on one side (TCN), or gated (WaveNet)."""
-    c, n = d.shape
+    c, _n = d.shape
     conv = d.layer(f"nn.Conv1d({c}, {c}, 2, dilation=2)", "conv")
     if d.flip():
         d.step(f"x + F.relu({conv}(F.pad(x, (2, 0))))")
@@ -88,7 +88,7 @@ def pooled1d(d: Draft) -> None:
 
 def halved1d(d: Draft) -> None:
     """Channels of a series in two parts."""
-    c, n = d.shape
+    c, _n = d.shape
     if c % 2 or c < 4:
         raise Unfit
     d.line("a, b = x.chunk(2, 1)" if d.flip() else f"a, b = x.split({c // 2}, 1)")
@@ -133,7 +133,7 @@ def per_token(d: Draft) -> None:
 
 def feed_forward(d: Draft) -> None:
     """The feed-forward part of a transformer, gated or not."""
-    (t, f), m = d.shape, d.width()
+    (_t, f), m = d.shape, d.width()
     norm = d.layer(
         d.rng.choice([f"nn.LayerNorm({f})", f"nn.RMSNorm({f})", "nn.Identity()"]), "norm"
     )
@@ -158,7 +158,7 @@ def attention(d: Draft) -> None:
 
 def encoder_layer(d: Draft) -> None:
     """A layer of torch's own transformer."""
-    t, f = d.shape
+    _t, f = d.shape
     if f % 2:
         raise Unfit
     first = d.flip()
@@ -259,7 +259,7 @@ def positions(d: Draft) -> None:
 
 def perceived(d: Draft) -> None:
     """Learned queries read the tokens (Perceiver), or one pools them."""
-    (t, f), q = d.shape, d.rng.choice([1, 2, 3])
+    (_t, f), q = d.shape, d.rng.choice([1, 2, 3])
     p = d.parameter(1, q, f)
     k, v = d.linear(f, f), d.linear(f, f)
     d.line(f"q = {p}.expand(x.shape[0], -1, -1)")
@@ -337,7 +337,7 @@ def token_conv(d: Draft) -> None:
 
 def token_experts(d: Draft) -> None:
     """Soft mixture of experts for each token."""
-    (t, f), e, w = d.shape, 2, d.width(4, 6)
+    (_t, f), e, w = d.shape, 2, d.width(4, 6)
     d.line(f"g = {d.linear(f, e)}(x).softmax(-1)")
     p, q = d.parameter(e, f, w), d.parameter(e, w, f)
     d.step(

@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 import numpy as np
+import rich.style  # noqa: F401 - it draws a random number when it is first imported
 import torch
 from torch import nn
 

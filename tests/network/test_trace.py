@@ -186,6 +186,14 @@ def test_random_numbers_in_evaluation_mode_are_refused() -> None:
         trace(AlwaysDropping(), torch.zeros(2, 4))
 
 
+def test_what_draws_random_numbers_in_training_alone_is_read() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.RReLU(), nn.Dropout(), nn.Linear(4, 2))
+    inputs = torch.randn(3, 4)
+    net = trace(model, inputs)
+    with torch.no_grad():
+        assert torch.equal(net(inputs), model.eval()(inputs))
+
+
 def test_batch_statistics_in_evaluation_mode_are_refused() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4, track_running_stats=False))
     with pytest.raises(NotTraceable, match="normalisation of '1' uses the statistics of the batch"):

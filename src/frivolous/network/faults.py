@@ -115,8 +115,9 @@ def check_examples_apart(program: Program) -> None:
 
 def _switched_off(step: Step) -> bool:
     schema = getattr(step.target, "_schema", None)
-    names = [argument.name for argument in schema.arguments] if schema else []
-    given = {**dict(zip(names, step.args, strict=False)), **step.kwargs}
+    known = {one.name: one.default_value for one in schema.arguments} if schema else {}
+    names = list(known)
+    given = {**known, **dict(zip(names, step.args, strict=False)), **step.kwargs}
     if any(given.get(name) is False for name in ("train", "training")):
         return True
     return any(
