@@ -69,12 +69,12 @@ class TooLong(BaseException):
 
 
 @contextlib.contextmanager
-def quickly(seed: int) -> Iterator[None]:
+def quickly(again: bool) -> Iterator[None]:
     """Spare what is asked of one network several times and takes the most time.
 
     Reports time a module once, since the fuzz asks for no latency. A module is exported once and
-    what came of it is read by every verb, but for each tenth network, which is exported anew each
-    time: nine tenths of all time would be ``torch.export``'s.
+    what came of it is read by every verb, unless it is to be exported ``again`` by each: nine tenths
+    of all time would be ``torch.export``'s.
     """
     tracing = importlib.import_module("frivolous.network.trace")
     known: dict[Any, Any] = {}
@@ -90,7 +90,7 @@ def quickly(seed: int) -> Iterator[None]:
         return known[key][1]
 
     with patched(running, REPEATS=1, SECONDS=0.0):
-        if seed % 10 == 0:
+        if again:
             yield
             return
         with patched(tracing, _exported=once):
@@ -414,12 +414,17 @@ def _double(inputs: Any) -> Any:
     return inputs.double() if inputs.is_floating_point() else inputs
 
 
-def ask(seed: int, folder: Path | None = None, *, measure: bool = True) -> Outcome:
-    """Ask everything of the network of a seed; what is to be loaded again goes into ``folder``."""
+def ask(
+    seed: int, folder: Path | None = None, *, measure: bool = True, again: bool | None = None
+) -> Outcome:
+    """Ask everything of the network of a seed; what is to be loaded again goes into ``folder``.
+
+    ``again`` has every verb export the module anew: by default for each tenth network.
+    """
     began = time.perf_counter()
     case = Case(seed, folder)
     found = case.found
-    with quickly(seed):
+    with quickly(seed % 10 == 0 if again is None else again):
         network = case.asked(TRACED, case.read)
         places = network and case.asked("sites", lambda: case.located(network))
         thin = network and case.asked(COMPRESSED, lambda: case.compressed(network))

@@ -93,7 +93,9 @@ def _runs(net: Drawn) -> bool:
     from fuzzing.given import batch_of, scores_of
 
     try:
-        scores = scores_of(net, built(net).eval(), batch_of(net, 3, 0))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            scores = scores_of(net, built(net).eval(), batch_of(net, 3, 0))
     except (RuntimeError, ValueError, IndexError):
         return False
     return bool(torch.isfinite(scores).all()) and 1e-3 < float(scores.std()) < 1e3

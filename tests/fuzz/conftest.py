@@ -1,0 +1,8 @@
+"""The networks and checks of the benchmark can be imported."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
