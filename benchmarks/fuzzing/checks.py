@@ -28,8 +28,11 @@ from fuzzing.networks import Drawn, built, drawn
 from fuzzing.untouched import Picture
 
 BATCHES = (1, 3, 5)
-METHODS = ("random", "magnitude", "random")
+REMOVING = ("random", "magnitude")
 """Methods that only remove: what they give back is the network with units masked."""
+FITTING = ("joint", "joint", "refactor", "prune", "interpolative", "frame-potential")
+"""Methods that fit what reads the units left: what they give back is the network of no mask."""
+SHARES = [{"parameters": 0.8}, {"units": 0.6}, {"flops": 0.8}, {"tolerance": 0.5}, {"tolerance": 0}]
 TRACED, MEASURED, COMPRESSED = "trace", "measure", "compress"
 
 
@@ -52,6 +55,7 @@ class Outcome:
     sites: int = 0
     unchecked: list[str] = field(default_factory=list)
     removed: str = "no"
+    method: str = ""
     seconds: float = 0.0
     folder: str = ""
 
@@ -248,7 +252,7 @@ class Case:
     def compressed(self, network: Any) -> Any:
         """Compress by a budget drawn at random; drawn again where the budget cannot be had."""
         rng, last = self.rng, None
-        method = rng.choice(METHODS)
+        method = rng.choice(REMOVING if rng.random() < 0.75 else FITTING)
         cuts = [
             cut for cut in Workbench(self.model, network, self.net.output).cuts if cut.units > 1
         ]
@@ -261,6 +265,7 @@ class Case:
                 budget = rng.choice(
                     [{"parameters": 0.8}, {"units": 0.6}, {"flops": 0.8}, {"tolerance": 0.5}]
                 )
+            self.found.method = f"{method}, {next(iter(budget))}"
             try:
                 return fv.compress(
                     self.model, self.data.data, output=self.net.output, method=method,
@@ -297,6 +302,9 @@ class Case:
         if unknown:
             self.found.removed = "not checked"
             return
+        if masks and not self.found.method.startswith(REMOVING):
+            self.found.removed = "fitted"
+            return
         self.found.removed = "checked" if masks else "nothing went"
         whole = masked(self.plain_scores, masks)
         self.same(self.scores(module, self.inputs), whole, "units removed against units masked")
@@ -315,6 +323,11 @@ class Case:
         ]
         if kinds[0] != kinds[1]:
             raise Wrong(f"classes differ: {set(kinds[0].items()) ^ set(kinds[1].items())}")
+        if self.found.method.endswith("tolerance") and not thin.report.facts["amount"]:
+            after, before = (self.scores(q, self.data.inputs) for q in (module, self.plain))
+            apart, size = float((after - before).abs().max()), float(before.abs().max())
+            if not apart <= max(1e-4, self.rounding) * max(size, 1.0):
+                raise Wrong(f"tolerance 0: scores {apart:.3g} apart of {size:.3g}")
         names = [set(q.state_dict()) for q in (self.model, module)]
         if names[0] != names[1]:
             raise Wrong(f"names of the state differ: {sorted(names[0] ^ names[1])[:4]}")
@@ -376,7 +389,9 @@ class Case:
             self.model, some_of(self.inputs, 0, 2), output=self.net.output,
             residual=found.table.site.nunique() - 1 == len(network.sites),
         ).sites if s.name == row.site), site.depth)  # fmt: skip
-        gone = permutation(site.width, found.facts["seed"], int(row.draw), depth)[: int(row.ablated)]
+        gone = permutation(site.width, found.facts["seed"], int(row.draw), depth)[
+            : int(row.ablated)
+        ]
         keep_U = torch.ones(site.width).index_fill(0, gone, 0.0)
         if found.facts["examples"] != self.data.examples:
             return  # a loader that leaves out the last batch

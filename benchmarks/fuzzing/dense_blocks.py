@@ -524,6 +524,24 @@ def added_parameters(d: Draft) -> None:
     d.becomes("F", w)
 
 
+def habits(d: Draft) -> None:
+    """What a forward leaves behind: an activation kept, calls counted, a running mean."""
+    (f,), w = d.shape, d.width()
+    d.step(d.act(f"{d.linear(f, w)}(x)"))
+    kept = d.rng.choice(["kept", "count", "mean", "list"])
+    if kept == "kept":
+        d.line("self.features = x" if d.flip() else "self.features = x.detach()")
+    elif kept == "count":
+        d.line(f"{d.buffer('torch.zeros(())')} += 1")
+    elif kept == "list":
+        shapes = d.layer("[]", "shapes")
+        d.line(f"{shapes}.append(tuple(x.shape[1:]))")
+    else:
+        b = d.buffer(f"torch.zeros({w})")
+        d.line(f"{b}.mul_(0.9).add_(0.1 * x.detach().mean(0))")
+    d.becomes("F", w)
+
+
 DENSE: dict[str, Block] = {
     "dense": dense,
     "dense norm": dense_norm,
@@ -558,4 +576,5 @@ DENSE: dict[str, Block] = {
     "shared layer": shared,
     "containers": listed,
     "added parameters": added_parameters,
+    "traces left behind": habits,
 }

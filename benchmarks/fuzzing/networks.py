@@ -37,6 +37,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.utils import prune
 from torch.nn.utils import weight_norm as old_weight_norm
+from torch.utils.checkpoint import checkpoint
 
 
 class Symmetric(nn.Module):
@@ -90,12 +91,14 @@ def drawn(seed: int) -> Drawn:
 
 def _runs(net: Drawn) -> bool:
     """Whether the text is a network at all, one that gives numbers."""
-    from fuzzing.given import batch_of, scores_of
+    from fuzzing.given import batch_of, scores_of, some_of
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            scores = scores_of(net, built(net).eval(), batch_of(net, 3, 0))
+            model, inputs = built(net).eval(), batch_of(net, 3, 0)
+            scores = scores_of(net, model, inputs)
+            scores_of(net, model, some_of(inputs, 0, 1))
     except (RuntimeError, ValueError, IndexError):
         return False
     return bool(torch.isfinite(scores).all()) and 1e-3 < float(scores.std()) < 1e3
@@ -157,7 +160,9 @@ def _block(d: Draft) -> str:
 def _joined(d: Draft, part: Draft, classes: list[str]) -> list[str]:
     """Put a part into the network: in line, as a module, twice, in a sum, beside what it reads."""
     same = (d.kind, d.shape) == (part.kind, part.shape)
-    how = d.rng.choice(["line"] * 4 + ["module"] * 3 + ["twice", "sum", "beside", "sequential"])
+    how = d.rng.choice(
+        ["line"] * 4 + ["module"] * 3 + ["twice", "sum", "beside", "sequential", "checkpoint"]
+    )
     if (how in {"twice", "sum"} and not same) or (d.kind == "K" and how != "line"):
         how = "module"
     beside = d.kind == part.kind and d.shape[1:] == part.shape[1:] and d.kind != "T"
@@ -182,9 +187,10 @@ def _joined(d: Draft, part: Draft, classes: list[str]) -> list[str]:
             "twice": f"{name}({name}(x))",
             "sum": f"x + {name}(x)",
             "beside": f"torch.cat([x, {name}(x)], 1)",
+            "checkpoint": f"checkpoint({name}, x, use_reentrant=False)",
         }.get(how, f"{name}(x)")
     )
-    return [f"({how})"] if how in {"twice", "sum", "beside"} else []
+    return [f"({how})"] if how in {"twice", "sum", "beside", "checkpoint"} else []
 
 
 def _second(d: Draft, f: int) -> str:
@@ -347,7 +353,8 @@ def _written(d: Draft, rng: random.Random, seed: int, inputs, used, classes, cou
     heads, output, body = ["head"], None, list(d.forward)
     d.init.append(f"self.head = nn.Linear({f}, {count})")
     ending = rng.choice(
-        ["plain"] * 8 + ["log_softmax", "dict", "tuple", "dataclass", "two heads", "scaled"]
+        ["plain"] * 9
+        + ["log_softmax", "dict", "tuple", "dataclass", "two heads", "scaled", "with None"]
     )
     if ending == "log_softmax":
         body.append("return F.log_softmax(self.head(x), dim=-1)")
@@ -358,6 +365,8 @@ def _written(d: Draft, rng: random.Random, seed: int, inputs, used, classes, cou
     elif ending == "tuple":
         output = 0
         body.append("return self.head(x), x")
+    elif ending == "with None":
+        body.append('return {"logits": self.head(x), "cache": None, "name": "net"}')
     elif ending == "dataclass":
         body.append("return Scores(self.head(x), x)")
     elif ending == "two heads":
