@@ -100,7 +100,7 @@ def given(net: Drawn) -> Given:
     return Given(data, inputs, labels, words, examples)
 
 
-LABELS: list[str] = ["(N,)"]
+LABELS = ["(N,)", "(N, 1)", "one-hot"]
 """Shapes that labels may have."""
 
 
