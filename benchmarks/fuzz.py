@@ -118,7 +118,8 @@ def _child(seeds: list[int], out: Path) -> None:
 
 def part(seeds: list[int], out: Path) -> None:
     """Ask for some networks in this process, then load what they saved in another."""
-    from fuzzing.checks import TooLong, ask
+    from fuzzing.case import TooLong
+    from fuzzing.checks import ask
 
     def too_long(number: int, frame: object) -> None:
         raise TooLong(f"more than {SECONDS} s")
@@ -167,7 +168,7 @@ def _loaded(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _ended(seed: int, message: str, trace: str) -> dict[str, Any]:
-    from fuzzing.checks import Outcome
+    from fuzzing.case import Outcome
     from fuzzing.networks import drawn
 
     fault = {"check": "process", "kind": "raw", "message": message, "trace": trace[-2500:]}

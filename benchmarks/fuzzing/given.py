@@ -69,6 +69,15 @@ def parts_of(inputs: Inputs) -> list[Tensor]:
     return list(inputs.values() if isinstance(inputs, dict) else inputs)
 
 
+def in_double(inputs: Inputs) -> Inputs:
+    """The same batch in float64."""
+    if isinstance(inputs, dict):
+        return {name: in_double(part) for name, part in inputs.items()}
+    if isinstance(inputs, tuple):
+        return tuple(in_double(part) for part in inputs)
+    return inputs.double() if inputs.is_floating_point() else inputs
+
+
 def some_of(inputs: Inputs, first: int, last: int) -> Inputs:
     """Some examples of a batch."""
     if isinstance(inputs, Tensor):
@@ -86,7 +95,8 @@ def given(net: Drawn) -> Given:
     truth = torch.randint(
         0, net.classes, (examples,), generator=torch.Generator().manual_seed(net.seed)
     )
-    labels = truth if rng.random() < 0.5 else None
+    single = "scores per token" not in net.blocks
+    labels = truth if rng.random() < 0.5 and single else None
     shape = "" if labels is None else rng.choice(LABELS)
     shown = labels
     if shape == "(N, 1)":

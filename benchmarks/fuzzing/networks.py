@@ -26,6 +26,7 @@ BLOCKS: dict[str, dict[str, Block]] = {
 }
 KINDS = ["F"] * 5 + ["I"] * 6 + ["T"] * 5 + ["S"] * 2 + ["K"] * 2 + ["V"]
 TOKEN_NUMBERS = 12
+WRAPPERS = ("DataParallel", "AveragedModel", "torch.compile")
 PLAIN = ("dense", "dense norm", "conv2d", "conv1d", "conv3d", "dense per token")
 
 HEADER = """\
@@ -74,6 +75,7 @@ class Drawn:
     float64: bool
     classes: int
     training: bool = False
+    wrapper: str = ""
     names: list[str] = field(default_factory=list)
 
 
@@ -101,7 +103,7 @@ def _runs(net: Drawn) -> bool:
             scores_of(net, model, some_of(inputs, 0, 1))
     except (RuntimeError, ValueError, IndexError):
         return False
-    return bool(torch.isfinite(scores).all()) and 1e-3 < float(scores.std()) < 1e3
+    return bool(torch.isfinite(scores).all()) and 1e-3 < float(scores.std(0).max()) < 1e3
 
 
 def _start(rng: random.Random) -> tuple[str, tuple[int, ...]]:
@@ -127,6 +129,9 @@ def _composed(rng: random.Random, seed: int) -> Drawn:
         second = (rng.choice([4, 6]),)
         used.append(_second(d, second[0]))
         inputs.append(("F", second))
+    if d.kind == "T" and len(inputs) == 1 and rng.random() < 0.15:
+        used.append("scores per token")
+        return _written(d, rng, seed, inputs, used, classes, rng.choice([3, 5]))
     while d.kind != "F":
         used.append(_adapted(d))
     if d.shape[0] > 150 or rng.random() < 0.6:
@@ -349,7 +354,7 @@ def _class(name: str, init: list[str], arguments: list[str], forward: list[str])
 
 
 def _written(d: Draft, rng: random.Random, seed: int, inputs, used, classes, count) -> Drawn:  # type: ignore[no-untyped-def]
-    f = d.shape[0]
+    f = d.shape[-1]
     heads, output, body = ["head"], None, list(d.forward)
     d.init.append(f"self.head = nn.Linear({f}, {count})")
     ending = rng.choice(
@@ -397,9 +402,30 @@ def _written(d: Draft, rng: random.Random, seed: int, inputs, used, classes, cou
         calls = "dict"
         used.append("keywords")
     text = "\n\n".join([HEADER, *classes, _class("Net", d.init, arguments, body)])
+    wrapper = rng.choice(WRAPPERS) if rng.random() < 0.06 else ""
+    if wrapper:
+        used.append(wrapper)
+    training = rng.random() < 0.4
     return Drawn(
-        seed, text, inputs, calls, output, heads, used, d.float64, count, rng.random() < 0.4, names
+        *(seed, text, inputs, calls, output, heads, used, d.float64, count),
+        training=training,
+        wrapper=wrapper,
+        names=names,
     )
+
+
+def wrapped(net: Drawn, model: nn.Module) -> nn.Module:
+    """The module as its user has it: within a wrapper, or as it is."""
+    if net.wrapper == "AveragedModel":
+        return torch.optim.swa_utils.AveragedModel(model).train(net.training)
+    if net.wrapper == "DataParallel":
+        return nn.DataParallel(model)
+    return torch.compile(model) if net.wrapper == "torch.compile" else model
+
+
+def inside(model: nn.Module) -> nn.Module:
+    """The module within a wrapper."""
+    return getattr(model, "module", getattr(model, "_orig_mod", model))
 
 
 def built(net: Drawn) -> nn.Module:
@@ -416,8 +442,6 @@ def built(net: Drawn) -> nn.Module:
             for key, parameter in model.named_parameters():
                 if parameter.dim() < 2 and parameter.is_floating_point():
                     parameter.add_(0.3 * torch.randn(parameter.shape))
-                if key.endswith(".raw"):
-                    parameter.abs_()
             for key, buffer in model.named_buffers():
                 if key.endswith("running_mean"):
                     buffer.normal_(0, 0.5)
@@ -428,4 +452,7 @@ def built(net: Drawn) -> nn.Module:
         model.double()
         for module in kept:
             module.float()
+    if net.seed % 4 == 0:
+        for parameter in list(model.parameters())[::2]:
+            parameter.requires_grad_(False)
     return model.train(net.training)

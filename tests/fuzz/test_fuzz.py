@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from fuzzing.checks import Case, ask
+from fuzzing.case import Case
+from fuzzing.checks import ask
+from fuzzing.compression_checks import compressed, removed
 from fuzzing.given import batch_of, scores_of
 from fuzzing.masked import Place, masked, places_of, values_of
 from fuzzing.networks import BLOCKS, built, drawn
 from fuzzing.reload import faults_of
+from fuzzing.site_checks import located, read
 from torch import nn
 
 SEEDS, PART = 200, 10
@@ -115,14 +118,14 @@ def test_other_units_than_those_named_are_found_out(honest: bool) -> None:
     plain = ({"dense"}, {"dense", "dense norm"})
     seed = next(s for s in range(2000) if set(drawn(s).blocks) in plain and drawn(s).float64)
     case = Case(seed, None)
-    network = case.asked("trace", case.read)
-    places = case.asked("sites", lambda: case.located(network))
-    thin = case.asked("compress", lambda: case.compressed(network))
+    network = case.asked("trace", lambda: read(case))
+    places = case.asked("sites", lambda: located(case, network))
+    thin = case.asked("compress", lambda: compressed(case, network))
     if not honest:
         cut = {n: u for n, u in thin.kept.items() if len(u) < network.site(n).width}
         name, kept = next(iter(cut.items()))
         gone = [unit for unit in range(network.site(name).width) if unit not in kept]
         thin.kept[name] = [*kept[1:], gone[0]]
-    case.asked("removed", lambda: case.removed(thin, network, places))
+    case.asked("removed", lambda: removed(case, thin, network, places))
     said = [fault["message"].split(":")[0] for fault in case.found.faults]
     assert said == ([] if honest else ["units removed against units masked"])
