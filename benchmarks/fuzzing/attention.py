@@ -48,7 +48,8 @@ def fused(d: Draft, t: int, f: int) -> None:
             f"q, k, v = (p.view(h.shape[0], {t}, 2, {m // 2}).transpose(1, 2) for p in (q, k, v))"
         )
         d.line(
-            f"h = {out}(F.scaled_dot_product_attention(q, k, v{_causal(d)}).transpose(1, 2).reshape(h.shape[0], {t}, {m}))"
+            f"h = {out}(F.scaled_dot_product_attention(q, k, v{_causal(d)})"
+            f".transpose(1, 2).reshape(h.shape[0], {t}, {m}))"
         )
     else:
         d.line(f"h = {out}(F.scaled_dot_product_attention(q, k, v{_causal(d)}))")
@@ -108,7 +109,8 @@ def grouped_queries(d: Draft, t: int, f: int) -> None:
     else:
         each = {
             "repeat": "k.repeat_interleave(2, 1), v.repeat_interleave(2, 1)",
-            "expand": f"*(p[:, :, None].expand(-1, -1, 2, -1, -1).reshape(h.shape[0], 4, {t}, 2) for p in (k, v))",
+            "expand": "*(p[:, :, None].expand(-1, -1, 2, -1, -1)"
+            f".reshape(h.shape[0], 4, {t}, 2) for p in (k, v))",
         }[how]
         d.line(f"h = F.scaled_dot_product_attention(q, {each})")
     d.line(f"h = {out}(h.transpose(1, 2).reshape(h.shape[0], {t}, 8))")

@@ -18,7 +18,8 @@ from torch.utils._pytree import tree_map
 from frivolous.compression import running
 from frivolous.errors import FrivolousError
 from fuzzing.given import batch_of, given, in_double, scores_of
-from fuzzing.networks import built, drawn, inside, wrapped
+from fuzzing.networks import drawn
+from fuzzing.source import built, inside, wrapped
 from fuzzing.untouched import Picture
 
 

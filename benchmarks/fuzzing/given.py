@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from fuzzing.networks import TOKEN_NUMBERS, Drawn
+from fuzzing.source import TOKEN_NUMBERS, Drawn
 
 Inputs = Any
 

@@ -1,8 +1,8 @@
 """The oracle: a module's own forward, in which values that operations give are masked.
 
 Nothing here knows a graph. Every value that an operation of the plain forward gives is seen by a
-``TorchDispatchMode``; the one that a site stands for is found by its numbers alone, is multiplied by
-a mask there, and the forward goes on.
+``TorchDispatchMode``; the one that a site stands for is found by its numbers alone, is multiplied
+by a mask there, and the forward goes on.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 @dataclass(frozen=True)
 class Place:
-    """A value of a forward: the result ``part`` of its ``call``-th operation, units along ``axis``."""
+    """A value of a forward: result ``part`` of its ``call``-th operation, units along ``axis``."""
 
     call: int
     part: int

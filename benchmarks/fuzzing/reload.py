@@ -16,7 +16,8 @@ import torch
 
 import frivolous as fv
 from fuzzing.given import scores_of
-from fuzzing.networks import built, drawn
+from fuzzing.networks import drawn
+from fuzzing.source import built
 
 ROOT = Path(__file__).parents[1]
 

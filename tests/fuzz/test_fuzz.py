@@ -12,9 +12,10 @@ from fuzzing.checks import ask
 from fuzzing.compression_checks import compressed, removed
 from fuzzing.given import batch_of, scores_of
 from fuzzing.masked import Place, masked, places_of, values_of
-from fuzzing.networks import BLOCKS, built, drawn
+from fuzzing.networks import BLOCKS, drawn
 from fuzzing.reload import faults_of
 from fuzzing.site_checks import located, read
+from fuzzing.source import built
 from torch import nn
 
 SEEDS, PART = 200, 10
