@@ -127,8 +127,10 @@ def token_experts(d: Draft) -> None:
     d.step(
         d.rng.choice(
             [
-                "torch.einsum('nte,ntew,ewf->ntf', g, "
-                f"torch.einsum('ntf,efw->ntew', x, {p}).relu(), {q})",
+                (
+                    "torch.einsum('nte,ntew,ewf->ntf', g, "
+                    f"torch.einsum('ntf,efw->ntew', x, {p}).relu(), {q})"
+                ),
                 f"sum(g[..., i:i + 1] * ((x @ {p}[i]).relu() @ {q}[i]) for i in range({e}))",
                 f"(((x[:, :, None, None] @ {p}).relu() @ {q}).squeeze(3) * g.unsqueeze(-1)).sum(2)",
             ]

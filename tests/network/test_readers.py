@@ -141,6 +141,22 @@ def test_several_readers_and_a_tied_weight_add_up() -> None:
     torch.testing.assert_close(network.reader_products("first"), rows(weight.T, weight))
 
 
+def test_a_gate_of_another_layer_beside_the_units() -> None:
+    class Beside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.gate, self.out = nn.Linear(3, 4), nn.Linear(4, 6), nn.Linear(7, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = F.relu(self.first(x))
+            return self.out(torch.cat([x, F.glu(self.gate(x), 1)], 1))
+
+    model = Beside()
+    network = trace(model, torch.randn(2, 3))
+    expected = rows(model.gate.weight.T, model.out.weight.T[:4])
+    torch.testing.assert_close(network.reader_products("first"), expected)
+
+
 def test_a_weight_that_is_worked_out() -> None:
     reader = nn.utils.parametrizations.weight_norm(nn.Linear(4, 5))
     model = Model(reader, lambda x: x.mean((2, 3)))

@@ -117,7 +117,11 @@ def _unit_numbers(
                 values[need] = torch.zeros(program.shape_of(need, batch), dtype=torch.float64)
         reached.add(step.index)
         if step.op in TAIL or _whole(step, values):
-            values[step.index] = _through_tail(step, values, reached)
+            given = _through_tail(step, values, reached)
+            if not given.any() and step.index in program.shapes:
+                # The units of another layer, of which an activation may halve the number.
+                given = given.new_zeros(program.shape_of(step.index, batch))
+            values[step.index] = given
             continue
         kept = _KEEPING.get(step.op)
         plan = program.plan([step if kept is None else replace(step, target=kept)], [step.index])
