@@ -141,11 +141,18 @@ def told(case: Case, thin: Any, network: Any) -> None:
         and name.partition(".")[0] not in case.net.heads
         and f"{name}.weight" not in writers
         and not re.search(rf"{re.escape(name)}\b", text)
+        and not _added(name, case.net.source)
     ]
     _sizes(case, thin)
     _labels(case, thin)
     if missing:
         raise Wrong(f"the report does not name {', '.join(missing[:4])}")
+
+
+def _added(name: str, source: str) -> bool:
+    """Whether a layer is never called, but its weight is added to something."""
+    own = f"self.{name.rpartition('.')[2]}"
+    return f"{own}(" not in source and f"{own}.weight" in source
 
 
 def _sizes(case: Case, thin: Any) -> None:

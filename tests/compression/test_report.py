@@ -193,6 +193,31 @@ def test_every_layer_that_was_left_is_named_with_its_reason() -> None:
     assert re.search(r"^left: rnn \(1 layer\): .*'lstm'", text, flags=re.MULTILINE)
 
 
+class Tabled(nn.Module):
+    """A table of tokens, one of bags, a layer read by a recurrent one, and bare parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.bag = nn.Embedding(9, 6), nn.EmbeddingBag(9, 5)
+        self.rnn, self.cell = nn.GRU(6, 4, batch_first=True), nn.RNNCell(4, 4)
+        self.mixed, self.inner = nn.Parameter(torch.randn(9, 7)), nn.Parameter(torch.randn(7, 8))
+        self.out = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        last = self.cell(self.rnn(self.table(x))[0][:, -1])
+        h = (torch.cat([last, self.bag(x)], 1) @ self.mixed).relu()
+        return self.out((h @ self.inner).relu())
+
+
+def test_layers_of_other_operations_and_bare_parameters_are_named() -> None:
+    data = torch.randint(0, 9, (60, 5), generator=torch.Generator().manual_seed(0))
+    report = str(fv.compress(seeded(Tabled), data, units=0.9).report)
+    for name in ("table", "bag", "rnn", "cell", "mixed", "inner"):
+        assert re.search(rf"\b{name}\b", report), name
+    assert re.search(r"left: .*\bbag\b.*: 'embedding_bag' is in none of the tables", report)
+    assert not re.search(r"with \w+: *$|: ,|left: ,", report, re.MULTILINE)
+
+
 class Summed(nn.Module):
     """Two layers whose sum is read."""
 

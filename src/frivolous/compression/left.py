@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frivolous.compression.workbench import Workbench
-from frivolous.network.operations import CONVOLUTIONS, MIXING
+from frivolous.network.operations import CONVOLUTIONS, KNOWN, LOOKING_UP, MIXING
 from frivolous.network.program import Ref, Step
 
+LAYERS = {**MIXING, **LOOKING_UP}
 UNKNOWN = "no layer is known that reads its units"
 
 
@@ -24,7 +25,7 @@ def left_out(bench: Workbench) -> list[dict[str, Any]]:
     for step in _mixing(bench):
         name, why = _written(step, bench)
         whys.setdefault(name, why)
-    for name, why in bench.whole.skipped:
+    for name, why in (*bench.whole.skipped, *_opaque(bench)):
         whys.setdefault(name, why)
     layers: dict[str, list[str]] = {}
     for name, why in whys.items():
@@ -63,16 +64,30 @@ def reason_of(site: str, bench: Workbench) -> str:
 
 
 def _mixing(bench: Workbench) -> list[Step]:
-    """The steps of layers, without the one that gives the scores."""
+    """The steps of layers and tables, without the one that gives the scores."""
     program = bench.network.program
-    return [step for step in program.steps if step.op in MIXING and step.index != program.output]
+    return [step for step in program.steps if step.op in LAYERS and step.index != program.output]
+
+
+def _opaque(bench: Workbench) -> list[tuple[str, str]]:
+    """Layers whose operation is not known, such as a recurrent one, and what that is."""
+    program, state = bench.network.program, bench.network.state
+    found = []
+    for step in program.steps:
+        weights = [program.states[need] for need in step.needs if need in program.states]
+        matrices = [name for name in weights if state[name].dim() > 1]
+        if matrices and step.op not in KNOWN:
+            path = matrices[0].rpartition(".")[0] or matrices[0]
+            why = f"'{step.op}' is in none of the tables of operations that keep units apart"
+            found.append((path, why))
+    return found
 
 
 def _units_of(step: Step, bench: Workbench) -> tuple[str, NDArray[np.int64] | None]:
     """A layer's name, and the numbers of the units that it writes; None where they have none."""
-    weight = step.args[MIXING[step.op].weight]
+    weight = step.args[LAYERS[step.op].weight]
     name = bench.network.program.states.get(weight.index) if isinstance(weight, Ref) else None
-    path = name.rpartition(".")[0] if name else step.module
+    path = name.removesuffix(".weight") if name else step.module
     along = bench.axes.along[step.index]
     return path, along[1 if step.op in CONVOLUTIONS else -1] if along else None
 
