@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from frivolous.families import FAMILIES, parameter_count
 from frivolous.families.initialisers import undrawn
-from frivolous.families.resnet import ResNet, resnet18, resnet56
+from frivolous.families.resnet import Projection, ResNet, resnet18, resnet56
 from frivolous.seeds import generator
 
 PUBLISHED = {
@@ -111,3 +111,21 @@ def test_they_start_as_the_original_code_does() -> None:
 def test_the_papers_layers() -> None:
     assert list(FAMILIES["resnet56"].layers) == ["init-conv", "block-1", "block-2", "block-3"]
     assert FAMILIES["resnet18"].layers["block-4"] == "groups.3.1.second"
+
+
+@pytest.mark.parametrize("read", [4, 8])
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_projection_is_a_convolution_in_training_too(read: int, stride: int) -> None:
+    """Of channels side by side, of which PyTorch's own corrupts memory where 4 are read by AVX2."""
+    ours = Projection(read, 8, 1, stride, bias=False).double()
+    state, images = ours.state_dict(), torch.randn(4, read, 7, 8, generator=generator("images"))
+    theirs = nn.Conv2d(read, 8, 1, stride, bias=False).double()
+    theirs.load_state_dict(state)
+    found = []
+    for convolution in (ours, theirs):
+        maps = images.double().contiguous(memory_format=torch.channels_last).requires_grad_()
+        given = convolution(maps)
+        given.square().sum().backward()
+        found.append((given, maps.grad, convolution.weight.grad))
+    torch.testing.assert_close(*found)
+    assert torch.equal(ours.eval()(images.double()), theirs(images.double()))
