@@ -71,7 +71,9 @@ SHORT = 2  # the first sets; `make test` itself runs the own kernels
 def environment(kernels: Kernels) -> dict[str, str]:
     """Return the variables of a process that runs these kernels."""
     others = {name: value for name, value in os.environ.items() if name not in CHOICES}
-    return others | kernels.variables | {"OMP_NUM_THREADS": str(kernels.threads)}
+    # Threads that wait for long in turning keep others from a busy core.
+    threads = {"OMP_NUM_THREADS": str(kernels.threads), "GOMP_SPINCOUNT": "1000"}
+    return others | kernels.variables | threads
 
 
 def in_effect(kernels: Kernels) -> tuple[str, str, str, str]:

@@ -196,15 +196,17 @@ def test_one_layer_is_fitted_to_what_it_gave(dtype: torch.dtype) -> None:
     kept, model, target = bench.orders[0].kept(4), bench.model, bench.targets[0]
     rows = torch.relu(model.one(x)).detach()[:, kept].double().numpy()
     weight = start.state["two.weight"].double().numpy()
-    wanted = model.hidden(x).detach().double().numpy()
-    left = wanted - rows @ weight.T - start.state["two.bias"].double().numpy()
+    gave = model.hidden(x).detach().double().numpy()
+    left = gave - rows @ weight.T - start.state["two.bias"].double().numpy()
     samples = rows[target.example_N], left[target.example_N], target.weight_NR.double().numpy()
     change = fitted.state["two.weight"].double().numpy() - weight
     offset = (fitted.state["two.bias"] - start.state["two.bias"]).double().numpy()
     both = np.vstack([change.T, offset])
-    np.testing.assert_allclose(
-        both, found(samples, True), atol=1e-4 if dtype == torch.float32 else 1e-9
-    )
+    wanted = found(samples, True)
+    # A fit that hardly depends on some of its weights is so much less exact in them.
+    single, eps = found(samples, True, torch.float32), torch.finfo(dtype).eps
+    rounding = np.abs(single - wanted).max(0) * (eps / torch.finfo(torch.float32).eps) + eps
+    assert (np.abs(both - wanted) <= 10 * rounding).all()
     nothing = np.zeros_like(both)
     assert (objective(both, samples, True) < objective(nothing, samples, True)).all()
 

@@ -16,6 +16,7 @@ from hugging_face_cases import EVERY as CASES
 from hugging_face_cases import MORE
 from readings import batch, model_of, traced
 from torch import Tensor, nn
+from torch.func import functional_call
 
 import frivolous as fv
 from frivolous.ablation import ablate
@@ -30,10 +31,15 @@ TABLES = re.compile("position|token_type|wpe|relative_attention")
 
 @torch.no_grad()
 def scores(name: str, examples: int) -> Tensor:
-    """What the model itself gives."""
+    """What the model itself gives, of weights without gradients, as a network has them.
+
+    PyTorch folds the axes of a product otherwise where a weight may have a gradient.
+    """
     inputs = CASES[name].inputs(examples)
+    args, kwargs = ((), inputs) if isinstance(inputs, dict) else (inputs, {})
     model = model_of(name)
-    given = model(**inputs) if isinstance(inputs, dict) else model(*inputs)
+    state = {key: value.detach() for key, value in model.named_parameters()}
+    given = functional_call(model, state, args, kwargs)
     if isinstance(given, tuple | dict) and not hasattr(given, "logits"):
         return next(iter(given.values())) if isinstance(given, dict) else given[0]
     found: Tensor = getattr(given, "logits", given)
