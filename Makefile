@@ -5,7 +5,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STORE ?= runs
 
-.PHONY: demo test check format clean
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+.PHONY: demo test check kernels kernels-short gpu format clean
 
 # The constraint fixes PyTorch's version; pip resolves everything in one go.
 $(VENV)/ready: pyproject.toml constraints.txt
@@ -18,14 +20,26 @@ demo: $(VENV)/ready
 	$(BIN)/frivolous run fig4d --store $(STORE)
 
 test: $(VENV)/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+	$(TESTS) -m "not slow"
 
 check: $(VENV)/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(MAKE) test
+	$(TESTS)
+	$(MAKE) kernels-short
+
+# The tests that depend on rounding, with the kernels of other processors: six sets, or two.
+kernels: $(VENV)/ready
+	$(BIN)/python tests/kernels.py
+
+kernels-short: $(VENV)/ready
+	$(BIN)/python tests/kernels.py --short
+
+# On a machine that has a GPU and PyTorch already: python3 benchmarks/gpu.py
+gpu: $(VENV)/ready
+	$(BIN)/python benchmarks/gpu.py
 
 format: $(VENV)/ready
 	$(BIN)/ruff format .

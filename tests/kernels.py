@@ -109,7 +109,7 @@ def available(kernels: Kernels, there: tuple[str, str, str, str]) -> bool:
 
 def run(kernels: Kernels, short: bool, arguments: list[str]) -> tuple[int, str]:
     """Run the tests under one set; return pytest's exit status and its last line."""
-    workers = max(1, (os.cpu_count() or 1) // kernels.threads)
+    workers = os.cpu_count() or 1
     paths = [f"--ignore={ROOT / 'tests' / name}" for name in ELSEWHERE]
     chosen = ["-m", "rounding"] if short else []
     command = [sys.executable, "-m", "pytest", "-n", str(workers), "--dist", "worksteal"]

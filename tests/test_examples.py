@@ -16,6 +16,8 @@ import torch
 import frivolous as fv
 from frivolous import cli
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[1] / "examples" / "digits.py"
 NAMES = ("dense", "conv")
 

@@ -14,6 +14,8 @@ import frivolous as fv
 from frivolous.ablation import ablate
 from frivolous.network import trace
 
+pytestmark = pytest.mark.rounding
+
 RANDOM = torch.Generator().manual_seed(0)
 
 

@@ -33,6 +33,8 @@ from frivolous.constructions import (
 from frivolous.families import MLP, fixed, initialise
 from frivolous.network import trace
 
+pytestmark = pytest.mark.rounding
+
 compressing = importlib.import_module("frivolous.compression.compress")
 asking = importlib.import_module("frivolous.compression.asking")
 NARROW = (6, 5)

@@ -23,6 +23,8 @@ from frivolous.compression.order import METHODS
 from frivolous.compression.thinning import thinned
 from frivolous.compression.workbench import Workbench
 
+pytestmark = pytest.mark.rounding
+
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 import frivolous as fv
 
+pytestmark = pytest.mark.rounding
+
 Parts = Callable[["Parted", Tensor], tuple[Tensor, ...]]
 
 

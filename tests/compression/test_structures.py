@@ -9,6 +9,8 @@ import torch
 from generated import KINDS, generated, picture
 from removal import CLOSE, bench_of, half_of, removed
 
+pytestmark = pytest.mark.rounding
+
 SEEDS = range(7)
 
 

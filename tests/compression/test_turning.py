@@ -17,6 +17,8 @@ from frivolous.constructions import Construction, neither
 from frivolous.families import MLP, fixed, initialise
 from frivolous.network import Network
 
+pytestmark = pytest.mark.rounding
+
 NARROW = (6, 5)
 
 

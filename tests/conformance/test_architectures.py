@@ -22,6 +22,8 @@ import frivolous as fv
 from frivolous.ablation import ablate
 from frivolous.network import Network, trace
 
+pytestmark = pytest.mark.rounding
+
 missing = pytest.mark.skipif(not hugging_face.AVAILABLE, reason=hugging_face.WHY_NOT)
 NAMES = [*OWN, *(pytest.param(name, marks=missing) for name in HUGGING_FACE | MORE)]
 architectures = pytest.mark.parametrize("name", NAMES)

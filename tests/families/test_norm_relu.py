@@ -15,6 +15,8 @@ from frivolous.families.norm_relu import norm_relu
 from frivolous.families.resnet import resnet56
 from frivolous.seeds import generator
 
+pytestmark = pytest.mark.rounding
+
 OURS = [(4, 3, 8, 8), (3, 4, 5, 7), (2, 1, 1, 1), (8, 7, 2, 2), (3, 24, 4, 4), (2, 100, 4, 3)]
 PYTORCHS = [(6, 16, 4, 4), (2, 64, 3, 3), (2, 200, 3, 3)]
 SIDE_BY_SIDE = torch.channels_last

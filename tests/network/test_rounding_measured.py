@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from frivolous.network import trace
 from frivolous.network.rounding import Rounding, apart, cast_to, finest_of, in_precision
 
+pytestmark = pytest.mark.rounding
+
 
 class Far(nn.Module):
     """Layers whose inputs may lie far from zero, with a table and a constant in between."""

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from frivolous.errors import BadArgument
 from frivolous.network import trace
 
+pytestmark = pytest.mark.rounding
+
 
 def test_the_network_is_the_model_in_evaluation_mode(known_case) -> None:
     model, inputs, net = known_case

@@ -30,6 +30,8 @@ from frivolous.constructions import (
 from frivolous.errors import BadArgument, UnknownName
 from frivolous.families import MLP
 
+pytestmark = pytest.mark.rounding
+
 BUILD: Mapping[str, Callable[[MLP, torch.Tensor], Construction]] = {
     "copies": more_of_both,
     "three copies": lambda narrow, x: more_of_both(narrow, x, factor=3),

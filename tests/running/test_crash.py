@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 
 from frivolous.store import Store
+
+pytestmark = pytest.mark.slow
 
 Child = Callable[..., subprocess.Popen[str]]
 

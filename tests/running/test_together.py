@@ -9,6 +9,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 Child = Callable[..., subprocess.Popen[str]]
 
 # The beginning of a child: logs every run that its stores publish, by the rename that counts.

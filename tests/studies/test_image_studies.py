@@ -178,6 +178,7 @@ def test_every_kind_of_figure_is_drawn_from_the_same_networks(
     assert "not the paper's" in page
 
 
+@pytest.mark.slow
 def test_a_study_killed_in_training_ends_in_the_same_table(
     result: StudyResult, tmp_path: Path
 ) -> None:

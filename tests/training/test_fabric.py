@@ -110,11 +110,13 @@ def states(folder: Path, name: str) -> list[dict[str, torch.Tensor]]:
     return [load_file(folder / f"{name}.{rank}.safetensors") for rank in (0, 1)]
 
 
+@pytest.mark.slow
 def test_two_processes_train_what_one_trains(trained: Path) -> None:
     alone, joined = states(trained, "alone")[0], states(trained, "joined")[0]
     torch.testing.assert_close(joined, alone, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["joined", "straight", "resumed"])
 def test_every_process_returns_the_same(name: str, trained: Path) -> None:
     first, second = states(trained, name)
@@ -124,11 +126,13 @@ def test_every_process_returns_the_same(name: str, trained: Path) -> None:
     assert told[0]["accuracies"]["joined"] == told[0]["accuracies"]["alone"]
 
 
+@pytest.mark.slow
 def test_two_processes_go_on_to_the_bit(trained: Path) -> None:
     straight, resumed = states(trained, "straight")[0], states(trained, "resumed")[0]
     assert all(torch.equal(straight[key], resumed[key]) for key in straight)
 
 
+@pytest.mark.slow
 def test_a_batch_that_cannot_be_shared_says_so(trained: Path) -> None:
     message = json.loads((trained / "told.0.json").read_text())["message"]
     assert message.startswith("`batch_size` 15 cannot be shared by 2 processes equally")

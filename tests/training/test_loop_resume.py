@@ -136,6 +136,7 @@ print(checksum(train(sys.argv[1]).state))
 """
 
 
+@pytest.mark.slow
 def test_processes_that_are_killed_one_after_the_other(tmp_path: Path) -> None:
     found = subprocess.run(
         [sys.executable, "-c", SIGKILLED, str(tmp_path / "checkpoint")],
