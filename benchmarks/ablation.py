@@ -51,7 +51,7 @@ NETS: dict[str, tuple[Callable[[], Subject], int, int]] = {
 def peer(subject: Subject, network: Network, batches: list[Tensor]) -> dict[str, np.ndarray]:
     """Counts of unchanged labels with a hook that silences at every site."""
     net, masks = subject.net, dict[str, Tensor]()
-    hooks = [_silenced(subject, site.name, masks) for site in network.sites]
+    hooks = [silenced(subject, site.name, masks) for site in network.sites]
     intact = [net(batch).argmax(1) for batch in batches]
     groups = {site.name: [site] for site in network.sites} | {"all": list(network.sites)}
     counts = {}
@@ -64,6 +64,7 @@ def peer(subject: Subject, network: Network, batches: list[Tensor]) -> dict[str,
                     mask = torch.ones(site.width)
                     order = permutation(site.width, 0, draw, site.depth)
                     mask[order[: int(fraction * site.width)]] = 0
+                    mask = mask.to(batches[0].device)
                     masks[site.name] = mask.view(-1, *[1] * len(site.positions))
                 counts[name][draw, column] = sum(
                     int((net(batch).argmax(1) == label).sum())
@@ -74,7 +75,7 @@ def peer(subject: Subject, network: Network, batches: list[Tensor]) -> dict[str,
     return counts
 
 
-def _silenced(subject: Subject, site: str, masks: dict[str, Tensor]):
+def silenced(subject: Subject, site: str, masks: dict[str, Tensor]):
     """A hook that applies the mask of a site, if there is one."""
     place = subject.places[site]
     module = subject.net.get_submodule(place.module)

@@ -57,15 +57,11 @@ def _dense(hidden: int) -> Subject:
 
 def convolutional() -> Subject:
     """The papers' small AlexNet at a quarter of its width, on 32 x 32 images."""
-    return _alexnet(0.25)
+    return alexnet(0.25)
 
 
-def alexnet() -> Subject:
+def alexnet(factor: float = 1) -> Subject:
     """The papers' AlexNet for 32 x 32 images."""
-    return _alexnet(1)
-
-
-def _alexnet(factor: float) -> Subject:
     first, second, third, fourth = (int(n * factor) for n in (96, 256, 384, 192))
     return _sequential(
         (3, 32, 32),
@@ -95,10 +91,10 @@ def _balanced(net: nn.Module, shape: tuple[int, ...]) -> nn.Module:
     return net
 
 
-def resnet56() -> Subject:
-    """The papers' ResNet-56 at half its width, its normalisation fitted to random images."""
+def resnet56(factor: float = 0.5) -> Subject:
+    """The papers' ResNet-56, its normalisation fitted to random images."""
     family, shape = FAMILIES["resnet56"], (3, 32, 32)
-    net = family.build(0.5, norm_decay=0.5)
+    net = family.build(factor, norm_decay=0.5)
     family.start(net, "default", generator("benchmark"))
     # Fresh running statistics normalise nothing, and 27 blocks then add up to huge scores.
     with torch.no_grad():

@@ -28,7 +28,7 @@ from frivolous.families import FAMILIES
 from frivolous.training.clock import Clock
 from frivolous.training.controlled import controlled
 from frivolous.training.crew import Alone
-from frivolous.training.feed import Feed
+from frivolous.training.feed import Feed, layout_for, placed
 from frivolous.training.loop import _lay_out
 from frivolous.training.loop_recipe import LoopRecipe
 from frivolous.training.under_way import UnderWay
@@ -46,7 +46,9 @@ def data() -> tuple[Tensor, Tensor]:
     return images, torch.randint(10, (len(images),), generator=drawn)
 
 
-def ours(family: str, factor: float, images: Tensor, labels: Tensor) -> Callable[[int], None]:
+def ours(
+    family: str, factor: float, images: Tensor, labels: Tensor, device: torch.device = CPU
+) -> Callable[[int], None]:
     """Return an action that does so many of our updates."""
     recipe = LoopRecipe(
         learning_rate=0.01,
@@ -55,30 +57,33 @@ def ours(family: str, factor: float, images: Tensor, labels: Tensor) -> Callable
         shuffle=True,
         preparation=f"{family}-augmented",
     )
-    model, crew = FAMILIES[family].build(factor), Alone()
+    model, crew = FAMILIES[family].build(factor).to(device), Alone()
     examples = Examples(images, labels)
-    _lay_out(model, torch.channels_last)
-    feed = Feed(examples, recipe, 0, CPU, crew)
-    run = UnderWay(model, feed, examples, crew=crew, compiled=False)
+    _lay_out(model, layout_for(device, recipe.precision))
+    feed = Feed(examples, recipe, 0, device, crew)
+    run = UnderWay(model, feed, placed(examples, device), crew=crew, compiled=False)
 
     def update(count: int) -> None:
-        with controlled(CPU):
+        with controlled(device):
             run._train_to(run.update + count, Clock(crew, None, None, 60.0))
 
     return update
 
 
 def plain(
-    family: str, factor: float, batches: Iterator[tuple[Tensor, Tensor]]
+    family: str,
+    factor: float,
+    batches: Iterator[tuple[Tensor, Tensor]],
+    device: torch.device = CPU,
 ) -> Callable[[int], None]:
     """Return an action that does so many updates of the plain loop."""
-    model = PLAIN[family](factor)
+    model = PLAIN[family](factor).to(device)
     optimiser = torch.optim.SGD(model.parameters(), 0.01, momentum=0.9)
 
     def update(count: int) -> None:
         for images, labels in itertools.islice(batches, count):
             optimiser.zero_grad()
-            loss = nn.functional.cross_entropy(model(images), labels)
+            loss = nn.functional.cross_entropy(model(images.to(device)), labels.to(device))
             loss.backward()
             optimiser.step()
             loss.item()

@@ -145,6 +145,7 @@ def test_messages():
         pool(())
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_device_gives_what_main_memory_gives():
     activity_NU = activities(3, samples=3000, width=200).astype(np.float32)
