@@ -19,6 +19,7 @@ from frivolous.compression.fine import (
     change_of,
     fine_tuned,
 )
+from frivolous.compression.fine import _remaining as remaining
 from frivolous.compression.order import METHODS
 from frivolous.compression.thinning import thinned
 from frivolous.compression.workbench import Workbench
@@ -270,3 +271,37 @@ def test_the_whole_network_is_left_as_it_is() -> None:
         thinned(bench.network, keeping), keeping, bench.targets, batches, bench.fitted
     )
     torch.testing.assert_close(same(x), bench.network(x), rtol=0, atol=1e-5)
+
+
+class Tokens(nn.Module):
+    """A layer over positions, whose places are units of the layer before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.token = nn.Linear(6, 9), nn.Linear(4, 5)
+        self.back, self.out = nn.Linear(5, 4), nn.Linear(9 * 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.wide(x)).transpose(1, 2)
+        return self.out((x + self.back(torch.relu(self.token(x)))).flatten(1))
+
+
+def test_samples_at_positions_that_have_gone_are_left_out() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model, x = Tokens().eval(), torch.randn(60, 4, 6)
+    bench, batches = bench_of(model, x[:2]), as_batches(x, batch_size=20)
+    bench.study(METHODS["joint"], batches, seed=0)
+    units = tuple(max(1, cut.units // 2) for cut in bench.cuts)
+    (wide,) = [place for place, cut in enumerate(bench.cuts) if cut.units == 9]
+    thin = bench.thin(METHODS["joint"], units, fine=True)
+    target = next(one for one in bench.targets if one.read.weight == "back.weight")
+    index = target.read.step
+    own = remaining(target, thin.keeping, thin.network.program.shapes[index])
+    assert 0 < len(own.place_N) < len(target.place_N)
+    kept = torch.as_tensor(bench.orders[wide].kept(units[wide]))
+    _, seen = bench.network.values(x, [index])
+    wanted = seen[index][:, kept][own.example_N, own.place_N]
+    flags = thin.keeping.along(index)[-1]
+    columns = slice(None) if flags is None else torch.as_tensor(flags)
+    torch.testing.assert_close(own.output_NR, wanted[:, columns], rtol=0, atol=0)

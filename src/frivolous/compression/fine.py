@@ -13,6 +13,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -160,16 +161,41 @@ def fine_tuned(
             held[place] = {i: values[i] for i in plan.alive}
         done = until
         step = program.steps[until]
-        kept = keeping.along(step.index)[1 if target.read.convolves else -1]
-        if kept is not None:
-            there = torch.as_tensor(kept)
-            own = replace(
-                target, output_NR=target.output_NR[:, there], weight_NR=target.weight_NR[:, there]
-            )
-        else:
-            own = target
-        _fit(step, own, [v[target.read.value] for v in held], sizes, state)
+        own = _remaining(target, keeping, program.shapes[step.index])
+        if len(own.place_N):
+            _fit(step, own, [v[target.read.value] for v in held], sizes, state)
     return replace(thin, state=state)
+
+
+def _remaining(target: Target, keeping: Keeping, sizes: Sequence[Any]) -> Target:
+    """The target's outputs and samples that are left; ``sizes`` are those of the thinner output.
+
+    Positions are another layer's units where a layer mixes positions, and may have gone as well.
+    """
+    kept = keeping.along(target.read.step)
+    axis = 1 if target.read.convolves else len(sizes) - 1
+    flags = kept[axis] if kept else None
+    if flags is not None:
+        there = torch.as_tensor(flags)
+        target = replace(
+            target, output_NR=target.output_NR[:, there], weight_NR=target.weight_NR[:, there]
+        )
+    others = [place for place in range(1, len(sizes)) if place != axis]
+    if all(kept[place] is None for place in others if kept):
+        return target
+    stays = np.ones(1, dtype=bool)
+    for place in others:
+        own = kept[place]
+        stays = np.outer(stays, np.ones(int(sizes[place]), dtype=bool) if own is None else own)
+    stays_P = torch.as_tensor(stays.ravel(), device=target.place_N.device)
+    here = stays_P[target.place_N]
+    return Target(
+        target.read,
+        target.example_N[here],
+        (stays_P.cumsum(0) - 1)[target.place_N[here]],
+        target.output_NR[here],
+        target.weight_NR[here],
+    )
 
 
 def _fit(
