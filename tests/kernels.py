@@ -112,7 +112,7 @@ def run(kernels: Kernels, short: bool, arguments: list[str]) -> tuple[int, str]:
     workers = os.cpu_count() or 1
     paths = [f"--ignore={ROOT / 'tests' / name}" for name in ELSEWHERE]
     chosen = ["-m", "rounding"] if short else []
-    command = [sys.executable, "-m", "pytest", "-n", str(workers), "--dist", "worksteal"]
+    command = [sys.executable, "-m", "pytest", "-n", str(workers), "--dist", "loadfile"]
     process = subprocess.Popen(
         [*command, "-rfE", *chosen, *paths, *arguments],
         env=environment(kernels),

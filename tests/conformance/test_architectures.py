@@ -22,10 +22,11 @@ import frivolous as fv
 from frivolous.ablation import ablate
 from frivolous.network import Network, trace
 
-pytestmark = pytest.mark.rounding
-
 missing = pytest.mark.skipif(not hugging_face.AVAILABLE, reason=hugging_face.WHY_NOT)
-NAMES = [*OWN, *(pytest.param(name, marks=missing) for name in HUGGING_FACE | MORE)]
+NAMES = [
+    *(pytest.param(name, marks=pytest.mark.rounding) for name in OWN),
+    *(pytest.param(name, marks=missing) for name in HUGGING_FACE | MORE),
+]
 architectures = pytest.mark.parametrize("name", NAMES)
 # Tables that are looked up by place, not by what an input holds.
 TABLES = re.compile("position|token_type|wpe|relative_attention")
