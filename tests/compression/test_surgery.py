@@ -186,14 +186,16 @@ class Normalised(nn.Module):
         return self.out((self.norm(x) if self.shared else x).mean((2, 3)))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("size", [3, 4, 5])
-def test_units_keep_their_neighbours(size: int) -> None:
-    model = Normalised(nn.LocalResponseNorm(size, alpha=2.0, beta=0.6)).eval()
-    bench = bench_of(model, images())
+def test_units_keep_their_neighbours(size: int, dtype: torch.dtype) -> None:
+    model = Normalised(nn.LocalResponseNorm(size, alpha=2.0, beta=0.6)).eval().to(dtype)
+    inputs = images().to(dtype)
+    bench = bench_of(model, inputs)
     gone, kept = np.array([1, 4, 5]), [0, 2, 3, 6, 7, 8]
-    found = removed(bench, {"one": gone}, images())
+    found = removed(bench, {"one": gone}, inputs)
     with torch.no_grad():
-        maps = F.relu(model.one(images()))[:, kept]
+        maps = F.relu(model.one(inputs))[:, kept]
         wanted = plain_norm(maps, kept, size, 2.0, 0.6)
         torch.testing.assert_close(found.cut.norm(maps), wanted)
         conv = F.conv2d(wanted, model.two.weight[:, kept], model.two.bias)
