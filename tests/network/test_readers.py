@@ -231,3 +231,53 @@ def test_a_matrix_for_each_head_reads_the_units_of_its_own_head(form: str) -> No
     first, second = model.w.detach().double()
     expected = torch.block_diag(first @ first.T, second @ second.T)
     torch.testing.assert_close(net.reader_products("a"), expected)
+
+
+class Moved(nn.Module):
+    """Units read twice: as they are, and in an order that a buffer has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.out = nn.Linear(4, 6), nn.Linear(12, 3)
+        self.register_buffer("order", torch.tensor([3, 0, 5, 1, 4, 2]))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.one(x).relu()
+        return self.out(torch.cat([x, x[:, self.order]], 1))
+
+
+def test_units_taken_by_an_index_are_read_where_it_puts_them() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Moved()
+    found = trace(model, torch.zeros(2, 4)).reader_products("one")
+    first, second = model.out.weight.detach().double().T.split(6)
+    moved = torch.zeros_like(second)
+    moved[model.order] = second
+    torch.testing.assert_close(found, first @ first.T + moved @ moved.T)
+
+
+class Gated(nn.Module):
+    """One unit that weighs what others give, beside units of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.wide, self.out = nn.Linear(4, 1), nn.Linear(4, 5), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = self.gate(x).sigmoid()
+        return self.out(torch.cat([gate * self.wide(x).relu(), gate], 1))
+
+
+def test_a_unit_that_weighs_others_is_read_wherever_they_are() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Gated()
+    net = trace(model, torch.zeros(2, 4))
+    weight = model.out.weight.detach().double()
+    for site in net.sites:
+        products = net.reader_products(site.name)
+        assert products.shape == (site.width, site.width)
+    (gate,) = [site for site in net.sites if site.width == 1]
+    total = sum(float(weight[:, i].square().sum()) for i in range(6))
+    torch.testing.assert_close(float(net.reader_products(gate.name)), total)

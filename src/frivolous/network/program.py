@@ -95,10 +95,10 @@ class Program:
         states = {index: state[name] for index, name in self.states.items()}
         return {**states, **self.constants, **self.sizes_of(batch)}
 
-    def computed(self, state: Mapping[str, Tensor], index: int) -> Tensor:
-        """A value that no input reaches, as it is for one example: a weight made of several."""
+    def computed(self, state: Mapping[str, Tensor], index: int, batch: int = 1) -> Tensor:
+        """A value that no input reaches: a weight made of several, as it is for one example."""
         plan = self.plan(needed(self.steps, {index}), [index])
-        found: Tensor = execute(plan, self.known(state, 1), {})[index]
+        found: Tensor = execute(plan, self.known(state, batch), {})[index]
         return found
 
     def of_the_batch(self) -> frozenset[int]:

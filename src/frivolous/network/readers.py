@@ -64,7 +64,7 @@ def reader_products(
     total = torch.zeros(width, width, dtype=torch.float64)
     steps = {step.index: step for step in program.steps}
     pairs = [_operands(steps[reader.step], reader.swapped) for reader in readers]
-    numbers = _unit_numbers(program, source, axis, [read for read, _ in pairs])
+    numbers = _unit_numbers(program, state, source, axis, [read for read, _ in pairs])
     for reader, (read, weight) in zip(readers, pairs, strict=True):
         step = steps[reader.step]
         weights = program.computed(state, weight)
@@ -95,7 +95,11 @@ def _products(rows_FR: Tensor, unit_F: Tensor, outputs_F: Tensor, width: int) ->
 
 
 def _unit_numbers(
-    program: Program, source: int, axis: int, wanted: Sequence[int]
+    program: Program,
+    state: Mapping[str, Tensor],
+    source: int,
+    axis: int,
+    wanted: Sequence[int],
 ) -> dict[int, Tensor]:
     """What is at ``wanted`` when the site's units give their numbers, from 1 on, and others 0."""
     batch = 2
@@ -114,19 +118,45 @@ def _unit_numbers(
             continue
         for need in step.needs:
             if need not in values:
-                values[need] = torch.zeros(program.shape_of(need, batch), dtype=torch.float64)
+                values[need] = _beside(program, state, need, batch)
         reached.add(step.index)
         if step.op in TAIL or _whole(step, values):
             given = _through_tail(step, values, reached)
-            if not given.any() and step.index in program.shapes:
-                # The units of another layer, of which an activation may halve the number.
-                given = given.new_zeros(program.shape_of(step.index, batch))
+            if step.index in program.shapes:
+                given = _spread(given, program.shape_of(step.index, batch))
             values[step.index] = given
             continue
         kept = _KEEPING.get(step.op)
         plan = program.plan([step if kept is None else replace(step, target=kept)], [step.index])
         values[step.index] = execute(plan, dict(values), {})[step.index]
     return {index: values[index] for index in wanted}
+
+
+def _beside(program: Program, state: Mapping[str, Tensor], index: int, batch: int) -> Tensor:
+    """What stands for a value that no unit of the site reaches: zeros, or the places of an index.
+
+    Places that depend on the inputs count as the first.
+    """
+    kind = program.dtypes[index]
+    if kind.is_floating_point or kind.is_complex:
+        return torch.zeros(program.shape_of(index, batch), dtype=torch.float64)
+    upstream = needed(program.steps, {index})
+    if index not in program.inputs and all(
+        set(program.inputs).isdisjoint(step.needs) for step in upstream
+    ):
+        return program.computed(state, index, batch).cpu()
+    return torch.zeros(program.shape_of(index, batch), dtype=kind)
+
+
+def _spread(given: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Numbers where an operand's were; none where the result is not of one shape with it.
+
+    The units of another layer may gate what is read here, or have their number halved.
+    """
+    try:
+        return given.expand(shape).clone() if given.shape != shape else given
+    except RuntimeError:
+        return given.new_zeros(shape)
 
 
 def _whole(step: Step, values: Values) -> bool:
