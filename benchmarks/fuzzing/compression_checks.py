@@ -113,7 +113,12 @@ def returned(case: Case, thin: Any) -> None:
     for size in BATCHES:
         ours = case.scores(module, some_of(case.inputs, 0, size))
         case.same(ours, whole[:size], f"thinner module, batch of {size}")
-    kinds = [{(n, type(m).__qualname__) for n, m in q.named_modules()} for q in (inner, module)]
+    # A response normalisation is exchanged for one in which units keep their neighbours.
+    norms = {n for n, m in inner.named_modules() if isinstance(m, nn.LocalResponseNorm)}
+    kinds = [
+        {(n, type(m).__qualname__) for n, m in q.named_modules() if n not in norms}
+        for q in (inner, module)
+    ]
     if kinds[0] != kinds[1]:
         raise Wrong(f"classes differ: {sorted(kinds[0] ^ kinds[1])[:4]}")
     names = [set(q.state_dict()) for q in (inner, module)]

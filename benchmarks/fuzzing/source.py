@@ -128,7 +128,10 @@ def built(net: Drawn) -> nn.Module:
 def wrapped(net: Drawn, model: nn.Module) -> nn.Module:
     """The module as its user has it: within a wrapper, or as it is."""
     if net.wrapper == "AveragedModel":
-        return torch.optim.swa_utils.AveragedModel(model).train(net.training)
+        try:
+            return torch.optim.swa_utils.AveragedModel(model).train(net.training)
+        except RuntimeError:
+            return model  # PyTorch copies no module whose weights old-style hooks have made
     if net.wrapper == "DataParallel":
         return nn.DataParallel(model)
     return torch.compile(model) if net.wrapper == "torch.compile" else model
