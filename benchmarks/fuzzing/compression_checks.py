@@ -121,7 +121,8 @@ def returned(case: Case, thin: Any) -> None:
     ]
     if kinds[0] != kinds[1]:
         raise Wrong(f"classes differ: {sorted(kinds[0] ^ kinds[1])[:4]}")
-    names = [set(q.state_dict()) for q in (inner, module)]
+    bands = {f"{name}.band" for name in norms}
+    names = [set(q.state_dict()) - bands for q in (inner, module)]
     if names[0] != names[1]:
         raise Wrong(f"names of the state differ: {sorted(names[0] ^ names[1])[:4]}")
     if case.found.method.endswith("tolerance") and not thin.report.facts["amount"]:

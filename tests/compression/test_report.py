@@ -424,3 +424,18 @@ def test_latency_as_text(time: Latency, words: str, monkeypatch: pytest.MonkeyPa
         rows[["before", "after", "ratio", "low", "high"]].to_numpy().tolist()
         == [[time.before, time.after, time.ratio, time.low, time.high]] * 2
     )
+
+
+def test_normalisations_that_are_exchanged_are_named() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(
+            nn.Conv2d(3, 8, 3), nn.ReLU(), nn.LocalResponseNorm(3), nn.Conv2d(8, 6, 3), nn.ReLU(),
+            nn.Flatten(), nn.Linear(6 * 4, 3),
+        )  # fmt: skip
+        x = torch.randn(60, 3, 6, 6)
+    said = "Response normalisations exchanged for ones that know which neighbours went: '2'; the"
+    thin = fv.compress(model, x, keep={"0": 5})
+    assert thin.report.facts["norms_exchanged"] == ["2"]
+    assert said in str(thin.report)
+    assert "exchanged" not in str(fv.compress(model, x, keep={"3": 4}).report)

@@ -20,6 +20,7 @@ from frivolous.compression.order import features_of
 from frivolous.compression.record import SITE_COLUMNS, WHOLE_COLUMNS, Report
 from frivolous.compression.running import latency_of, memory_of, repeated
 from frivolous.compression.search import Found, Search
+from frivolous.compression.spec import windows_of
 from frivolous.compression.widths import own_units, total_units
 from frivolous.compression.workbench import Workbench
 from frivolous.measures import curve
@@ -56,6 +57,7 @@ def report_of(
         "left": left_out(bench),
         "cut_along": cut_along(bench),
         "biases_added": added_biases(bench.model, module),
+        "norms_exchanged": list(windows_of(module)),
         **{f"{name}_before": value for name, value in before.items()},
     }
     return Report(sites, _whole(bench, found, module, held, sites), outputs, facts)

@@ -92,6 +92,12 @@ def _head(report: Report) -> list[str]:
     if facts["biases_added"]:
         names = ", ".join(f"'{name}'" for name in facts["biases_added"])
         lines.append(f"Biases added, which the original has not: {names}.")
+    if facts["norms_exchanged"]:
+        names = ", ".join(f"'{name}'" for name in facts["norms_exchanged"])
+        lines.append(
+            f"Response normalisations exchanged for ones that know which neighbours went: {names}; "
+            "the model's own class does not load these weights, `fv.load_compressed` does."
+        )
     if facts["hooks"]:
         names = ", ".join(f"'{name}'" for name in facts["hooks"])
         lines.append(
