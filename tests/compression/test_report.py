@@ -218,6 +218,25 @@ def test_layers_of_other_operations_and_bare_parameters_are_named() -> None:
     assert not re.search(r"with \w+: *$|: ,|left: ,", report, re.MULTILINE)
 
 
+class Gated(nn.Module):
+    """Two layers weighed by a gate: the product of gate and values is no layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.one, self.two = nn.Linear(6, 2), nn.Linear(6, 8), nn.Linear(6, 8)
+        self.inner, self.out = nn.Linear(8, 10), nn.Linear(10, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        values = torch.stack([self.one(x).relu(), self.two(x).relu()], 1)
+        mixed = torch.einsum("ne,nef->nf", self.gate(x).softmax(-1), values)
+        return self.out(self.inner(mixed).relu())
+
+
+def test_products_of_values_are_not_told_as_layers() -> None:
+    thin = fv.compress(seeded(Gated), drawn(200, 6), units=0.9)
+    assert set(left(thin)) == {"gate", "one", "two"}
+
+
 class Summed(nn.Module):
     """Two layers whose sum is read."""
 

@@ -64,9 +64,23 @@ def reason_of(site: str, bench: Workbench) -> str:
 
 
 def _mixing(bench: Workbench) -> list[Step]:
-    """The steps of layers and tables, without the one that gives the scores."""
+    """The steps of layers and tables, without the one that gives the scores.
+
+    A product of two values that the inputs reach, such as a gate's, is no layer; nor is one of two
+    weights.
+    """
     program = bench.network.program
-    return [step for step in program.steps if step.op in LAYERS and step.index != program.output]
+    fed, found = set(program.inputs), []
+    for step in program.steps:
+        if not fed.isdisjoint(step.needs):
+            fed.add(step.index)
+        if step.op in LAYERS and step.index != program.output:
+            rule = LAYERS[step.op]
+            pair = [step.args[rule.input], step.args[rule.weight]]
+            reached = sum(isinstance(item, Ref) and item.index in fed for item in pair)
+            if reached == 1 or step.op in LOOKING_UP:
+                found.append(step)
+    return found
 
 
 def _opaque(bench: Workbench) -> list[tuple[str, str]]:
@@ -87,7 +101,7 @@ def _units_of(step: Step, bench: Workbench) -> tuple[str, NDArray[np.int64] | No
     """A layer's name, and the numbers of the units that it writes; None where they have none."""
     weight = step.args[LAYERS[step.op].weight]
     name = bench.network.program.states.get(weight.index) if isinstance(weight, Ref) else None
-    path = name.removesuffix(".weight") if name else step.module
+    path = name.removesuffix(".weight") if name else step.module or step.op
     along = bench.axes.along[step.index]
     return path, along[1 if step.op in CONVOLUTIONS else -1] if along else None
 
