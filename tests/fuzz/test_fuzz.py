@@ -224,6 +224,12 @@ SEEDS = (
 )
 PART, SAVED = 10, 40
 """Seeds of one test, and seeds whose compressions are loaded in a fresh process."""
+QUICK = 80
+"""Seeds that are asked whenever tests run; the others with those that are slow."""
+PARTS = [
+    pytest.param(first, marks=() if first < QUICK else pytest.mark.slow)
+    for first in range(0, len(SEEDS), PART)
+]
 MEASURED = 8
 """Each so many-th network is measured too."""
 
@@ -248,7 +254,7 @@ def outcomes() -> Counter[str]:
     return Counter()
 
 
-@pytest.mark.parametrize("first", range(0, len(SEEDS), PART))
+@pytest.mark.parametrize("first", PARTS)
 def test_every_network_is_right_or_refused_in_one_line(
     first: int, folder: Path, outcomes: Counter[str]
 ) -> None:
@@ -270,15 +276,16 @@ def test_what_was_saved_gives_the_same_in_a_fresh_process(folder: Path) -> None:
     assert {name: fault for name, fault in faults_of(saved).items() if fault} == {}
 
 
+@pytest.mark.slow
 def test_the_checks_reach_most_networks_and_sites(outcomes: Counter[str]) -> None:
     asked = sum(outcomes[name] for name in ("right", "left", "refused"))
-    assert asked == len(SEEDS)
+    assert asked % PART == 0, "a test above failed"
     assert outcomes["refused"] < 0.4 * asked
     assert outcomes["removed: checked"] > 0.4 * asked
     assert outcomes["unchecked"] < 0.05 * outcomes["sites"]
     blocks = {block for blocks in BLOCKS.values() for block in blocks}
     assert len(blocks) >= 40
-    assert blocks <= set(outcomes)
+    assert asked < len(SEEDS) or blocks <= set(outcomes)
 
 
 def test_a_network_is_a_function_of_its_seed_alone() -> None:
