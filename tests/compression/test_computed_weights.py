@@ -235,3 +235,48 @@ def test_a_depthwise_transposed_convolution_loses_a_group_with_each_unit(times: 
         silent[2].bias[gone(thin.kept["2"], 8 * times)] = 0.0
 
     same(model, thin, x, silence)
+
+
+def test_the_estimates_of_a_parametrised_weight_are_left_alone_in_training_too() -> None:
+    model, x = drawn(
+        lambda: nn.Sequential(
+            nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 10), nn.ReLU(),
+            parametrizations.spectral_norm(nn.Linear(10, 3)),
+        ),
+        8,
+    )  # fmt: skip
+    model.train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    thin = fv.compress(model, x, keep={"0": 7}, method="random").model
+    assert all(torch.equal(before[name], own) for name, own in model.state_dict().items())
+    assert thin.training
+    for name, tensor in thin.state_dict().items():
+        if name.startswith("4."):
+            assert torch.equal(tensor, before[name]), name
+
+
+class Branches(nn.Module):
+    """Units of which only some are read a second time: sizes depend on which go, not how many."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 4), nn.Linear(8, 8)
+        self.c, self.out = nn.Linear(4, 30), nn.Linear(8 + 30, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, both = self.a(x), self.b(x)
+        both = (both + torch.cat([first, first.square()], 1)).relu()
+        return self.out(torch.cat([both, self.c(first.relu()).relu()], 1))
+
+
+@pytest.mark.parametrize("share", [0.9, 0.7, 0.5, 0.35])
+@pytest.mark.parametrize("method", ["prune", "random", "joint"])
+def test_a_share_of_parameters_is_that_of_the_module(share: float, method: str) -> None:
+    model, x = drawn(Branches, 8)
+    thin = fv.compress(model, x, parameters=share, method=method)
+    before, after = (sum(p.numel() for p in m.parameters()) for m in (model, thin.model))
+    assert after <= share * before
+    whole = thin.report.whole.set_index("quantity")
+    assert whole.loc["parameters", "after"] == after
+    products = sum(p.numel() for n, p in thin.model.named_parameters() if p.dim() == 2)
+    assert whole.loc["multiply-adds", "after"] == products

@@ -281,3 +281,24 @@ def test_a_unit_that_weighs_others_is_read_wherever_they_are() -> None:
     (gate,) = [site for site in net.sites if site.width == 1]
     total = sum(float(weight[:, i].square().sum()) for i in range(6))
     torch.testing.assert_close(float(net.reader_products(gate.name)), total)
+
+
+class Rounded(nn.Module):
+    """A layer of single precision in a network of double."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.out = nn.Linear(4, 6).double(), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.one(x).relu().float()
+        return self.out(x + (x @ self.out.weight.T).mean(1, keepdim=True))
+
+
+def test_conversions_on_the_way_keep_the_units_numbers() -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = Rounded()
+    found = trace(model, torch.zeros(2, 4, dtype=torch.float64)).reader_products("one")
+    weight = model.out.weight.detach().double()
+    assert torch.linalg.matrix_rank(found) == torch.linalg.matrix_rank(weight.T @ weight)

@@ -45,7 +45,7 @@ def asked_for(budget: Budget, work: Search, search: Batches) -> Found:
         intact = (parameters, work.sizes.both(whole)[1])[place]
 
         def share(units: Units) -> float:
-            return float(work.sizes.both(units)[place] / max(intact, 1))
+            return float(bench.sizes_left(bench.keeping_of(units))[place] / max(intact, 1))
 
     if budget.amount == 1:
         return work.of_units(whole)

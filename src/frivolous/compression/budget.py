@@ -9,15 +9,17 @@ expected cost, again and again, every saving worked out at the sizes that the ot
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from frivolous.compression.axes import Axes
 from frivolous.compression.cuts import Cut
+from frivolous.compression.thinning import Keeping
 from frivolous.network import Network
 from frivolous.network.operations import CONVOLUTIONS, MIXING, PRODUCTS
 from frivolous.network.program import Ref, Step
@@ -61,30 +63,15 @@ class Sizes:
 
 def sizes_of(network: Network, axes: Axes, cuts: Sequence[Cut], parameters: Sequence[str]) -> Sizes:
     """How a network's size depends on its cuts; ``parameters`` are the names that count as such."""
-    program = network.program
-    places = {name: index for index, name in program.states.items()}
     cut_of = {n: c for c, cut in enumerate(cuts) for n in cut.number_U.tolist()}
-    used = _uses(network)
-    first = {names[0]: names for names in network.ties}
-    repeated = {name for names in network.ties for name in names[1:]}
     rows = []
     constant = np.zeros(2)
-    for name in network.state:
-        if name in repeated:
-            continue
-        known = [places[n] for n in first.get(name, (name,)) if n in places]
-        coefficient = np.array(
-            [
-                float(name in parameters),
-                float(sum(used.get(index, 0.0) for index in known)),
-            ]
-        )
-        tensor = network.state[name]
-        if not known:
+    for index, tensor, coefficient in _weights(network, parameters):
+        if index is None:
             constant += coefficient * tensor.numel()
             continue
         fixed, slope = [], []
-        for numbers in axes.along[known[0]]:
+        for numbers in axes.along[index]:
             owners = [] if numbers is None else [cut_of.get(n, -1) for n in numbers.tolist()]
             counts = np.bincount([c for c in owners if c >= 0], minlength=len(cuts))
             size = len(owners)
@@ -103,6 +90,40 @@ def sizes_of(network: Network, axes: Axes, cuts: Sequence[Cut], parameters: Sequ
         slope_TAC[t, : len(slope)] = slope
     coefficients = np.array([row[2] for row in rows]).reshape(len(rows), 2)
     return Sizes(fixed_TA, slope_TAC, coefficients, constant)
+
+
+def sizes_left(network: Network, keeping: Keeping, parameters: Sequence[str]) -> Numbers:
+    """Parameters and multiply-adds with these very units gone: shape (2,).
+
+    :class:`Sizes` knows their numbers alone, and takes those that only some of a cut's sites have
+    as spread evenly.
+    """
+    total = np.array([0.0, _products(network)])
+    for index, tensor, coefficient in _weights(network, parameters):
+        shape = tuple(tensor.shape)
+        total += coefficient * math.prod(shape if index is None else keeping.shape(index, shape))
+    return total
+
+
+def _weights(
+    network: Network, parameters: Sequence[str]
+) -> Iterator[tuple[int | None, Tensor, Numbers]]:
+    """Each weight's place in the program (None if it has none), itself, and what it counts.
+
+    For each of its numbers: 1 if it is a parameter, and the multiply-adds that use it.
+    """
+    places = {name: index for index, name in network.program.states.items()}
+    used, counted = _uses(network), frozenset(parameters)
+    first = {names[0]: names for names in network.ties}
+    repeated = {name for names in network.ties for name in names[1:]}
+    for name, tensor in network.state.items():
+        if name in repeated:
+            continue
+        known = [places[n] for n in first.get(name, (name,)) if n in places]
+        uses = float(sum(used.get(index, 0.0) for index in known))
+        yield (
+            known[0] if known else None, tensor, np.array([float(name in counted), uses])
+        )  # fmt: skip
 
 
 def _uses(network: Network) -> dict[int, float]:

@@ -129,10 +129,7 @@ def _explained(one: Evidence, kept_K: NDArray[np.int64], middle_U: NDArray[np.in
 def _whole(
     bench: Workbench, found: Found, module: nn.Module, held: Batches, sites: pd.DataFrame
 ) -> pd.DataFrame:
-    sizes = bench.sizes()
-    flops = [
-        sizes.both(units)[1] for units in ([cut.units for cut in bench.cuts], found.thinner.units)
-    ]
+    flops = [bench.sizes_left(k)[1] for k in (bench.keeping({}), found.thinner.keeping)]
     parameters = [sum(p.numel() for p in m.parameters()) for m in (bench.model, module)]
     counts = {
         ("units", "count"): [sites.before.sum(), sites.after.sum()],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,13 +51,27 @@ def cut_module(
             module._parameters[own] = made[key]
         elif own in module._buffers:
             module._buffers[own] = tensor.clone()
-    for path, module in modules.items():
-        _compute_anew(module)
-        _set_sizes(module, path)
-    _set_groups(thin, network, keeping)
-    _set_features(thin, network, keeping)
+    with evaluating(thin):  # in training a parametrised weight may change what it is made of
+        for path, module in modules.items():
+            _compute_anew(module)
+            _set_sizes(module, path)
+        _set_groups(thin, network, keeping)
+        _set_features(thin, network, keeping)
     _set_windows(thin, network, keeping)
     return thin
+
+
+@contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Every part of a model in evaluation mode, and afterwards in its own."""
+    modes = [(module, module.training) for module in model.modules()]
+    try:
+        for module, _ in modes:
+            module.training = False
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def _compute_anew(module: nn.Module) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from frivolous.batches import Batches
 from frivolous.compression.axes import Axes, read_axes
 from frivolous.compression.biases import folded_into_norms, with_biases
-from frivolous.compression.budget import Path, Sizes, Units, path, sizes_of
+from frivolous.compression.budget import Path, Sizes, Units, path, sizes_left, sizes_of
 from frivolous.compression.cuts import Cut, find_cuts
 from frivolous.compression.evidence import GRADIENT_EXAMPLES, Evidence, collect_evidence
 from frivolous.compression.fine import Target, TargetsOf, examples_for, fine_tuned
@@ -308,8 +308,21 @@ class Workbench:
 
     def sizes(self) -> Sizes:
         """How parameters and multiply-adds depend on the units kept."""
-        own = [name for name, _ in self.model.named_parameters()]
-        return sizes_of(self.network, self.axes, self.cuts, [*own, *self.counted])
+        return sizes_of(self.network, self.axes, self.cuts, self._parameters())
+
+    def sizes_left(self, keeping: Keeping) -> NDArray[np.float64]:
+        """Parameters and multiply-adds with these very units gone."""
+        return sizes_left(self.network, keeping, self._parameters())
+
+    def _parameters(self) -> list[str]:
+        return [*(name for name, _ in self.model.named_parameters()), *self.counted]
+
+    def keeping_of(self, units: Units) -> Keeping:
+        """What stays with so many units of each cut."""
+        pairs = zip(self.cuts, self.orders, units, strict=True)
+        return self.keeping(
+            {c.name: np.setdiff1d(np.arange(c.units), order.kept(n)) for c, order, n in pairs}
+        )
 
     def path(
         self,
@@ -326,12 +339,10 @@ class Workbench:
 
     def thin(self, method: Method, units: Units, *, fine: bool) -> Thinner:
         """The network with so many units of each cut, readers fitted as the method does."""
-        state, gone = dict(self.network.state), {}
+        state = dict(self.network.state)
         for cut, order, count in zip(self.cuts, self.orders, units, strict=True):
-            kept = order.kept(count)
-            gone[cut.name] = np.setdiff1d(np.arange(cut.units), kept)
-            state = refitted(cut, kept, self.evidence[cut.name], state, method.refits)
-        keeping = self.keeping(gone)
+            state = refitted(cut, order.kept(count), self.evidence[cut.name], state, method.refits)
+        keeping = self.keeping_of(units)
         network = thinned(replace(self.network, state=state), keeping)
         if fine and self.targets and self.fit is not None:
             network = fine_tuned(network, keeping, self.targets, self.fit, self.fitted)

@@ -128,7 +128,10 @@ def _unit_numbers(
             continue
         kept = _KEEPING.get(step.op)
         plan = program.plan([step if kept is None else replace(step, target=kept)], [step.index])
-        values[step.index] = execute(plan, dict(values), {})[step.index]
+        found = execute(plan, dict(values), {})[step.index]
+        # Conversions to a type of fewer digits keep a unit's number as it is.
+        exact = isinstance(found, Tensor) and found.is_floating_point()
+        values[step.index] = found.double() if exact else found
     return {index: values[index] for index in wanted}
 
 
