@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,7 +17,7 @@ from frivolous.labels import labels as predicted_labels
 from frivolous.measures import curve
 from frivolous.network import Network, trace
 from frivolous.network.copying import CannotCopy, copied
-from frivolous.network.inputs import Inputs
+from frivolous.network.inputs import Inputs, called
 from frivolous.network.modules import uncompiled
 
 FEW_DIGITS = (torch.bfloat16, torch.float16)
@@ -100,10 +100,7 @@ def _refusal(model: nn.Module, inputs: Inputs) -> str:
     try:
         own = copied(model).eval()
         with torch.no_grad(), uncompiled(), warnings.catch_warnings(action="ignore"):
-            if isinstance(inputs, Mapping):
-                own(**inputs)
-            else:
-                own(*(inputs if isinstance(inputs, tuple) else (inputs,)))
+            called(own, inputs)
     except (AttributeError, CannotCopy, NameError, NotImplementedError):
         return ""  # a fault of the model, of which the first error says more
     except Exception as error:  # noqa: BLE001 - a module's forward may raise anything

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import nn
 
@@ -11,6 +9,7 @@ from frivolous.batches import Batches
 from frivolous.compression.workbench import Workbench
 from frivolous.forms import size_of, taken
 from frivolous.network.copying import copied
+from frivolous.network.inputs import called
 from frivolous.network.modules import uncompiled
 from frivolous.network.outputs import chosen
 from frivolous.seeds import generator
@@ -53,10 +52,7 @@ def _train(
                 part = taken(inputs, index)
                 wanted = torch.log_softmax(bench.whole(part), dim=-1)
                 with torch.enable_grad():
-                    if isinstance(part, Mapping):
-                        given = module(**part)
-                    else:
-                        given = module(*(part if isinstance(part, tuple) else (part,)))
+                    given = called(module, part)
                     scores = chosen(given, bench.output, type(module).__name__)
                     found = torch.log_softmax(scores, dim=-1)
                     loss = nn.functional.kl_div(

@@ -19,7 +19,7 @@ from frivolous.forms import size_of
 from frivolous.labels import UNCOUNTED, counted, labels
 from frivolous.moments import Moments, Rows
 from frivolous.network import Network
-from frivolous.network.inputs import Inputs
+from frivolous.network.inputs import Inputs, each
 from frivolous.network.operations import CONVOLUTIONS
 from frivolous.network.program import Step
 from frivolous.sampling import choose
@@ -342,8 +342,4 @@ def _samples(
 
 def part_of(inputs: Inputs, chosen: slice) -> Inputs:
     """Some of a batch's examples."""
-    if isinstance(inputs, Tensor):
-        return inputs[chosen]
-    if isinstance(inputs, Mapping):
-        return {name: part[chosen] for name, part in inputs.items()}
-    return tuple(part[chosen] for part in inputs)
+    return each(inputs, lambda part: part[chosen])

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from frivolous.compression.running import repeated
 from frivolous.errors import BadArgument, FrivolousError, one_line
 from frivolous.network.copying import copied
-from frivolous.network.inputs import Inputs, each, parts_of
+from frivolous.network.inputs import Inputs, called, each, parts_of
 from frivolous.network.modules import module_of, uncompiled
 
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
@@ -49,7 +49,7 @@ def export_onnx(model: nn.Module, path: str | Path, example_inputs: Inputs) -> P
     if path.is_dir() or not path.name:
         raise BadArgument(f"`path` {path} is a folder; name a file in it, such as model.onnx.")
     module = copied(module_of(model)).cpu().eval()
-    inputs = _on_cpu(example_inputs)
+    inputs = each(example_inputs, Tensor.cpu)
     try:
         _outputs(module, inputs)
     except Exception as error:
@@ -82,14 +82,6 @@ def check_installed() -> None:
             f"exporting to ONNX needs {', '.join(NEEDED)}; {', '.join(missing)} cannot be "
             "imported. Install them: pip install 'frivolous[onnx]'."
         )
-
-
-def _on_cpu(inputs: Inputs) -> Inputs:
-    if isinstance(inputs, Tensor):
-        return inputs.cpu()
-    if isinstance(inputs, Mapping):
-        return {name: part.cpu() for name, part in inputs.items()}
-    return tuple(part.cpu() for part in inputs)
 
 
 def _exported(module: nn.Module, inputs: Inputs) -> Any:
@@ -187,10 +179,7 @@ def _dtypes(module: nn.Module) -> str:
 def _outputs(module: nn.Module, inputs: Inputs) -> list[Tensor]:
     """All tensors that a module gives, in their order."""
     with uncompiled():
-        if isinstance(inputs, Mapping):
-            given = module(**inputs)
-        else:
-            given = module(*(inputs if isinstance(inputs, tuple) else (inputs,)))
+        given = called(module, inputs)
     leaves = torch.utils._pytree.tree_leaves(given)
     return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 

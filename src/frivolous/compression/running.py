@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from frivolous.network.copying import copied
-from frivolous.network.inputs import Inputs
+from frivolous.network.inputs import Inputs, called, each
 from frivolous.network.modules import uncompiled
 
 PAIRS, FEWEST_PAIRS = 41, 6
@@ -44,11 +44,7 @@ def repeated(inputs: Inputs, examples: int) -> Inputs:
         times = -(-examples // len(part))
         return part.repeat(times, *(1 for _ in part.shape[1:]))[:examples]
 
-    if isinstance(inputs, Tensor):
-        return one(inputs)
-    if isinstance(inputs, Mapping):
-        return {name: one(part) for name, part in inputs.items()}
-    return tuple(one(part) for part in inputs)
+    return each(inputs, one)
 
 
 def runner(module: nn.Module) -> Callable[[Inputs], object]:
@@ -61,9 +57,7 @@ def runner(module: nn.Module) -> Callable[[Inputs], object]:
     @torch.no_grad()
     def run(inputs: Inputs) -> object:
         with uncompiled():
-            if isinstance(inputs, Mapping):
-                return own(**inputs)
-            return own(*(inputs if isinstance(inputs, tuple) else (inputs,)))
+            return called(own, inputs)
 
     return run
 

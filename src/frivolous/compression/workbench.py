@@ -20,13 +20,13 @@ from frivolous.compression.fine import Target, TargetsOf, examples_for, fine_tun
 from frivolous.compression.order import Method, Order, ordered, random_of
 from frivolous.compression.refit import refitted
 from frivolous.compression.rules import PARTING
-from frivolous.compression.surgery import cut_module
+from frivolous.compression.surgery import cut_module, evaluating
 from frivolous.compression.thinning import Keeping, thinned
 from frivolous.compression.turning import turned
 from frivolous.errors import NotFinite, one_line
 from frivolous.network import Network
 from frivolous.network.copying import CannotCopy
-from frivolous.network.inputs import Inputs
+from frivolous.network.inputs import Inputs, called
 from frivolous.network.modules import uncompiled
 from frivolous.network.outputs import chosen
 from frivolous.network.program import Edit, Ref
@@ -361,17 +361,8 @@ class Workbench:
 
     def scores(self, module: nn.Module, inputs: Inputs) -> Tensor:
         """What a module gives in evaluation mode, of its outputs the one that holds the scores."""
-        training = {m: m.training for m in module.modules()}
-        module.eval()
-        try:
-            with torch.no_grad(), uncompiled():
-                if isinstance(inputs, Mapping):
-                    given = module(**inputs)
-                else:
-                    given = module(*(inputs if isinstance(inputs, tuple) else (inputs,)))
-        finally:
-            for part, mode in training.items():
-                part.training = mode
+        with evaluating(module), torch.no_grad(), uncompiled():
+            given = called(module, inputs)
         return chosen(given, self.output, type(module).__name__)
 
     def masked_apart(self, thinner: Thinner, inputs: Inputs) -> float:

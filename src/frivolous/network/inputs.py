@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from frivolous.errors import BadArgument
 from frivolous.network.program import Program, Values
@@ -21,6 +21,13 @@ def each(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
     if isinstance(inputs, Mapping):
         return {name: change(value) for name, value in inputs.items()}
     return tuple(change(value) for value in inputs)
+
+
+def called(module: nn.Module, inputs: Inputs) -> Any:
+    """What a module gives for a batch, passed as the module takes it."""
+    if isinstance(inputs, Mapping):
+        return module(**inputs)
+    return module(*(inputs if isinstance(inputs, tuple) else (inputs,)))
 
 
 def parts_of(inputs: Inputs, argument: str) -> tuple[tuple[Tensor, ...], tuple[str, ...]]:
