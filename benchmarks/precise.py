@@ -29,8 +29,8 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.ablation import FRACTIONS, ablation_curves
-from frivolous.batches import as_batches
 from frivolous.data import digits
+from frivolous.inputs.batches import as_batches
 from frivolous.measures import curve
 from frivolous.network import Network, trace
 from frivolous.precise import precise_curves

@@ -22,7 +22,7 @@ from torch.utils.data import (
     default_collate,
 )
 
-from frivolous.batches import Batches
+from frivolous.inputs.batches import Batches
 
 N = 100
 X = torch.stack([torch.arange(N) * factor for factor in (1.0, -2.0, 0.5)], dim=1)

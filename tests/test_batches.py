@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from frivolous.batches import as_batches
 from frivolous.data import Examples
 from frivolous.errors import BadArgument
+from frivolous.inputs.batches import as_batches
 
 X = torch.arange(30.0).reshape(10, 3)
 Z = -X

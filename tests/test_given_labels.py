@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import frivolous as fv
-from frivolous.batches import as_batches
 from frivolous.errors import BadArgument
+from frivolous.inputs.batches import as_batches
 
 RANDOM = torch.Generator().manual_seed(0)
 X = torch.randn(60, 4, generator=RANDOM)

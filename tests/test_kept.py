@@ -11,9 +11,9 @@ import torch
 from torch.utils.data import TensorDataset
 
 from changing import PLAIN, N, X, Y
-from frivolous import kept
-from frivolous.batches import as_batches
 from frivolous.errors import BadArgument
+from frivolous.inputs import cache
+from frivolous.inputs.batches import as_batches
 
 
 @pytest.fixture(params=["memory", "disk"])
@@ -23,7 +23,7 @@ def kept_in(
     """Where copies are: all in memory, or from the second batch on in a file in this folder."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     if request.param == "disk":
-        monkeypatch.setattr(kept, "IN_MEMORY", 300)
+        monkeypatch.setattr(cache, "IN_MEMORY", 300)
     return tmp_path
 
 
@@ -67,7 +67,7 @@ def test_copies_need_room(monkeypatch: pytest.MonkeyPatch) -> None:
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(kept, "IN_MEMORY", 300)
+    monkeypatch.setattr(cache, "IN_MEMORY", 300)
     monkeypatch.setattr(tempfile, "TemporaryFile", Full)
     words = "no room to keep them in .*No space left on device.* Set the environment's TMPDIR"
     with pytest.raises(BadArgument, match=words) as caught:

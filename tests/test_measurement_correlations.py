@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import nn
 
-from frivolous.batches import as_batches
 from frivolous.errors import BadArgument
+from frivolous.inputs.batches import as_batches
 from frivolous.measurement import CORRELATION_COLUMNS, Measurement, measure_network
 from frivolous.measures import AS_PUBLISHED, AS_WRITTEN
 from frivolous.measures.similarity import absolute_correlations, distribution

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.ablation import ablate, ablation_curves, permutation
-from frivolous.batches import as_batches
 from frivolous.errors import BadArgument, UnknownName
+from frivolous.inputs.batches import as_batches
 from frivolous.measurement import Measurement, measure_network
 from frivolous.measures import AS_PUBLISHED, AS_PUBLISHED_IMAGENET, AS_WRITTEN, Protocol
 from frivolous.network import Network, trace

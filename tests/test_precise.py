@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import frivolous as fv
 from frivolous.ablation import FRACTIONS, ablation_curves
-from frivolous.batches import as_batches
 from frivolous.errors import BadArgument, Interrupted
+from frivolous.inputs.batches import as_batches
 from frivolous.measures import AS_WRITTEN, curve
 from frivolous.network import trace
 from frivolous.precise import precise_curves, shuffled

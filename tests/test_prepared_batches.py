@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from frivolous.batches import as_batches, prepared
 from frivolous.data import Examples
 from frivolous.errors import BadArgument
+from frivolous.inputs.batches import as_batches, prepared
 from frivolous.measurement import measure_network
 from frivolous.network import trace
 from frivolous.user_model import accuracy_of

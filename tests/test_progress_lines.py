@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from frivolous import progress
-from frivolous.batches import as_batches
-from frivolous.progress import Progress, duration
+from frivolous.inputs import progress
+from frivolous.inputs.batches import as_batches
+from frivolous.inputs.progress import Progress, duration
 
 
 class Clock:

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, TensorDataset, get_worker_info
 
 from changing import LOADERS, PLAIN, AnewByBatch, Augmented, Fewer, N, X, Y, together
-from frivolous import kept
-from frivolous.batches import as_batches
 from frivolous.errors import BadArgument
+from frivolous.inputs import cache
+from frivolous.inputs.batches import as_batches
 
 loaders = pytest.mark.parametrize("name", LOADERS)
 
@@ -25,7 +25,7 @@ def test_every_reading_gives_the_same_examples(
     name: str, place: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if place == "disk":
-        monkeypatch.setattr(kept, "IN_MEMORY", 300)
+        monkeypatch.setattr(cache, "IN_MEMORY", 300)
     make, examples, in_order = LOADERS[name]
     torch.manual_seed(0)
     batches = as_batches(make(), batch_size=16)

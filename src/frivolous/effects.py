@@ -12,7 +12,7 @@ from torch import Tensor
 
 from frivolous.changed_outputs import outputs_alone
 from frivolous.errors import BadArgument
-from frivolous.forms import size_of, taken
+from frivolous.inputs.formats import size_of, taken
 from frivolous.labels import UNCOUNTED, intact_labels, per_example
 from frivolous.masking import masks_for
 from frivolous.network import Network

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from frivolous.batches import Batches, as_batches
 from frivolous.errors import Interrupted
+from frivolous.inputs.batches import Batches, as_batches
 from frivolous.measured_record import ALL, Measurement
 from frivolous.measured_rows import COLUMNS, CORRELATION_COLUMNS, CURVE_COLUMNS
 from frivolous.measured_units import JOINT_COLUMNS, UNIT_COLUMNS
@@ -66,7 +66,7 @@ def measure(
 
     Args:
         model: any module with class scores (N, classes) as its output, or among its outputs.
-        data: inputs, or inputs with labels, in any form that :func:`frivolous.batches.as_batches`
+        data: inputs, or inputs with labels, in any form that :func:`frivolous.inputs.batches.as_batches`
             reads; labels serve only to state the accuracy. What the model predicts is the arg-max
             of its scores: of a multilabel model, whose scores are compared with thresholds, only
             the best class is measured.

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from frivolous.ablation import AblationCurve, ablation_curves
 from frivolous.activity import Activity, collect
-from frivolous.batches import Batches
 from frivolous.effective import EffectiveWidth, effective_width
 from frivolous.effects import Effects, check_examples, single_effects
 from frivolous.errors import Interrupted
+from frivolous.inputs.batches import Batches
+from frivolous.inputs.progress import Progress, Tell
 from frivolous.masking import check_choices, check_silenced
 from frivolous.measured_record import ALL, Measurement
 from frivolous.measured_rows import correlation_frame, curve_frame
@@ -25,7 +26,6 @@ from frivolous.measures.curve import Method, check_method
 from frivolous.measures.kinds import Thresholds
 from frivolous.network import Network
 from frivolous.precise import check_precision, precise_curves, shuffled
-from frivolous.progress import Progress, Tell
 from frivolous.user_model import accuracy_of
 
 GROUPS = 8

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 
 from frivolous.ablation import AblationCurve, checked_fractions, groups_of, plans_of
-from frivolous.batches import Batches
 from frivolous.errors import BadArgument, Interrupted
+from frivolous.inputs.batches import Batches
 from frivolous.labels import NO_LABEL
 from frivolous.masking import count_units
 from frivolous.measures.curve import Draws
@@ -77,7 +77,7 @@ def precise_curves(
     :func:`frivolous.ablation.ablation_curves`.
 
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
-    >>> from frivolous.batches import as_batches
+    >>> from frivolous.inputs.batches import as_batches
     >>> from frivolous.network import trace
     >>> data = as_batches(torch.randn(500, 2, generator=torch.Generator().manual_seed(0)))
     >>> found = precise_curves(trace(model, data.first()), data, precision=0.3, fractions=(0, 1))

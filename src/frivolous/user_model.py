@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from frivolous.batches import Batches
 from frivolous.errors import BadArgument, NotTraceable, one_line
-from frivolous.forms import each
+from frivolous.inputs.batches import Batches
+from frivolous.inputs.formats import each
 from frivolous.labels import UNCOUNTED, counted
 from frivolous.labels import labels as predicted_labels
 from frivolous.measures import curve

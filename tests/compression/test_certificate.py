@@ -7,7 +7,6 @@ import pytest
 from scipy.stats import binom, binomtest
 from torch import Tensor, nn, tensor
 
-from frivolous.batches import as_batches
 from frivolous.compression.certificate import (
     LEVEL,
     Changed,
@@ -19,6 +18,7 @@ from frivolous.compression.certificate import (
     most_changed,
     upper,
 )
+from frivolous.inputs.batches import as_batches
 from frivolous.network import trace
 
 

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 import frivolous as fv
-from frivolous.batches import as_batches
 from frivolous.compression import METHODS, Compression
 from frivolous.compression.certificate import divergence, intact_of, upper
 from frivolous.compression.running import Latency
@@ -31,6 +30,7 @@ from frivolous.constructions import (
     only_more_redundant,
 )
 from frivolous.families import MLP, fixed, initialise
+from frivolous.inputs.batches import as_batches
 from frivolous.network import trace
 
 pytestmark = pytest.mark.rounding

@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from frivolous.batches import as_batches
 from frivolous.compression import evidence
 from frivolous.compression.cuts import Read
 from frivolous.compression.evidence import SquaresOf, collect_evidence, gradients_of, products_of
 from frivolous.compression.workbench import Workbench
+from frivolous.inputs.batches import as_batches
 from frivolous.network import Network, trace
 from frivolous.network.program import Edit
 

@@ -8,7 +8,6 @@ import torch
 from removal import bench_of
 from torch import Tensor, nn
 
-from frivolous.batches import Batches, as_batches
 from frivolous.compression.evidence import gradients_of
 from frivolous.compression.fine import (
     DRAW,
@@ -23,6 +22,7 @@ from frivolous.compression.fine import _remaining as remaining
 from frivolous.compression.order import METHODS
 from frivolous.compression.thinning import thinned
 from frivolous.compression.workbench import Workbench
+from frivolous.inputs.batches import Batches, as_batches
 
 pytestmark = pytest.mark.rounding
 

@@ -20,8 +20,8 @@ from torch.utils.data import (
 )
 
 import frivolous as fv
-from frivolous import kept
-from frivolous.batches import as_batches
+from frivolous.inputs import cache
+from frivolous.inputs.batches import as_batches
 
 compressing = importlib.import_module("frivolous.compression.compress")  # the function has its name
 RANDOM = torch.Generator().manual_seed(0)
@@ -100,7 +100,7 @@ def test_changed_labels_are_those_of_the_examples_that_certify(
 
     monkeypatch.setattr(compressing, "_halves", noted)
     if place == "disk":
-        monkeypatch.setattr(kept, "IN_MEMORY", 1000)
+        monkeypatch.setattr(cache, "IN_MEMORY", 1000)
     random.seed(0)
     torch.manual_seed(0)
     thin = fv.compress(model, LOADERS[name](), units=0.2)

@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from removal import bench_of
 from torch import Tensor, nn
 
-from frivolous.batches import as_batches
 from frivolous.compression.evidence import collect_evidence
 from frivolous.compression.order import METHODS
 from frivolous.compression.refit import prediction, refitted
 from frivolous.compression.thinning import thinned
 from frivolous.compression.workbench import Thinner, Workbench
+from frivolous.inputs.batches import as_batches
 
 KEPT = np.array([0, 2, 3, 6])
 GONE = np.array([1, 4, 5, 7])

@@ -10,11 +10,11 @@ from removal import bench_of, rounding_of
 from torch import Tensor, nn
 
 import frivolous as fv
-from frivolous.batches import as_batches
 from frivolous.compression.order import METHODS
 from frivolous.compression.turning import turned
 from frivolous.constructions import Construction, neither
 from frivolous.families import MLP, fixed, initialise
+from frivolous.inputs.batches import as_batches
 from frivolous.network import Network
 
 pytestmark = pytest.mark.rounding

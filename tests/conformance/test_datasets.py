@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from frivolous.batches import as_batches
 from frivolous.data import DATASETS, Splits, with_random_labels
+from frivolous.inputs.batches import as_batches
 
 making = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[1] / "data" / "making.py")))
 PARTS = ("train", "validation", "test")

@@ -13,10 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from frivolous.batches import as_batches
 from frivolous.data import Splits, Stored, imagenet, with_random_labels
 from frivolous.data.crops import central_box, central_crop, random_box
 from frivolous.errors import BadArgument
+from frivolous.inputs.batches import as_batches
 
 making = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("making.py"))))
 

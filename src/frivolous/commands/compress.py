@@ -9,7 +9,6 @@ from typing import Any
 
 from rich.console import Console
 
-from frivolous.batches import as_batches
 from frivolous.commands.places import users_code
 from frivolous.commands.user import make_folder, user_data, user_model, writing
 from frivolous.compression import Compression, compress
@@ -20,6 +19,7 @@ from frivolous.compression.order import method_named
 from frivolous.compression.spec import plain
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument, FrivolousError
+from frivolous.inputs.batches import as_batches
 
 ONNX = "model.onnx"
 BUDGETS = ("tolerance", "units", "parameters", "flops", "latency")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from frivolous.batches import Batches
 from frivolous.compression.budget import Units
 from frivolous.compression.checks import Budget
 from frivolous.compression.left import left_out
@@ -13,6 +12,7 @@ from frivolous.compression.search import Found, Search
 from frivolous.compression.widths import group_of, total_units
 from frivolous.compression.workbench import Workbench
 from frivolous.errors import BadArgument, look_up
+from frivolous.inputs.batches import Batches
 
 
 def asked_for(budget: Budget, work: Search, search: Batches) -> Found:

@@ -14,7 +14,7 @@ import torch
 from scipy.stats import beta
 from torch import Tensor
 
-from frivolous.batches import Batches
+from frivolous.inputs.batches import Batches
 from frivolous.labels import UNCOUNTED, intact_labels, labels
 from frivolous.network import Network
 

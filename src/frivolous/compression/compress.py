@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from frivolous.batches import BATCH_SIZE, Batches, as_batches
 from frivolous.compression.asking import asked_for
 from frivolous.compression.certificate import examples_needed, intact_of, most_changed
 from frivolous.compression.checks import Budget, budget_of
@@ -25,6 +24,7 @@ from frivolous.compression.telling import left_line
 from frivolous.compression.workbench import Workbench
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument, FrivolousError
+from frivolous.inputs.batches import BATCH_SIZE, Batches, as_batches
 from frivolous.network.inputs import Inputs
 from frivolous.network.modules import module_of
 from frivolous.seeds import generator
@@ -67,7 +67,7 @@ def compress(
 
     Args:
         model: any module with class scores as its output, or among its outputs.
-        data: examples to search with, in any form that :func:`frivolous.batches.as_batches` reads;
+        data: examples to search with, in any form that :func:`frivolous.inputs.batches.as_batches` reads;
             what a sampler gives several times counts once. Labels serve only to state the accuracy.
             A label is the arg-max of the scores: of a multilabel model, whose scores are compared
             with thresholds, only the best class is certified.

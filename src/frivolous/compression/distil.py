@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from frivolous.batches import Batches
 from frivolous.compression.workbench import Workbench
-from frivolous.forms import size_of, taken
+from frivolous.inputs.batches import Batches
+from frivolous.inputs.formats import size_of, taken
 from frivolous.network.copying import copied
 from frivolous.network.inputs import called
 from frivolous.network.modules import uncompiled

@@ -12,10 +12,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frivolous.batches import Batches
 from frivolous.compression.cuts import Cut, Read
 from frivolous.compression.rows import blocks_of, fits, places_of, rows_at
-from frivolous.forms import size_of
+from frivolous.inputs.batches import Batches
+from frivolous.inputs.formats import size_of
 from frivolous.labels import UNCOUNTED, counted, labels
 from frivolous.moments import Moments, Rows
 from frivolous.network import Network

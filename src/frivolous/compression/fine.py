@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frivolous.batches import Batches
 from frivolous.compression.cuts import Cut, Read
 from frivolous.compression.evidence import part_of
 from frivolous.compression.rows import fits, outputs_at, places_of, rows_at
 from frivolous.compression.thinning import Keeping
+from frivolous.inputs.batches import Batches
 from frivolous.network import Network
 from frivolous.network.inputs import as_values
 from frivolous.network.program import Program, Step, execute

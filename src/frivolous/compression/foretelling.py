@@ -11,11 +11,11 @@ from collections.abc import Sequence
 
 import torch
 
-from frivolous.batches import Batches
 from frivolous.compression.evidence import GRADIENT_EXAMPLES, features_per_unit, samples_of
 from frivolous.compression.fine import ROWS, TURNS, examples_for
 from frivolous.compression.workbench import Workbench
-from frivolous.progress import duration
+from frivolous.inputs.batches import Batches
+from frivolous.inputs.progress import duration
 
 BACKWARD = 3.0
 """Time of values and gradients as a multiple of that of values."""

@@ -10,7 +10,6 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
-from frivolous.batches import Batches
 from frivolous.compression.certificate import Intact, upper
 from frivolous.compression.cuts import Cut
 from frivolous.compression.evidence import Evidence
@@ -23,6 +22,7 @@ from frivolous.compression.search import Found, Search
 from frivolous.compression.spec import windows_of
 from frivolous.compression.widths import own_units, total_units
 from frivolous.compression.workbench import Workbench
+from frivolous.inputs.batches import Batches
 from frivolous.measures import curve
 from frivolous.measures.kinds import Thresholds, constant_units, silent_units
 

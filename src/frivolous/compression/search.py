@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from frivolous.batches import Batches
 from frivolous.compression.budget import Path, Sizes, Units
 from frivolous.compression.certificate import Changed, Intact, changed_by, divergence, intact_of
 from frivolous.compression.foretelling import search_ahead, statistics_ahead
 from frivolous.compression.order import Method
 from frivolous.compression.workbench import Thinner, Workbench
+from frivolous.inputs.batches import Batches
 from frivolous.network import Network
 from frivolous.network.rounding import MARGIN, Rounding, apart
 

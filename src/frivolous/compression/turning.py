@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from frivolous.batches import Batches
 from frivolous.compression.cuts import Cut, Read
+from frivolous.inputs.batches import Batches
 from frivolous.network import Network
 from frivolous.network.operations import CONVOLUTIONS
 from frivolous.network.program import Ref, Step

@@ -10,7 +10,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from frivolous.batches import Batches
 from frivolous.compression.axes import Axes, read_axes
 from frivolous.compression.biases import folded_into_norms, with_biases
 from frivolous.compression.budget import Path, Sizes, Units, path, sizes_left, sizes_of
@@ -24,6 +23,7 @@ from frivolous.compression.surgery import cut_module, evaluating
 from frivolous.compression.thinning import Keeping, thinned
 from frivolous.compression.turning import turned
 from frivolous.errors import NotFinite, one_line
+from frivolous.inputs.batches import Batches
 from frivolous.network import Network
 from frivolous.network.copying import CannotCopy
 from frivolous.network.inputs import Inputs, called

@@ -13,13 +13,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from frivolous.batches import Batches, prepared
 from frivolous.data import DATASETS, Splits
 from frivolous.data.labels import with_random_labels
 from frivolous.data.preparation import PREPARATIONS
 from frivolous.errors import look_up
 from frivolous.families import FAMILIES, Family
 from frivolous.families.initialisers import undrawn
+from frivolous.inputs.batches import Batches, prepared
 from frivolous.measurement import Measurement, measure_network
 from frivolous.network import Network, trace
 from frivolous.seeds import generator, seed_of

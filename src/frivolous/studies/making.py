@@ -12,10 +12,10 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from frivolous.batches import as_batches
 from frivolous.data import DATASETS, Splits
 from frivolous.families.initialisers import fixed, initialise, undrawn
 from frivolous.families.mlp import MLP, mlp
+from frivolous.inputs.batches import as_batches
 from frivolous.measurement import COLUMNS, CURVE_COLUMNS, Measurement, measure_network
 from frivolous.measures import AS_PUBLISHED, AS_PUBLISHED_IMAGENET, AS_WRITTEN, Protocol
 from frivolous.measuring import GROUPS

@@ -19,7 +19,7 @@ from torch.utils.data import (
 )
 
 from frivolous.errors import BadArgument
-from frivolous.forms import Batch, form_of, parsed, size_of, tensors_of
+from frivolous.inputs.formats import Batch, form_of, parsed, size_of, tensors_of
 from frivolous.seeds import generator
 
 PROBED = 64

@@ -13,11 +13,11 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument
-from frivolous.forms import Batch, form_of, joined, moved, size_of, taken, whole
-from frivolous.kept import keep, picker
-from frivolous.loaders import batches_of, ordered
+from frivolous.inputs.cache import keep, picker
+from frivolous.inputs.formats import Batch, form_of, joined, moved, size_of, taken, whole
+from frivolous.inputs.loaders import batches_of, ordered
+from frivolous.inputs.tally import Tally
 from frivolous.network.inputs import Inputs, each
-from frivolous.tally import Tally
 
 BATCH_SIZE = 256
 
@@ -120,7 +120,7 @@ def as_batches(
     examples are the same when read twice, all are read when they are needed, and refused if they
     ever differ. Anything else is read once and copied: augmented examples, an ``IterableDataset``,
     a generator or another iterable. Copies stay in memory up to 2 GiB
-    (``frivolous.kept.IN_MEMORY``); the rest goes to a temporary file.
+    (``frivolous.inputs.cache.IN_MEMORY``); the rest goes to a temporary file.
 
     Raises:
         BadArgument: no example; data, a batch or labels of another form; batches that differ in

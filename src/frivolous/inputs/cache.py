@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument
-from frivolous.forms import Batch, joined, size_of, taken
+from frivolous.inputs.formats import Batch, joined, size_of, taken
 from frivolous.network.inputs import each
 
 IN_MEMORY = 2 * 2**30
