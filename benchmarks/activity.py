@@ -57,8 +57,8 @@ class Cheap:
 
 
 def run_pass(examples: int, width: int, batches: Batches, clock: Callable[[str], None]) -> None:
-    from frivolous.activity import collect
     from frivolous.measures import redundancy, similarity
+    from frivolous.statistics.streaming import collect
 
     found = collect(Cheap(width), batches, examples=examples)["fc"]
     clock("collect")
@@ -107,7 +107,6 @@ def child(side: str, width: int, args: argparse.Namespace) -> None:
     if side == "peer":
         import sklearn.decomposition  # noqa: F401
     if side == "pass":
-        import frivolous.activity
         import frivolous.measures  # noqa: F401
     if side.startswith("product"):
         run_product.dtype = {"product64": "float64", "product32": "float32"}[side]

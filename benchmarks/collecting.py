@@ -2,7 +2,7 @@
 
 All sides are given the same batches and make, for every site, the covariance of its units and the
 mean of each at each position; of a site of feature maps with more than 50,000 positions in all, the
-covariance of 50,000 drawn at random. ``pass`` is ``frivolous.activity.collect`` with one sampling
+covariance of 50,000 drawn at random. ``pass`` is ``frivolous.statistics.streaming.collect`` with one sampling
 and one group of examples, which is the peers' answer; ``intervals`` is the same as it is by
 default, with three samplings and eight groups, which the peers do not give. ``torchlens`` extracts
 the sites' activations batch by batch, ``hooks`` keeps them by forward hooks; both concatenate them
@@ -54,7 +54,7 @@ class Batches:
 
 def run_pass(network: Any, batches: Batches, examples: int, cap: int, more: bool) -> Answer:
     """Ours."""
-    from frivolous.activity import collect
+    from frivolous.statistics.streaming import collect
 
     several: dict[str, int] = {} if more else {"samplings": 1, "groups": 1}
     found = collect(network, batches, examples=examples, cap=cap, **several)

@@ -11,10 +11,10 @@ import torch
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from frivolous.activity import collect
 from frivolous.errors import BadArgument, NotFinite, UnknownName
 from frivolous.measures import redundancy, similarity
 from frivolous.sampling import choose, deal
+from frivolous.statistics.streaming import collect
 
 
 @dataclass(frozen=True)

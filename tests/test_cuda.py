@@ -15,11 +15,11 @@ import torch
 from torch import Tensor, nn
 
 import frivolous as fv
-from frivolous.activity import collect
 from frivolous.constructions import more_of_both
 from frivolous.effective import effective_width
 from frivolous.families import MLP, fixed, initialise
 from frivolous.network import trace
+from frivolous.statistics.streaming import collect
 
 needed = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 devices = pytest.mark.parametrize(

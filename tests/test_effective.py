@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from frivolous import effective
-from frivolous.activity import collect
 from frivolous.constructions import more_of_both, only_more_prunable, only_more_redundant
 from frivolous.effective import EffectiveWidth, effective_width
 from frivolous.errors import BadArgument
 from frivolous.families import MLP, fixed, initialise
 from frivolous.network import Network, trace
+from frivolous.statistics.streaming import collect
 
 NARROW = (6, 5)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frivolous.errors import BadArgument
-from frivolous.moments import Moments, Rows, moments, pool
+from frivolous.statistics.moments import Moments, Rows, moments, pool
 
 seeds = st.integers(0, 10_000)
 

@@ -11,18 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frivolous.activity import Activity
 from frivolous.errors import BadArgument
 from frivolous.labels import UNCOUNTED, intact_labels, per_example
 from frivolous.measures import arguments
 from frivolous.measures.curve import Interval, Method, proportion
 from frivolous.measures.joint import Elimination, eliminate
 from frivolous.measures.refit import Reconstructor, reconstructor
-from frivolous.moments import Moments, pool
 from frivolous.network import Network, Site
 from frivolous.network.inputs import Inputs
 from frivolous.network.program import Edit
 from frivolous.sampling import deal
+from frivolous.statistics.moments import Moments, pool
+from frivolous.statistics.streaming import Activity
 from frivolous.unchanged import kept_labels
 
 TRIED = 8
@@ -94,7 +94,7 @@ def effective_width(
 
     Units go in the order of :func:`frivolous.measures.joint.eliminate`; what read them is re-fitted
     by least squares to the activity of those kept. ``activity`` is that of the same batches and the
-    same ``seed`` (:func:`frivolous.activity.collect`); of several samplings the first is used.
+    same ``seed`` (:func:`frivolous.statistics.streaming.collect`); of several samplings the first is used.
     Order and fit come from one half of the examples, and labels are compared on the other half:
     with fewer samples than a few times the width, fits to noise show as changed labels.
 

@@ -10,10 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from frivolous.ablation import AblationCurve
-from frivolous.activity import Activity
 from frivolous.measures import Protocol, curve, similarity
 from frivolous.measures.sequence import sequence
-from frivolous.site_statistics import SiteStatistics
+from frivolous.statistics.jackknife import SiteStatistics
+from frivolous.statistics.streaming import Activity
 
 COLUMNS = ("site", "depth", "grain", "width", "measure", "value", "low", "high", "examples")
 CURVE_COLUMNS = (

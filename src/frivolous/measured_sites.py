@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from frivolous import ablation
-from frivolous.activity import Activity
 from frivolous.effective import EffectiveWidth
 from frivolous.errors import BadArgument
 from frivolous.measured_record import ALL
@@ -19,7 +18,8 @@ from frivolous.measured_units import effective_rows
 from frivolous.measures import Protocol
 from frivolous.measures.curve import Method
 from frivolous.network import Network, Site
-from frivolous.site_statistics import of_all_sites, of_site
+from frivolous.statistics.jackknife import of_all_sites, of_site
+from frivolous.statistics.streaming import Activity
 
 
 def ablated_of(names: Sequence[str], chosen: Sequence[str] | None) -> list[str]:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from frivolous.activity import Activity
 from frivolous.effective import EffectiveWidth, halves_of
 from frivolous.effects import Effects
 from frivolous.measured_rows import table_row
@@ -17,6 +16,7 @@ from frivolous.measures import curve, similarity
 from frivolous.measures.kinds import Thresholds, kinds
 from frivolous.measures.refit import RIDGE, explained
 from frivolous.network import Network
+from frivolous.statistics.streaming import Activity
 
 UNIT_COLUMNS = (
     "site",

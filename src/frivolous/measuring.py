@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from frivolous.ablation import AblationCurve, ablation_curves
-from frivolous.activity import Activity, collect
 from frivolous.effective import EffectiveWidth, effective_width
 from frivolous.effects import Effects, check_examples, single_effects
 from frivolous.errors import Interrupted
@@ -26,6 +25,7 @@ from frivolous.measures.curve import Method, check_method
 from frivolous.measures.kinds import Thresholds
 from frivolous.network import Network
 from frivolous.precise import check_precision, precise_curves, shuffled
+from frivolous.statistics.streaming import Activity, collect
 from frivolous.user_model import accuracy_of
 
 GROUPS = 8

@@ -24,7 +24,7 @@ from frivolous.compression.order import (
     ordered,
 )
 from frivolous.errors import UnknownName
-from frivolous.moments import moments
+from frivolous.statistics.moments import moments
 
 Numbers = np.ndarray[Any, np.dtype[np.float64]]
 ROWS = 300

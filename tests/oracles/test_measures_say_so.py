@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from frivolous.ablation import AblationCurve, ablate, ablation_curves
-from frivolous.activity import collect
 from frivolous.constructions import (
     Construction,
     curve_bounds,
@@ -26,6 +25,7 @@ from frivolous.families import MLP, fixed, initialise
 from frivolous.measures import curve as curves
 from frivolous.measures import redundancy, similarity
 from frivolous.network import Network, trace
+from frivolous.statistics.streaming import collect
 
 BUILD: Mapping[str, Callable[[MLP, torch.Tensor], Construction]] = {
     "copies": more_of_both,

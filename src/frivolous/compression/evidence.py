@@ -17,13 +17,13 @@ from frivolous.compression.rows import blocks_of, fits, places_of, rows_at
 from frivolous.inputs.batches import Batches
 from frivolous.inputs.formats import size_of
 from frivolous.labels import UNCOUNTED, counted, labels
-from frivolous.moments import Moments, Rows
 from frivolous.network import Network
 from frivolous.network.inputs import Inputs, each
 from frivolous.network.operations import CONVOLUTIONS
 from frivolous.network.program import Step
 from frivolous.sampling import choose
 from frivolous.seeds import generator
+from frivolous.statistics.moments import Moments, Rows
 
 Numbers = NDArray[np.float64]
 

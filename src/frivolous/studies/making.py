@@ -21,7 +21,7 @@ from frivolous.measures import AS_PUBLISHED, AS_PUBLISHED_IMAGENET, AS_WRITTEN, 
 from frivolous.measuring import GROUPS
 from frivolous.network import Network, trace
 from frivolous.seeds import generator, seed_of
-from frivolous.site_statistics import ORDER
+from frivolous.statistics.jackknife import ORDER
 from frivolous.studies.cell import Spec
 from frivolous.studies.run_spec import DataSpec, FamilySpec, MeasureSpec, RunSpec
 from frivolous.training.cohort import Trained, accuracy_on, train_cohort

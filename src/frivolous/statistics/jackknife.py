@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
-from frivolous.activity import Activity, Moments
 from frivolous.measures import Protocol, kinds, redundancy, similarity
 from frivolous.measures.curve import Interval
+from frivolous.statistics.streaming import Activity, Moments
 
 COUNTS = ("redundant", "silent", "constant")
 ORDER = ("redundant", "similarity", "compressibility", "silent", "constant")

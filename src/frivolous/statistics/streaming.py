@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frivolous.errors import BadArgument, NotFinite, look_up
-from frivolous.moments import Moments, Numbers, Rows, pool
 from frivolous.sampling import choose, deal
 from frivolous.seeds import generator
+from frivolous.statistics.moments import Moments, Numbers, Rows, pool
 
 __all__ = ["Activity", "Moments", "collect"]
 
