@@ -20,8 +20,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy.linalg import lapack
 
-from frivolous.measures.joint import eliminate
-from frivolous.measures.refit import explained
+from frivolous.measures.elimination import eliminate
+from frivolous.measures.reconstruction import explained
 
 LOOP_UP_TO = 1024
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import frivolous as fv
 from frivolous.errors import FrivolousError
-from frivolous.measures.kinds import KINDS
+from frivolous.measures.unit_kinds import KINDS
 
 UNITS = ("prunable", "redundant", "effective", "silent", "constant")
 SHARES = ("area", "compressibility")

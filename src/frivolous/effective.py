@@ -13,10 +13,10 @@ from torch import Tensor
 
 from frivolous.errors import BadArgument
 from frivolous.labels import UNCOUNTED, intact_labels, per_example
-from frivolous.measures import arguments
+from frivolous.measures import validation
 from frivolous.measures.curve import Interval, Method, proportion
-from frivolous.measures.joint import Elimination, eliminate
-from frivolous.measures.refit import Reconstructor, reconstructor
+from frivolous.measures.elimination import Elimination, eliminate
+from frivolous.measures.reconstruction import Reconstructor, reconstructor
 from frivolous.network import Network, Site
 from frivolous.network.inputs import Inputs
 from frivolous.network.program import Edit
@@ -92,7 +92,7 @@ def effective_width(
 ) -> EffectiveWidth:
     """Find the fewest units of a site with which at most ``tolerance`` of the labels change.
 
-    Units go in the order of :func:`frivolous.measures.joint.eliminate`; what read them is re-fitted
+    Units go in the order of :func:`frivolous.measures.elimination.eliminate`; what read them is re-fitted
     by least squares to the activity of those kept. ``activity`` is that of the same batches and the
     same ``seed`` (:func:`frivolous.statistics.streaming.collect`); of several samplings the first is used.
     Order and fit come from one half of the examples, and labels are compared on the other half:
@@ -101,7 +101,7 @@ def effective_width(
     The search takes unchanged labels to fall as units go; where they do not, fewer units than the
     answer may do as well. It passes over the batches about log(width) / log(9) times.
     """
-    arguments.share("tolerance", tolerance)
+    validation.share("tolerance", tolerance)
     site = network.site(activity.site)
     products = network.reader_products(site.name).numpy()
     whole = activity.moments(0)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from frivolous.ablation import AblationCurve
 from frivolous.measures import Protocol, curve, similarity
-from frivolous.measures.sequence import sequence
+from frivolous.measures.confidence_sequence import sequence
 from frivolous.statistics.jackknife import SiteStatistics
 from frivolous.statistics.streaming import Activity
 

@@ -13,8 +13,8 @@ from frivolous.effective import EffectiveWidth, halves_of
 from frivolous.effects import Effects
 from frivolous.measured_rows import table_row
 from frivolous.measures import curve, similarity
-from frivolous.measures.kinds import Thresholds, kinds
-from frivolous.measures.refit import RIDGE, explained
+from frivolous.measures.reconstruction import RIDGE, explained
+from frivolous.measures.unit_kinds import Thresholds, kinds
 from frivolous.network import Network
 from frivolous.statistics.streaming import Activity
 

@@ -16,7 +16,7 @@ from frivolous.measured_rows import COLUMNS, CORRELATION_COLUMNS, CURVE_COLUMNS
 from frivolous.measured_units import JOINT_COLUMNS, UNIT_COLUMNS
 from frivolous.measures import AS_WRITTEN, Protocol
 from frivolous.measures.curve import Method
-from frivolous.measures.kinds import Thresholds
+from frivolous.measures.unit_kinds import Thresholds
 from frivolous.measuring import Wanted, Work
 from frivolous.network import Network
 from frivolous.network.modules import module_of

@@ -20,9 +20,9 @@ from frivolous.measured_record import ALL, Measurement
 from frivolous.measured_rows import correlation_frame, curve_frame
 from frivolous.measured_sites import ablated_of, sites_of, table_of, with_whole
 from frivolous.measured_units import joint_frame, unit_frame
-from frivolous.measures import AS_WRITTEN, Protocol, arguments
+from frivolous.measures import AS_WRITTEN, Protocol, validation
 from frivolous.measures.curve import Method, check_method
-from frivolous.measures.kinds import Thresholds
+from frivolous.measures.unit_kinds import Thresholds
 from frivolous.network import Network
 from frivolous.precise import check_precision, precise_curves, shuffled
 from frivolous.statistics.streaming import Activity, collect
@@ -62,7 +62,7 @@ class Wanted:
         """Refuse what no stage understands, before the first of them."""
         check_choices(self.grain, self.replacement)
         if self.joint_tolerance is not None:
-            arguments.share("joint_tolerance", self.joint_tolerance)
+            validation.share("joint_tolerance", self.joint_tolerance)
         if self.unit_examples is not None:
             check_examples("unit_examples", self.unit_examples)
         if self.precision is not None:

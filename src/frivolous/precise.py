@@ -16,8 +16,8 @@ from frivolous.errors import BadArgument, Interrupted
 from frivolous.inputs.batches import Batches
 from frivolous.labels import NO_LABEL
 from frivolous.masking import count_units
+from frivolous.measures.confidence_sequence import PrunableSequence
 from frivolous.measures.curve import Draws
-from frivolous.measures.sequence import PrunableSequence
 from frivolous.network import Network
 from frivolous.seeds import generator
 from frivolous.unchanged import Trials

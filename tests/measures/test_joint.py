@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from frivolous.errors import BadArgument, NotFinite
-from frivolous.measures.joint import Elimination, eliminate
+from frivolous.measures.elimination import Elimination, eliminate
 
 Case = tuple[np.ndarray, np.ndarray]
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from frivolous.errors import BadArgument
-from frivolous.measures import kinds
+from frivolous.measures import unit_kinds
 
 
 def numbers(least: float, most: float) -> st.SearchStrategy[float]:
@@ -22,35 +22,35 @@ units = st.lists(
 
 
 def test_silent_at_most_the_rate():
-    assert kinds.silent_units([0, 0.01, 0.0101, 1]).tolist() == [True, True, False, False]
-    assert kinds.silent_units([0, 0.01, 0.5], rate=0).tolist() == [True, False, False]
+    assert unit_kinds.silent_units([0, 0.01, 0.0101, 1]).tolist() == [True, True, False, False]
+    assert unit_kinds.silent_units([0, 0.01, 0.5], rate=0).tolist() == [True, False, False]
 
 
 def test_constant_is_active_and_steady():
     mean, variance, rate = [3.0, 3.0, -3.0, 0.0, 0.0], [0, 9e-4, 9.1e-4, 0, 1], [1, 1, 1, 0, 1]
     # 9e-4 is at most 1e-4 of 9 + 9e-4; 9.1e-4 is more.
     wanted = [True, True, False, False, False]
-    assert kinds.constant_units(mean, variance, rate).tolist() == wanted
+    assert unit_kinds.constant_units(mean, variance, rate).tolist() == wanted
 
 
 def test_a_bias_alone_is_constant_until_it_is_rarely_on():
-    assert kinds.constant_units([1.0], [0.0], [1.0]).tolist() == [True]
-    assert kinds.constant_units([1.0], [0.0], [0.01]).tolist() == [False]
+    assert unit_kinds.constant_units([1.0], [0.0], [1.0]).tolist() == [True]
+    assert unit_kinds.constant_units([1.0], [0.0], [0.01]).tolist() == [False]
 
 
 @given(units, st.floats(0, 0.99), st.floats(0, 0.99))
 def test_never_both(rows, share, rate):
     mean, variance, active = rows
-    constant = kinds.constant_units(mean, variance, active, share, rate)
-    assert not (constant & kinds.silent_units(active, rate)).any()
+    constant = unit_kinds.constant_units(mean, variance, active, share, rate)
+    assert not (constant & unit_kinds.silent_units(active, rate)).any()
 
 
 @given(units, st.integers(-20, 20))
 def test_scale_changes_nothing(rows, power):
     mean, variance, active = rows
     np.testing.assert_array_equal(
-        kinds.constant_units(mean * 2.0**power, variance * 4.0**power, active),
-        kinds.constant_units(mean, variance, active),
+        unit_kinds.constant_units(mean * 2.0**power, variance * 4.0**power, active),
+        unit_kinds.constant_units(mean, variance, active),
     )
 
 
@@ -58,10 +58,10 @@ def test_scale_changes_nothing(rows, power):
 def test_permuting_units_permutes_masks(rows, random):
     order = random.sample(range(rows.shape[1]), rows.shape[1])
     np.testing.assert_array_equal(
-        kinds.constant_units(*rows[:, order]), kinds.constant_units(*rows)[order]
+        unit_kinds.constant_units(*rows[:, order]), unit_kinds.constant_units(*rows)[order]
     )
     np.testing.assert_array_equal(
-        kinds.silent_units(rows[2, order]), kinds.silent_units(rows[2])[order]
+        unit_kinds.silent_units(rows[2, order]), unit_kinds.silent_units(rows[2])[order]
     )
 
 
@@ -69,29 +69,29 @@ def test_permuting_units_permutes_masks(rows, random):
     ("call", "text"),
     [
         (
-            lambda: kinds.silent_units([12.0, 50.0]),
+            lambda: unit_kinds.silent_units([12.0, 50.0]),
             (
                 "`active_rate` holds shares of samples in [0, 1]; got 12 to 50. "
                 "Divide counts by the number of samples."
             ),
         ),
         (
-            lambda: kinds.silent_units([0.5], rate=1),
+            lambda: unit_kinds.silent_units([0.5], rate=1),
             "`rate` is a share in [0, 1); got 1. For 1 percent pass 0.01.",
         ),
         (
-            lambda: kinds.constant_units([1.0], [0.0, 0.0], [1.0]),
+            lambda: unit_kinds.constant_units([1.0], [0.0, 0.0], [1.0]),
             (
                 "`variance` holds one number per unit; got 2 for 1 units. "
                 "Pass the numbers of one site."
             ),
         ),
         (
-            lambda: kinds.constant_units([1.0], [-1.0], [1.0]),
+            lambda: unit_kinds.constant_units([1.0], [-1.0], [1.0]),
             "`variance` is 0 or above; got -1.",
         ),
         (
-            lambda: kinds.silent_units([[0.5]]),
+            lambda: unit_kinds.silent_units([[0.5]]),
             "`active_rate` holds one number per unit, shape (U,); got (1, 1).",
         ),
     ],
@@ -109,7 +109,7 @@ def of(**changes):
         "explained": 0.5, "changed": 0.1, "divergence": 0.1,
     }  # fmt: skip
     given = {name: [value] for name, value in (known | changes).items() if name != "thresholds"}
-    return kinds.kinds(**given, thresholds=changes.get("thresholds")).item()
+    return unit_kinds.kinds(**given, thresholds=changes.get("thresholds")).item()
 
 
 def test_every_kind():
@@ -127,16 +127,16 @@ def test_every_kind():
 
 
 def test_thresholds_decide():
-    assert of(thresholds=kinds.Thresholds(redundant=0.5)) == "redundant functional"
-    assert of(thresholds=kinds.Thresholds(silent=0.5)) == "silent"
-    blocked = kinds.Thresholds(changed=0.1, divergence=0.1)
+    assert of(thresholds=unit_kinds.Thresholds(redundant=0.5)) == "redundant functional"
+    assert of(thresholds=unit_kinds.Thresholds(silent=0.5)) == "silent"
+    blocked = unit_kinds.Thresholds(changed=0.1, divergence=0.1)
     assert of(thresholds=blocked) == "non-redundant blocked"
 
 
 def test_wrong_thresholds():
     with pytest.raises(BadArgument, match=r"`redundant` is a share in \(0, 1\]; got 0\. Pass 0.95"):
-        kinds.Thresholds(redundant=0.0)
+        unit_kinds.Thresholds(redundant=0.0)
     with pytest.raises(BadArgument, match=r"`changed` is a share in \[0, 1\); got 2"):
-        kinds.Thresholds(changed=2.0)
+        unit_kinds.Thresholds(changed=2.0)
     with pytest.raises(BadArgument, match=r"`divergence` is 0 or above, in nats; got nan"):
-        kinds.Thresholds(divergence=float("nan"))
+        unit_kinds.Thresholds(divergence=float("nan"))

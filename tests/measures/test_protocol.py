@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 from frivolous.errors import BadArgument
-from frivolous.measures.protocol import (
+from frivolous.measures.conventions import (
     AS_PUBLISHED,
     AS_PUBLISHED_IMAGENET,
     AS_WRITTEN,

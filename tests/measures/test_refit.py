@@ -7,7 +7,7 @@ import pytest
 from sklearn.linear_model import LinearRegression, Ridge
 
 from frivolous.errors import BadArgument
-from frivolous.measures.refit import explained, reconstructor
+from frivolous.measures.reconstruction import explained, reconstructor
 
 
 @pytest.fixture

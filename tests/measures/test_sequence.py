@@ -10,7 +10,7 @@ from scipy import stats
 
 from frivolous.errors import BadArgument
 from frivolous.measures import curve
-from frivolous.measures.sequence import CrossingSequence, PrunableSequence, sequence
+from frivolous.measures.confidence_sequence import CrossingSequence, PrunableSequence, sequence
 
 LOOKS = np.unique(np.geomspace(5, 3000, 60).astype(int))
 TRIALS = 1000

@@ -15,7 +15,7 @@ from frivolous.errors import Interrupted
 from frivolous.figures import save
 from frivolous.measured_record import Measurement
 from frivolous.measurement import measure
-from frivolous.measures import arguments
+from frivolous.measures import validation
 
 ROWS = ("table", "units", "joint")
 
@@ -34,7 +34,7 @@ def measure_network(
     """Measure a user's own network and print its table, or all as JSON; write tables and figure."""
     if device is not None:
         as_device(device)
-    arguments.share("tolerance", tolerance)
+    validation.share("tolerance", tolerance)
     model = user_model(model_place, weights)
     data = user_data(data_place, "data")
     # Before the work, not after it.

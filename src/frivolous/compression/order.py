@@ -20,8 +20,8 @@ from scipy.linalg import blas, lapack
 
 from frivolous.compression.evidence import Evidence
 from frivolous.errors import look_up
-from frivolous.measures.joint import eliminate
-from frivolous.measures.refit import RIDGE, cholesky
+from frivolous.measures.elimination import eliminate
+from frivolous.measures.reconstruction import RIDGE, cholesky
 from frivolous.measures.similarity import varying
 from frivolous.seeds import generator
 
@@ -150,7 +150,7 @@ def eliminated(parts: Sequence[Part], excised_U: Numbers) -> Indices:
     """Remove the cheapest unit again and again, readers of every part fitted anew each time.
 
     ``excised_U`` is what a unit costs readers that are not fitted. With one part of one feature
-    per unit it is :func:`frivolous.measures.joint.eliminate`; with B a unit's features, P the
+    per unit it is :func:`frivolous.measures.elimination.eliminate`; with B a unit's features, P the
     inverse covariance and M the products, its removal costs tr(M_BB P_BB^-1).
     """
     if len(parts) == 1 and parts[0].per_unit == 1 and not excised_U.any():

@@ -24,7 +24,7 @@ from frivolous.compression.widths import own_units, total_units
 from frivolous.compression.workbench import Workbench
 from frivolous.inputs.batches import Batches
 from frivolous.measures import curve
-from frivolous.measures.kinds import Thresholds, constant_units, silent_units
+from frivolous.measures.unit_kinds import Thresholds, constant_units, silent_units
 
 BATCHES = (1, 64)
 """Batch sizes at which latency and memory are measured."""
@@ -92,7 +92,7 @@ def _sites(bench: Workbench, found: Found) -> pd.DataFrame:
 def _kinds(cut: Cut, evidence: list[Evidence], gone_U: NDArray[np.bool_]) -> NDArray[np.str_]:
     """Why each unit that went could go: shape (U,).
 
-    Silent and constant as :mod:`frivolous.measures.kinds` has them; redundant where the units kept
+    Silent and constant as :mod:`frivolous.measures.unit_kinds` has them; redundant where the units kept
     explain 95% of its variance for some reader; else prunable.
     """
     limits = Thresholds()

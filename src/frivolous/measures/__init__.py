@@ -11,13 +11,17 @@ The conventions under which a number was computed are a record of :mod:`protocol
 
 from __future__ import annotations
 
-from frivolous.measures import curve, gain, joint, kinds, protocol, redundancy, refit, similarity
-from frivolous.measures.protocol import (
-    AS_PUBLISHED,
-    AS_PUBLISHED_IMAGENET,
-    AS_WRITTEN,
-    Protocol,
+from frivolous.measures import (
+    conventions,
+    curve,
+    elimination,
+    gain,
+    reconstruction,
+    redundancy,
+    similarity,
+    unit_kinds,
 )
+from frivolous.measures.conventions import AS_PUBLISHED, AS_PUBLISHED_IMAGENET, AS_WRITTEN, Protocol
 
 __all__ = [
     "AS_PUBLISHED",
@@ -26,10 +30,10 @@ __all__ = [
     "Protocol",
     "curve",
     "gain",
-    "joint",
-    "kinds",
-    "protocol",
+    "elimination",
+    "unit_kinds",
+    "conventions",
     "redundancy",
-    "refit",
+    "reconstruction",
     "similarity",
 ]

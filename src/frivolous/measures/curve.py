@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv, ndtri
 
 from frivolous.errors import BadArgument
-from frivolous.measures import arguments
+from frivolous.measures import validation
 
 Numbers = NDArray[np.float64]
 Draws = Literal["best", "mean"]
@@ -63,7 +63,7 @@ def crossing(fractions: ArrayLike, shares: ArrayLike, tolerance: float = 0.2) ->
     >>> crossing((0.0, 1.0), (1.0, 0.8), tolerance=0.2)
     1.0
     """
-    level = 1 - arguments.share("tolerance", tolerance)
+    level = 1 - validation.share("tolerance", tolerance)
     at_F, curves_DF = _curves(fractions, shares)
     if len(curves_DF) != 1:
         raise BadArgument(
@@ -122,7 +122,7 @@ def wilson(successes: ArrayLike, n: int, level: float = 0.95) -> tuple[Numbers, 
     (0.4902, 0.9433)
     """
     count = _successes(successes, n)
-    z = float(ndtri((1 + arguments.confidence(level)) / 2))
+    z = float(ndtri((1 + validation.confidence(level)) / 2))
     share = count / n
     centre = share + z**2 / (2 * n)
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
@@ -141,7 +141,7 @@ def exact(successes: ArrayLike, n: int, level: float = 0.95) -> tuple[Numbers, N
     (0.4439, 0.9748)
     """
     count = _successes(successes, n)
-    tail = (1 - arguments.confidence(level)) / 2
+    tail = (1 - validation.confidence(level)) / 2
     # The incomplete beta function wants positive parameters; the ends are known without it.
     inner_low, inner_high = np.maximum(count, 1), np.minimum(count, n - 1)
     low = np.where(count == 0, 0.0, betaincinv(inner_low, n - inner_low + 1, tail))
@@ -235,14 +235,14 @@ def _interval(
 
 
 def _curves(fractions: ArrayLike, shares: ArrayLike) -> tuple[Numbers, Numbers]:
-    at_F = arguments.finite("fractions", fractions)
+    at_F = validation.finite("fractions", fractions)
     ascending = at_F.ndim == 1 and at_F.size > 1 and bool((np.diff(at_F) > 0).all())
     if not ascending or at_F[0] != 0 or at_F[-1] > 1:
         raise BadArgument(
             f"`fractions` ascend from 0 to at most 1, two or more of them; got {at_F.tolist()}. "
             "Pass 0, 1/6, ..., 1."
         )
-    curves_DF = np.atleast_2d(arguments.finite("shares", shares))
+    curves_DF = np.atleast_2d(validation.finite("shares", shares))
     if curves_DF.ndim != 2 or not curves_DF.size or curves_DF.shape[1] != at_F.size:
         raise BadArgument(
             f"`shares` has shape (draws, {at_F.size}), one share per fraction; "
@@ -257,7 +257,7 @@ def _curves(fractions: ArrayLike, shares: ArrayLike) -> tuple[Numbers, Numbers]:
 
 
 def _successes(successes: ArrayLike, n: int) -> Numbers:
-    count = arguments.finite("successes", successes)
+    count = validation.finite("successes", successes)
     if n < 1:
         raise BadArgument(f"`n` is a number of examples, 1 or more; got {n}.")
     if count.size and (count.min() < 0 or count.max() > n):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from frivolous.errors import BadArgument
-from frivolous.measures import arguments
+from frivolous.measures import validation
 
 Numbers = NDArray[np.float64]
 
@@ -59,7 +59,7 @@ def gain(
     value = float(_mean_ratio(ratios_T, skip_first))
     low = high = float("nan")
     if len(counts) > 1:
-        low, high = _bootstrap(counts, skip_first, resamples, seed, arguments.confidence(level))
+        low, high = _bootstrap(counts, skip_first, resamples, seed, validation.confidence(level))
     return Gain(
         value=value,
         low=low,

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from frivolous.errors import BadArgument
-from frivolous.measures import arguments
+from frivolous.measures import validation
 
 
 def spectrum(covariance_UU: ArrayLike) -> NDArray[np.float64]:
@@ -24,7 +24,7 @@ def spectrum(covariance_UU: ArrayLike) -> NDArray[np.float64]:
     array([4., 0.])
     """
     values_U = np.asarray(
-        np.linalg.eigvalsh(arguments.covariance(covariance_UU))[::-1], dtype=np.float64
+        np.linalg.eigvalsh(validation.covariance(covariance_UU))[::-1], dtype=np.float64
     )
     return np.where(values_U > _cut_off(values_U), values_U, 0.0)
 
@@ -42,7 +42,7 @@ def components_needed(covariance: ArrayLike, tolerance: float = 0.05) -> int:
     >>> components_needed([[96.0, 0.0], [0.0, 4.0]], tolerance=0)
     2
     """
-    unexplained = arguments.share("tolerance", tolerance)
+    unexplained = validation.share("tolerance", tolerance)
     values_U = _spectrum(covariance)
     # The smallest eigenvalues are summed first, which loses the least to rounding.
     dropped_U = np.cumsum(values_U[::-1])
@@ -80,7 +80,7 @@ def redundant_level(covariance: ArrayLike, tolerance: float = 0.05) -> float:
     >>> redundant_level([[96.0, 0.0], [0.0, 4.0]]), redundant_level([[92.0, 0.0], [0.0, 8.0]])
     (1.0104166666666667, 0.625)
     """
-    unexplained = arguments.share("tolerance", tolerance)
+    unexplained = validation.share("tolerance", tolerance)
     values_U = _spectrum(covariance)
     dropped = values_U.size - components_needed(values_U, tolerance)
     if dropped == values_U.size:
@@ -105,7 +105,7 @@ def compressibility(
 def _spectrum(covariance: ArrayLike) -> NDArray[np.float64]:
     if np.ndim(covariance) != 1:
         return spectrum(covariance)
-    values_U = arguments.finite("spectrum", covariance)
+    values_U = validation.finite("spectrum", covariance)
     if not values_U.size or values_U.min() < 0 or (np.diff(values_U) > 0).any():
         raise BadArgument(
             "`covariance` of one axis is a spectrum: eigenvalues from the largest down, none "

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from frivolous.errors import BadArgument
-from frivolous.measures import arguments
+from frivolous.measures import validation
 
 Numbers = NDArray[np.float64]
 
@@ -46,7 +46,7 @@ def correlations(covariance_UU: ArrayLike) -> Numbers:
            [-0.5,  1. ,  nan],
            [ nan,  nan,  nan]])
     """
-    values_UU = arguments.covariance(covariance_UU)
+    values_UU = validation.covariance(covariance_UU)
     varies_U = varying(values_UU)
     # The roots are multiplied, not the variances: their product could over- or underflow.
     scale_U = np.where(varies_U, np.sqrt(np.diagonal(values_UU)), 1.0)
@@ -135,7 +135,7 @@ def twin_groups(
     """
     least = _correlation(threshold)
     r_UU = np.abs(correlations(covariance_UU))
-    weight = arguments.per_unit("weight", weight_U, like=np.diagonal(r_UU))
+    weight = validation.per_unit("weight", weight_U, like=np.diagonal(r_UU))
     group_U = np.full(len(weight), -1, dtype=np.int64)
     for unit in np.argsort(-weight, kind="stable"):
         if group_U[unit] < 0:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
-from frivolous.measures import Protocol, kinds, redundancy, similarity
+from frivolous.measures import Protocol, redundancy, similarity, unit_kinds
 from frivolous.measures.curve import Interval
 from frivolous.statistics.streaming import Activity, Moments
 
@@ -100,8 +100,8 @@ def _measures(moments: Moments, protocol: Protocol, *, smooth: bool = False) -> 
         "redundant": float(redundant),
         "similarity": similarity.similarity(covariance, protocol.similar),
         "compressibility": redundant / len(spectrum),
-        "silent": float(kinds.silent_units(rate).sum()),
-        "constant": float(kinds.constant_units(mean, np.diagonal(covariance), rate).sum()),
+        "silent": float(unit_kinds.silent_units(rate).sum()),
+        "constant": float(unit_kinds.constant_units(mean, np.diagonal(covariance), rate).sum()),
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from frivolous import published
 from frivolous.measures import AS_WRITTEN
-from frivolous.measures.protocol import Protocol, differences
+from frivolous.measures.conventions import Protocol, differences
 from frivolous.report import Picture, StudyReport, render_all, render_page, study_sections
 from frivolous.store.provenance import provenance as here_and_now
 from frivolous.studies.drawing import claim_of, title_of

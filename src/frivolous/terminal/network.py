@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from frivolous.measures.curve import crossing
-from frivolous.measures.kinds import KINDS
+from frivolous.measures.unit_kinds import KINDS
 from frivolous.terminal.tables import plain_table
 
 if TYPE_CHECKING:

@@ -23,8 +23,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import blas, lapack
 
 from frivolous.errors import BadArgument
-from frivolous.measures import arguments
-from frivolous.measures.refit import factored
+from frivolous.measures import validation
+from frivolous.measures.reconstruction import factored
 from frivolous.measures.similarity import varying
 
 Numbers = NDArray[np.float64]
@@ -86,8 +86,8 @@ def eliminate(covariance_UU: ArrayLike, products_UU: ArrayLike) -> Elimination:
     >>> found.order_U.tolist(), found.error_U.round(6).tolist(), found.total
     ([0, 2, 1], [0.0, 0.25, 4.25], 4.25)
     """
-    covariance = arguments.covariance(covariance_UU)
-    products = arguments.finite("products", products_UU)
+    covariance = validation.covariance(covariance_UU)
+    products = validation.finite("products", products_UU)
     if products.shape != covariance.shape:
         raise BadArgument(
             f"`products` holds the products of the {len(covariance)} units' rows of weights, shape "

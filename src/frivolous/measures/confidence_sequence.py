@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaln, xlog1py, xlogy
 
 from frivolous.errors import BadArgument
-from frivolous.measures import arguments
+from frivolous.measures import validation
 from frivolous.measures.curve import Draws, Interval, crossing
 
 Numbers = NDArray[np.float64]
@@ -47,9 +47,9 @@ def sequence(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[N
     >>> round(float(low), 3), round(float(high), 3)
     (0.648, 0.909)
     """
-    limit = -np.log(1 - arguments.confidence(level))
+    limit = -np.log(1 - validation.confidence(level))
     won, tried = np.broadcast_arrays(
-        arguments.finite("successes", successes), arguments.finite("n", n)
+        validation.finite("successes", successes), validation.finite("n", n)
     )
     if (won < 0).any() or (won > tried).any():
         raise BadArgument(
@@ -208,7 +208,7 @@ class PrunableSequence:
 
     def __post_init__(self) -> None:
         """Share the probability of a wrong bound among the orders."""
-        alpha = (1 - arguments.confidence(self.level)) / 2
+        alpha = (1 - validation.confidence(self.level)) / 2
         # The largest crossing's own upper bound is enough; any order's lower bound may be wrong.
         above = alpha if self.draw == "best" else alpha / self.draws
         at = tuple(float(fraction) for fraction in self.fractions)

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.linalg import lapack, solve_triangular
 
 from frivolous.errors import BadArgument
-from frivolous.measures import arguments
+from frivolous.measures import validation
 from frivolous.measures.similarity import varying
 
 Numbers = NDArray[np.float64]
@@ -73,8 +73,8 @@ def reconstructor(
     >>> (np.array([[3.0, 0.0]]) @ matrix + constant).round(6).tolist()
     [[3.0, 7.0]]
     """
-    covariance = arguments.covariance(covariance_UU)
-    mean = arguments.per_unit("mean", mean_U, like=np.diagonal(covariance))
+    covariance = validation.covariance(covariance_UU)
+    mean = validation.per_unit("mean", mean_U, like=np.diagonal(covariance))
     if sorted(order_U.tolist()) != list(range(len(covariance))):
         raise BadArgument(
             f"`order` holds each of the units 0 to {len(covariance) - 1} once; got "
@@ -108,8 +108,8 @@ def explained(
     >>> explained([[1.0, 0.5], [0.5, 1.0]], np.eye(2)).round(4).tolist()
     [-0.25, -0.25]
     """
-    covariance = arguments.covariance(covariance_UU)
-    test = covariance if elsewhere_UU is None else arguments.covariance(elsewhere_UU)
+    covariance = validation.covariance(covariance_UU)
+    test = covariance if elsewhere_UU is None else validation.covariance(elsewhere_UU)
     if test.shape != covariance.shape:
         raise BadArgument(
             f"`elsewhere` has shape {test.shape}, `covariance` {covariance.shape}; pass those of "

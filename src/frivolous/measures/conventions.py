@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from frivolous.errors import BadArgument
-from frivolous.measures import arguments
+from frivolous.measures import validation
 
 Grain = Literal["channel", "position"]
 Sites = Literal["together and alone", "together", "mean of single sites", "one site"]
@@ -60,8 +60,8 @@ class Protocol:
 
     def __post_init__(self) -> None:
         """Refuse a value that no measure understands."""
-        arguments.share("tolerance", self.tolerance)
-        arguments.share("unexplained", self.unexplained)
+        validation.share("tolerance", self.tolerance)
+        validation.share("unexplained", self.unexplained)
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise BadArgument(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from frivolous.errors import BadArgument
-from frivolous.measures import arguments
+from frivolous.measures import validation
 from frivolous.measures.similarity import TWINS
 
 # Active on at most one sample in a hundred.
@@ -56,7 +56,7 @@ class Thresholds:
     def __post_init__(self) -> None:
         """Refuse what is no share, correlation or divergence."""
         for name in ("silent", "constant", "changed"):
-            arguments.share(name, getattr(self, name))
+            validation.share(name, getattr(self, name))
         for name in ("redundant", "twins"):
             if not 0 < getattr(self, name) <= 1:
                 raise BadArgument(
@@ -94,8 +94,8 @@ def kinds(
     constant = constant_units(mean, variance, active_rate, limits.constant, limits.silent)
     # Of a unit without variance there is nothing to explain, and the comparison is false.
     redundant = np.asarray(explained, dtype=np.float64) >= limits.redundant
-    changed_U = arguments.per_unit("changed", changed, like=silent)
-    divergence_U = arguments.per_unit("divergence", divergence, like=silent)
+    changed_U = validation.per_unit("changed", changed, like=silent)
+    divergence_U = validation.per_unit("divergence", divergence, like=silent)
     blocked = (changed_U <= limits.changed) & (divergence_U <= limits.divergence)
     cases = (silent, constant, redundant & ~blocked, redundant & blocked, ~redundant & blocked)
     return np.select(cases, KINDS[:-1], KINDS[-1])
@@ -109,7 +109,7 @@ def silent_units(active_rate: ArrayLike, rate: float = SILENT_RATE) -> NDArray[n
     >>> silent_units([0.0, 0.01, 0.5])
     array([ True,  True, False])
     """
-    return np.asarray(_rates(active_rate) <= arguments.share("rate", rate))
+    return np.asarray(_rates(active_rate) <= validation.share("rate", rate))
 
 
 def constant_units(
@@ -129,17 +129,17 @@ def constant_units(
     array([ True, False, False])
     """
     rate_U = _rates(active_rate)
-    mean_U = arguments.per_unit("mean", mean, like=rate_U)
-    variance_U = arguments.per_unit("variance", variance, like=rate_U)
+    mean_U = validation.per_unit("mean", mean, like=rate_U)
+    variance_U = validation.per_unit("variance", variance, like=rate_U)
     if variance_U.size and variance_U.min() < 0:
         raise BadArgument(f"`variance` is 0 or above; got {variance_U.min():g}.")
-    most = arguments.share("share", share)
+    most = validation.share("share", share)
     steady_U = variance_U <= most * (mean_U**2 + variance_U)
     return np.asarray(steady_U & ~silent_units(rate_U, rate))
 
 
 def _rates(active_rate: ArrayLike) -> NDArray[np.float64]:
-    rate_U = arguments.per_unit("active_rate", active_rate)
+    rate_U = validation.per_unit("active_rate", active_rate)
     if rate_U.size and not (rate_U.min() >= 0 and rate_U.max() <= 1):
         raise BadArgument(
             f"`active_rate` holds shares of samples in [0, 1]; got {rate_U.min():g} to "
