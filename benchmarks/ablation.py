@@ -32,7 +32,7 @@ from networks import Subject, alexnet, convolutional, dense, product_speed, resn
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from frivolous.ablation import FRACTIONS, ablation_curves, permutation
+from frivolous.ablation.curves import FRACTIONS, ablation_curves, permutation
 from frivolous.network import Network, trace
 
 DRAWS = 3

@@ -43,7 +43,7 @@ from plain_images import plain_loader  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 import frivolous as fv  # noqa: E402
-from frivolous.ablation import ablation_curves  # noqa: E402
+from frivolous.ablation.curves import ablation_curves  # noqa: E402
 from frivolous.compression import Compression  # noqa: E402
 from frivolous.measurement import Measurement  # noqa: E402
 from frivolous.network import trace  # noqa: E402

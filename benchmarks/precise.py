@@ -28,12 +28,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from frivolous.ablation import FRACTIONS, ablation_curves
+from frivolous.ablation.curves import FRACTIONS, ablation_curves
+from frivolous.ablation.sequential import precise_curves
 from frivolous.data import digits
 from frivolous.inputs.batches import as_batches
 from frivolous.measures import curve
 from frivolous.network import Network, trace
-from frivolous.precise import precise_curves
 from frivolous.seeds import generator
 
 #: Network -> how it is made, updates of training, examples per update, sites and batches measured.

@@ -29,9 +29,9 @@ from networks import Place, Subject, convolutional, dense3, resnet56
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from frivolous.changed_outputs import outputs_alone
-from frivolous.effects import single_effects
-from frivolous.masking import masks_for
+from frivolous.ablation.batched import outputs_alone
+from frivolous.ablation.masks import masks_for
+from frivolous.ablation.single_units import single_effects
 from frivolous.network import Network, trace
 
 #: Network -> how it is made, how many examples it is given, and the sites that are measured.

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frivolous.ablation import (
+from frivolous.ablation.curves import (
     FRACTIONS,
     ablate,
     ablation_curves,

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frivolous.changed_outputs import outputs_alone
-from frivolous.effects import single_effects
+from frivolous.ablation.batched import outputs_alone
+from frivolous.ablation.label_agreement import ablate
+from frivolous.ablation.masks import masks_for
+from frivolous.ablation.single_units import single_effects
 from frivolous.errors import BadArgument, NotFinite
-from frivolous.masking import masks_for
 from frivolous.network import trace
 from frivolous.sampling import deal
-from frivolous.unchanged import ablate
 
 
 @pytest.fixture(scope="module")

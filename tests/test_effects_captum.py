@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from captum.attr import LayerFeatureAblation
 from torch import Tensor, nn
 
-from frivolous.effects import single_effects
+from frivolous.ablation.label_agreement import ablate, unchanged_counts
+from frivolous.ablation.single_units import single_effects
 from frivolous.network import Network, trace
-from frivolous.unchanged import ablate, unchanged_counts
 
 Case = tuple[Network, str, Tensor, Tensor]
 

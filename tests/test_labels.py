@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 import frivolous as fv
-from frivolous.ablation import ablation_curves, permutation
-from frivolous.effects import single_effects
+from frivolous.ablation.curves import ablation_curves, permutation
+from frivolous.ablation.predictions import intact_labels, per_example
+from frivolous.ablation.single_units import single_effects
 from frivolous.errors import BadArgument
-from frivolous.labels import intact_labels, per_example
 from frivolous.measures import curve
 from frivolous.network import trace
 

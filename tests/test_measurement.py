@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import frivolous as fv
-from frivolous.ablation import permutation
+from frivolous.ablation.curves import permutation
 from frivolous.measurement import COLUMNS, CURVE_COLUMNS, Measurement
 from frivolous.measures import AS_PUBLISHED
 from frivolous.sampling import deal

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from frivolous.ablation import ablate, ablation_curves, permutation
+from frivolous.ablation.curves import ablate, ablation_curves, permutation
+from frivolous.ablation.pre_norm import as_silenced
 from frivolous.errors import BadArgument, UnknownName
 from frivolous.inputs.batches import as_batches
 from frivolous.measurement import Measurement, measure_network
 from frivolous.measures import AS_PUBLISHED, AS_PUBLISHED_IMAGENET, AS_WRITTEN, Protocol
 from frivolous.network import Network, trace
-from frivolous.silenced_layer import as_silenced
 
 N, SEED = 60, 5
 SITES = ("conv1", "conv2", "fc")

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 
 import frivolous as fv
+from frivolous.ablation.label_agreement import unchanged_counts
 from frivolous.errors import BadArgument
 from frivolous.measurement import JOINT_COLUMNS, UNIT_COLUMNS, Measurement
 from frivolous.measures.unit_kinds import Thresholds
 from frivolous.network import trace
 from frivolous.terminal.network import measurement_text
-from frivolous.unchanged import unchanged_counts
 
 N = 300
 

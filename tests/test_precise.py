@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import frivolous as fv
-from frivolous.ablation import FRACTIONS, ablation_curves
+from frivolous.ablation.curves import FRACTIONS, ablation_curves
+from frivolous.ablation.sequential import precise_curves, shuffled
 from frivolous.errors import BadArgument, Interrupted
 from frivolous.inputs.batches import as_batches
 from frivolous.measures import AS_WRITTEN, curve
 from frivolous.network import trace
-from frivolous.precise import precise_curves, shuffled
 
 RANDOM = torch.Generator().manual_seed(0)
 N = 6000

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from frivolous.ablation.intact_model import accuracy_of
 from frivolous.data import Examples
 from frivolous.errors import BadArgument
 from frivolous.inputs.batches import as_batches, prepared
 from frivolous.measurement import measure_network
 from frivolous.network import trace
-from frivolous.user_model import accuracy_of
 
 RANDOM = torch.Generator().manual_seed(0)
 IMAGES = Examples(

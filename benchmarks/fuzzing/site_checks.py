@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 import frivolous as fv
-from frivolous.ablation import permutation
+from frivolous.ablation.curves import permutation
 from fuzzing.case import Case, Wrong, changed_labels
 from fuzzing.given import some_of
 from fuzzing.masked import Place, masked, places_of, values_of

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from frivolous.ablation.label_agreement import kept_labels
+from frivolous.ablation.predictions import UNCOUNTED, intact_labels, per_example
 from frivolous.errors import BadArgument
-from frivolous.labels import UNCOUNTED, intact_labels, per_example
 from frivolous.measures import validation
 from frivolous.measures.curve import Interval, Method, proportion
 from frivolous.measures.elimination import Elimination, eliminate
@@ -23,7 +24,6 @@ from frivolous.network.program import Edit
 from frivolous.sampling import deal
 from frivolous.statistics.moments import Moments, pool
 from frivolous.statistics.streaming import Activity
-from frivolous.unchanged import kept_labels
 
 TRIED = 8
 """Numbers of units tried in one pass over the data; each pass leaves a ninth of the range."""

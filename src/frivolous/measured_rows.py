@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from frivolous.ablation import AblationCurve
+from frivolous.ablation.curves import AblationCurve
 from frivolous.measures import Protocol, curve, similarity
 from frivolous.measures.confidence_sequence import sequence
 from frivolous.statistics.jackknife import SiteStatistics

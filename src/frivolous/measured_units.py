@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from frivolous.ablation.single_units import Effects
 from frivolous.effective import EffectiveWidth, halves_of
-from frivolous.effects import Effects
 from frivolous.measured_rows import table_row
 from frivolous.measures import curve, similarity
 from frivolous.measures.reconstruction import RIDGE, explained

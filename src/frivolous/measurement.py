@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from frivolous.ablation.intact_model import read_model, rounding_of
 from frivolous.errors import Interrupted
 from frivolous.inputs.batches import Batches, as_batches
 from frivolous.measured_record import ALL, Measurement
@@ -20,7 +21,6 @@ from frivolous.measures.unit_kinds import Thresholds
 from frivolous.measuring import Wanted, Work
 from frivolous.network import Network
 from frivolous.network.modules import module_of
-from frivolous.user_model import read_model, rounding_of
 
 __all__ = [
     "ALL",
@@ -84,7 +84,7 @@ def measure(
         protocol: the conventions of counting, ``AS_WRITTEN`` or ``AS_PUBLISHED``.
         precision: how far the bounds of prunable units may lie from their middle, as a share of a
             site's units, such as 0.01. Each curve then takes only as many examples, drawn at
-            random, as that needs (:func:`frivolous.precise.precise_curves`), and all else at most
+            random, as that needs (:func:`frivolous.ablation.sequential.precise_curves`), and all else at most
             ``protocol.cap`` examples, so that the cost does not grow with the data. None takes all
             examples; so does a curve that never gets so precise.
         intervals: of proportions over examples, ``wilson`` or ``exact`` (Clopper-Pearson). With

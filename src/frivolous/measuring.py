@@ -9,13 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frivolous.ablation import AblationCurve, ablation_curves
+from frivolous.ablation.curves import AblationCurve, ablation_curves
+from frivolous.ablation.intact_model import accuracy_of
+from frivolous.ablation.masks import check_choices, check_silenced
+from frivolous.ablation.sequential import check_precision, precise_curves, shuffled
+from frivolous.ablation.single_units import Effects, check_examples, single_effects
 from frivolous.effective import EffectiveWidth, effective_width
-from frivolous.effects import Effects, check_examples, single_effects
 from frivolous.errors import Interrupted
 from frivolous.inputs.batches import Batches
 from frivolous.inputs.progress import Progress, Tell
-from frivolous.masking import check_choices, check_silenced
 from frivolous.measured_record import ALL, Measurement
 from frivolous.measured_rows import correlation_frame, curve_frame
 from frivolous.measured_sites import ablated_of, sites_of, table_of, with_whole
@@ -24,9 +26,7 @@ from frivolous.measures import AS_WRITTEN, Protocol, validation
 from frivolous.measures.curve import Method, check_method
 from frivolous.measures.unit_kinds import Thresholds
 from frivolous.network import Network
-from frivolous.precise import check_precision, precise_curves, shuffled
 from frivolous.statistics.streaming import Activity, collect
-from frivolous.user_model import accuracy_of
 
 GROUPS = 8
 """Groups of examples left out in turn for the statistics' intervals (delete-a-group jackknife)."""
@@ -39,7 +39,7 @@ class Wanted:
     The arguments of :func:`frivolous.measurement.measure`, and: ``ablated_sites`` are those of
     ``sites`` that get an ablation curve, by default all; the others have statistics alone.
     ``silenced_as`` maps a site to the values (U,) that its silenced units give instead of zero
-    (:func:`frivolous.silenced_layer.as_silenced`). ``protocol.sites`` decides what prunable and
+    (:func:`frivolous.ablation.pre_norm.as_silenced`). ``protocol.sites`` decides what prunable and
     area of site "all" are (:class:`Measurement`). ``groups`` of examples give the intervals of the
     statistics; 1 leaves them out.
     """

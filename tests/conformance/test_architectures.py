@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 import frivolous as fv
-from frivolous.ablation import ablate
+from frivolous.ablation.curves import ablate
 from frivolous.network import Network, trace
 
 missing = pytest.mark.skipif(not hugging_face.AVAILABLE, reason=hugging_face.WHY_NOT)

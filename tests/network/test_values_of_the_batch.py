@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 import frivolous as fv
-from frivolous.ablation import FRACTIONS, permutation
+from frivolous.ablation.curves import FRACTIONS, permutation
 from frivolous.network import Network, trace
 
 EXAMPLES, PLACES = 60, 6

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from frivolous.ablation import AblationCurve, ablate, ablation_curves
+from frivolous.ablation.curves import AblationCurve, ablate, ablation_curves
 from frivolous.constructions import (
     Construction,
     curve_bounds,

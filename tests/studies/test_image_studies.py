@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from frivolous.ablation import permutation
+from frivolous.ablation.curves import permutation
 from frivolous.data import digits
 from frivolous.data.preparation import PREPARATIONS
 from frivolous.seeds import seed_of

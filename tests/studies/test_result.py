@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from frivolous.ablation import permutation
+from frivolous.ablation.curves import permutation
 from frivolous.data import Splits, teacher_data
 from frivolous.errors import FrivolousError
 from frivolous.measures import AS_PUBLISHED

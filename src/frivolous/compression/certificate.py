@@ -14,8 +14,8 @@ import torch
 from scipy.stats import beta
 from torch import Tensor
 
+from frivolous.ablation.predictions import UNCOUNTED, intact_labels, labels
 from frivolous.inputs.batches import Batches
-from frivolous.labels import UNCOUNTED, intact_labels, labels
 from frivolous.network import Network
 
 LEVEL = 0.05

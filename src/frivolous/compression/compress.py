@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from frivolous.ablation.intact_model import accuracy_of, read_model
 from frivolous.compression.asking import asked_for
 from frivolous.compression.certificate import examples_needed, intact_of, most_changed
 from frivolous.compression.checks import Budget, budget_of
@@ -28,7 +29,6 @@ from frivolous.inputs.batches import BATCH_SIZE, Batches, as_batches
 from frivolous.network.inputs import Inputs
 from frivolous.network.modules import module_of
 from frivolous.seeds import generator
-from frivolous.user_model import accuracy_of, read_model
 
 LEAST_EXAMPLES = 8
 HELD_OUT = 0.5

@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from frivolous.ablation.predictions import UNCOUNTED, counted, labels
 from frivolous.compression.cuts import Cut, Read
 from frivolous.compression.rows import blocks_of, fits, places_of, rows_at
 from frivolous.inputs.batches import Batches
 from frivolous.inputs.formats import size_of
-from frivolous.labels import UNCOUNTED, counted, labels
 from frivolous.network import Network
 from frivolous.network.inputs import Inputs, each
 from frivolous.network.operations import CONVOLUTIONS

@@ -8,13 +8,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from frivolous.ablation.predictions import UNCOUNTED, counted, labels
 from frivolous.compression.certificate import Intact
 from frivolous.compression.record import OUTPUT_COLUMNS
 from frivolous.compression.running import runner
 from frivolous.compression.workbench import Workbench
 from frivolous.inputs.batches import Batches
 from frivolous.inputs.formats import size_of
-from frivolous.labels import UNCOUNTED, counted, labels
 from frivolous.measures import curve
 from frivolous.network.outputs import chosen, tensors_of
 

@@ -13,6 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from frivolous.ablation.pre_norm import as_silenced
 from frivolous.data import DATASETS, Splits
 from frivolous.data.labels import with_random_labels
 from frivolous.data.preparation import PREPARATIONS
@@ -23,7 +24,6 @@ from frivolous.inputs.batches import Batches, prepared
 from frivolous.measurement import Measurement, measure_network
 from frivolous.network import Network, trace
 from frivolous.seeds import generator, seed_of
-from frivolous.silenced_layer import as_silenced
 from frivolous.studies.image_spec import ImageDataSpec, ImageFamilySpec, ImageSpec
 from frivolous.studies.making import Finished, joint_of, protocol_of, unmeasured
 from frivolous.training.checkpoint import forget

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frivolous.changed_outputs import outputs_under
+from frivolous.ablation.batched import outputs_under
+from frivolous.ablation.masks import Changes, Plan, masks_for
+from frivolous.ablation.predictions import UNCOUNTED, intact_labels, per_example
 from frivolous.errors import BadArgument, Interrupted
-from frivolous.labels import UNCOUNTED, intact_labels, per_example
-from frivolous.masking import Changes, Plan, masks_for
 from frivolous.network import Alive, Network
 from frivolous.network.inputs import Inputs
 
@@ -34,7 +34,7 @@ def ablate(
     the flattened value of one example (``Site.shape``). ``replacement`` is ``zero``, or ``mean``
     with ``means``: site -> (U,) for channels, of ``Site.shape`` for positions. ``silenced_as``:
     site -> (U,), what a silenced unit gives there, at every position, instead of zero; for a layer
-    that is silenced before its normalisation see :func:`frivolous.silenced_layer.as_silenced`.
+    that is silenced before its normalisation see :func:`frivolous.ablation.pre_norm.as_silenced`.
     """
     if not units:
         return network(inputs)
@@ -55,7 +55,7 @@ def unchanged_counts(
     """How many examples keep their label under each plan, and how many there are.
 
     ``options`` are those of :class:`Trials`. Returns counts of shape (plans,) and the examples;
-    whole numbers for one label per example, else as :func:`frivolous.labels.per_example` makes
+    whole numbers for one label per example, else as :func:`frivolous.ablation.predictions.per_example` makes
     them. Raises ``NotFinite`` naming the site where scores stop being numbers, and, when stopped by
     Ctrl-C after a batch, ``Interrupted`` with what it would have returned for those before.
     """

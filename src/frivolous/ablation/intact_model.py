@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from frivolous.ablation.predictions import UNCOUNTED, counted
+from frivolous.ablation.predictions import labels as predicted_labels
 from frivolous.errors import BadArgument, NotTraceable, one_line
 from frivolous.inputs.batches import Batches
 from frivolous.inputs.formats import each
-from frivolous.labels import UNCOUNTED, counted
-from frivolous.labels import labels as predicted_labels
 from frivolous.measures import curve
 from frivolous.network import Network, trace
 from frivolous.network.copying import CannotCopy, copied

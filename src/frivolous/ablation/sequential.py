@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from frivolous.ablation import AblationCurve, checked_fractions, groups_of, plans_of
+from frivolous.ablation.curves import AblationCurve, checked_fractions, groups_of, plans_of
+from frivolous.ablation.label_agreement import Trials
+from frivolous.ablation.masks import count_units
+from frivolous.ablation.predictions import NO_LABEL
 from frivolous.errors import BadArgument, Interrupted
 from frivolous.inputs.batches import Batches
-from frivolous.labels import NO_LABEL
-from frivolous.masking import count_units
 from frivolous.measures.confidence_sequence import PrunableSequence
 from frivolous.measures.curve import Draws
 from frivolous.network import Network
 from frivolous.seeds import generator
-from frivolous.unchanged import Trials
 
 FIRST = 128
 """Examples in the first round."""
@@ -74,7 +74,7 @@ def precise_curves(
     ``tell`` gets the curves still followed and the examples taken. Stopped by Ctrl-C it raises
     :class:`frivolous.errors.Interrupted` with the curves so far; their bounds hold as well. The
     other arguments, among them ``silencing``, are those of
-    :func:`frivolous.ablation.ablation_curves`.
+    :func:`frivolous.ablation.curves.ablation_curves`.
 
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
     >>> from frivolous.inputs.batches import as_batches

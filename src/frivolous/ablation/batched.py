@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 import torch
 from torch import Tensor
 
+from frivolous.ablation.masks import Changes, Masks
 from frivolous.errors import NotFinite
-from frivolous.masking import Changes, Masks
 from frivolous.network import Alive, Network
 
 #: Bytes that one value of a stacked batch may take. Larger stacks leave the processor's cache

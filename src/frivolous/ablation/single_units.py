@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frivolous.changed_outputs import outputs_alone
+from frivolous.ablation.batched import outputs_alone
+from frivolous.ablation.masks import masks_for
+from frivolous.ablation.predictions import UNCOUNTED, intact_labels, per_example
 from frivolous.errors import BadArgument
 from frivolous.inputs.formats import size_of, taken
-from frivolous.labels import UNCOUNTED, intact_labels, per_example
-from frivolous.masking import masks_for
 from frivolous.network import Network
 from frivolous.network.inputs import Inputs
 from frivolous.sampling import deal
@@ -55,8 +55,8 @@ def single_effects(
     network before the site runs once per batch; units are tried side by side in one batch up to
     ``stack_bytes`` per value, each on the examples on which it gives anything but what a silenced
     one gives: the others stay as they are. ``replacement``, ``means`` and ``silenced_as`` are
-    those of :func:`frivolous.unchanged.ablate`. Raises ``NotFinite`` and ``BadArgument`` as
-    :func:`frivolous.unchanged.unchanged_counts` does.
+    those of :func:`frivolous.ablation.label_agreement.ablate`. Raises ``NotFinite`` and ``BadArgument`` as
+    :func:`frivolous.ablation.label_agreement.unchanged_counts` does.
 
     >>> from frivolous.network import trace
     >>> reader = torch.nn.Linear(2, 2)

@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from frivolous.ablation.label_agreement import ablate, unchanged_counts
+from frivolous.ablation.masks import GRAINS, Plan, count_units
+from frivolous.ablation.predictions import labels
 from frivolous.errors import BadArgument, Interrupted
-from frivolous.labels import labels
-from frivolous.masking import GRAINS, Plan, count_units
 from frivolous.measures.curve import Interval
 from frivolous.network import Network, Site
 from frivolous.network.inputs import Inputs
 from frivolous.seeds import generator
-from frivolous.unchanged import ablate, unchanged_counts
 
 #: Proportions of units silenced: 0, 1/6, ..., 1.
 FRACTIONS = tuple(step / 6 for step in range(7))
@@ -35,7 +35,7 @@ class AblationCurve:
     label is what the intact network predicts, of ``examples``; of several labels per example, the
     share of all labels times ``examples``.
 
-    A curve that was followed only as far as a precision needed (:mod:`frivolous.precise`) has
+    A curve that was followed only as far as a precision needed (:mod:`frivolous.ablation.sequential`) has
     ``seen``, how many of the ``examples`` each count is out of, shape (D, F), and ``crossing``, the
     share of units that can go, with bounds.
     """
@@ -89,7 +89,7 @@ def ablation_curves(
     site (:func:`permutation`); proportion p silences its first int(p * units), so the sets are
     nested, and the joint curve uses the same permutations. Proportion 0 changes no label by
     definition. ``batches`` gives inputs without labels. ``replacement``, ``means`` and
-    ``silenced_as`` are those of :func:`frivolous.unchanged.ablate`.
+    ``silenced_as`` are those of :func:`frivolous.ablation.label_agreement.ablate`.
 
     Stopped by Ctrl-C after a batch it raises :class:`frivolous.errors.Interrupted` with the curves
     of the batches before. Counts depend on how examples are batched only where two scores tie
