@@ -17,8 +17,9 @@ from safetensors.torch import save_file, save_model
 from torch import Tensor, nn
 
 import frivolous as fv
-from frivolous import cli, measuring
+from frivolous import cli
 from frivolous.errors import BadArgument, FrivolousError, NotFinite, NotTraceable, UnknownName
+from frivolous.measurement import run
 
 INPUTS = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
 LABELS = torch.arange(40) % 3
@@ -433,7 +434,7 @@ def test_stopped_by_hand_what_is_done_is_written(
     def pressed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(measuring, "single_effects", pressed)
+    monkeypatch.setattr(run, "single_effects", pressed)
     flags = ("--data", "mine.py:data", "--out", "out", "--precision", "0.1")
     assert frivolous(monkeypatch, "measure", "mine.py:model", *flags) == 130
     said = capsys.readouterr()

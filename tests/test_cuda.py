@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 import frivolous as fv
 from frivolous.constructions import more_of_both
-from frivolous.effective import effective_width
 from frivolous.families import MLP, fixed, initialise
+from frivolous.measurement.effective_width import effective_width
 from frivolous.network import trace
 from frivolous.statistics.streaming import collect
 

@@ -22,7 +22,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import frivolous as fv
 from frivolous.ablation.curves import permutation
-from frivolous.measurement import COLUMNS, CURVE_COLUMNS, Measurement
+from frivolous.measurement.measure import COLUMNS, CURVE_COLUMNS, Measurement
 from frivolous.measures import AS_PUBLISHED
 from frivolous.sampling import deal
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from frivolous.errors import BadArgument
 from frivolous.inputs.batches import as_batches
-from frivolous.measurement import CORRELATION_COLUMNS, Measurement, measure_network
+from frivolous.measurement.measure import CORRELATION_COLUMNS, Measurement, measure_network
 from frivolous.measures import AS_PUBLISHED, AS_WRITTEN
 from frivolous.measures.similarity import absolute_correlations, distribution
 from frivolous.network import trace

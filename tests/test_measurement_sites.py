@@ -15,7 +15,7 @@ from frivolous.ablation.curves import ablate, ablation_curves, permutation
 from frivolous.ablation.pre_norm import as_silenced
 from frivolous.errors import BadArgument, UnknownName
 from frivolous.inputs.batches import as_batches
-from frivolous.measurement import Measurement, measure_network
+from frivolous.measurement.measure import Measurement, measure_network
 from frivolous.measures import AS_PUBLISHED, AS_PUBLISHED_IMAGENET, AS_WRITTEN, Protocol
 from frivolous.network import Network, trace
 
@@ -145,7 +145,7 @@ def test_no_joint_ablation_is_run_for_the_mean(network, inputs, monkeypatch) -> 
         asked.append(options["together"])
         return ablation_curves(*args, **options)
 
-    monkeypatch.setattr("frivolous.measuring.ablation_curves", spy)
+    monkeypatch.setattr("frivolous.measurement.run.ablation_curves", spy)
     for protocol in (AS_PUBLISHED_IMAGENET, AS_PUBLISHED):
         measure_network(network, as_batches(inputs), protocol=protocol, groups=1)
     assert asked == [False, True]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 import frivolous as fv
 from frivolous.ablation.label_agreement import unchanged_counts
 from frivolous.errors import BadArgument
-from frivolous.measurement import JOINT_COLUMNS, UNIT_COLUMNS, Measurement
+from frivolous.measurement.measure import JOINT_COLUMNS, UNIT_COLUMNS, Measurement
 from frivolous.measures.unit_kinds import Thresholds
 from frivolous.network import trace
 from frivolous.terminal.network import measurement_text

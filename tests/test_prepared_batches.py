@@ -10,7 +10,7 @@ from frivolous.ablation.intact_model import accuracy_of
 from frivolous.data import Examples
 from frivolous.errors import BadArgument
 from frivolous.inputs.batches import as_batches, prepared
-from frivolous.measurement import measure_network
+from frivolous.measurement.measure import measure_network
 from frivolous.network import trace
 
 RANDOM = torch.Generator().manual_seed(0)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from frivolous import studies
     from frivolous.compression.compress import compress
     from frivolous.compression.loading import load_compressed
-    from frivolous.measured_record import load_measurement
-    from frivolous.measurement import measure
+    from frivolous.measurement.measure import measure
+    from frivolous.measurement.result import load_measurement
     from frivolous.network import trace
 
 __all__ = ["compress", "load_compressed", "load_measurement", "measure", "studies", "trace"]
@@ -23,8 +23,8 @@ __all__ = ["compress", "load_compressed", "load_measurement", "measure", "studie
 _HOMES = {
     "compress": ("frivolous.compression", "compress"),
     "load_compressed": ("frivolous.compression.loading", "load_compressed"),
-    "load_measurement": ("frivolous.measured_record", "load_measurement"),
-    "measure": ("frivolous.measurement", "measure"),
+    "load_measurement": ("frivolous.measurement.result", "load_measurement"),
+    "measure": ("frivolous.measurement.measure", "measure"),
     "trace": ("frivolous.network", "trace"),
 }
 

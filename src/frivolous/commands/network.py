@@ -13,8 +13,8 @@ from frivolous.commands.user import make_folder, user_data, user_model, writing
 from frivolous.devices import as_device
 from frivolous.errors import Interrupted
 from frivolous.figures import save
-from frivolous.measured_record import Measurement
-from frivolous.measurement import measure
+from frivolous.measurement.measure import measure
+from frivolous.measurement.result import Measurement
 from frivolous.measures import validation
 
 ROWS = ("table", "units", "joint")

@@ -21,7 +21,7 @@ from frivolous.errors import look_up
 from frivolous.families import FAMILIES, Family
 from frivolous.families.initialisers import undrawn
 from frivolous.inputs.batches import Batches, prepared
-from frivolous.measurement import Measurement, measure_network
+from frivolous.measurement.measure import Measurement, measure_network
 from frivolous.network import Network, trace
 from frivolous.seeds import generator, seed_of
 from frivolous.studies.image_spec import ImageDataSpec, ImageFamilySpec, ImageSpec

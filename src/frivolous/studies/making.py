@@ -16,9 +16,9 @@ from frivolous.data import DATASETS, Splits
 from frivolous.families.initialisers import fixed, initialise, undrawn
 from frivolous.families.mlp import MLP, mlp
 from frivolous.inputs.batches import as_batches
-from frivolous.measurement import COLUMNS, CURVE_COLUMNS, Measurement, measure_network
+from frivolous.measurement.measure import COLUMNS, CURVE_COLUMNS, Measurement, measure_network
+from frivolous.measurement.run import GROUPS
 from frivolous.measures import AS_PUBLISHED, AS_PUBLISHED_IMAGENET, AS_WRITTEN, Protocol
-from frivolous.measuring import GROUPS
 from frivolous.network import Network, trace
 from frivolous.seeds import generator, seed_of
 from frivolous.statistics.jackknife import ORDER

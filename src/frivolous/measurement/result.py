@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from frivolous.errors import BadArgument, one_line
-from frivolous.measured_rows import CORRELATION_COLUMNS
-from frivolous.measured_units import JOINT_COLUMNS, UNIT_COLUMNS, empty
+from frivolous.measurement.rows import CORRELATION_COLUMNS
+from frivolous.measurement.unit_table import JOINT_COLUMNS, UNIT_COLUMNS, empty
 from frivolous.measures import AS_WRITTEN
 
 if TYPE_CHECKING:
@@ -53,11 +53,11 @@ class Measurement:
     over draws.
 
     ``correlations``: how the absolute correlations of pairs of units are distributed, one row per
-    site and bin (:func:`frivolous.measured_rows.correlation_frame`).
+    site and bin (:func:`frivolous.measurement.rows.correlation_frame`).
 
-    ``units``: one row per unit, with its kind (:func:`frivolous.measured_units.unit_frame`), and
+    ``units``: one row per unit, with its kind (:func:`frivolous.measurement.unit_table.unit_frame`), and
     ``joint``: the order in which the units of each site can go, readers re-fitted, with the error
-    after each (:func:`frivolous.measured_units.joint_frame`); both empty where they were left out.
+    after each (:func:`frivolous.measurement.unit_table.joint_frame`); both empty where they were left out.
     Measure ``effective`` of the table is the fewest units of a site that keep all but
     ``facts["joint_tolerance"]`` of the labels so, each site by itself; "all" is the sum.
     """

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 
 from frivolous.ablation import curves
-from frivolous.effective import EffectiveWidth
 from frivolous.errors import BadArgument
-from frivolous.measured_record import ALL
-from frivolous.measured_rows import COLUMNS, curve_rows, statistic_rows
-from frivolous.measured_units import effective_rows
+from frivolous.measurement.effective_width import EffectiveWidth
+from frivolous.measurement.result import ALL
+from frivolous.measurement.rows import COLUMNS, curve_rows, statistic_rows
+from frivolous.measurement.unit_table import effective_rows
 from frivolous.measures import Protocol
 from frivolous.measures.curve import Method
 from frivolous.network import Network, Site

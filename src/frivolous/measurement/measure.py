@@ -12,13 +12,13 @@ from torch import nn
 from frivolous.ablation.intact_model import read_model, rounding_of
 from frivolous.errors import Interrupted
 from frivolous.inputs.batches import Batches, as_batches
-from frivolous.measured_record import ALL, Measurement
-from frivolous.measured_rows import COLUMNS, CORRELATION_COLUMNS, CURVE_COLUMNS
-from frivolous.measured_units import JOINT_COLUMNS, UNIT_COLUMNS
+from frivolous.measurement.result import ALL, Measurement
+from frivolous.measurement.rows import COLUMNS, CORRELATION_COLUMNS, CURVE_COLUMNS
+from frivolous.measurement.run import Wanted, Work
+from frivolous.measurement.unit_table import JOINT_COLUMNS, UNIT_COLUMNS
 from frivolous.measures import AS_WRITTEN, Protocol
 from frivolous.measures.curve import Method
 from frivolous.measures.unit_kinds import Thresholds
-from frivolous.measuring import Wanted, Work
 from frivolous.network import Network
 from frivolous.network.modules import module_of
 
@@ -145,7 +145,7 @@ def measure_network(
 ) -> Measurement:
     """Measure a traced network: what :func:`measure` does after reading model and data.
 
-    ``wanted`` are the fields of :class:`frivolous.measuring.Wanted`. Joint frivolity and the units'
+    ``wanted`` are the fields of :class:`frivolous.measurement.run.Wanted`. Joint frivolity and the units'
     table are left out unless ``joint_tolerance`` and ``unit_examples`` ask for them.
     """
     work = Work(network, batches, Wanted(**wanted), progress)

@@ -14,14 +14,14 @@ from frivolous.ablation.intact_model import accuracy_of
 from frivolous.ablation.masks import check_choices, check_silenced
 from frivolous.ablation.sequential import check_precision, precise_curves, shuffled
 from frivolous.ablation.single_units import Effects, check_examples, single_effects
-from frivolous.effective import EffectiveWidth, effective_width
 from frivolous.errors import Interrupted
 from frivolous.inputs.batches import Batches
 from frivolous.inputs.progress import Progress, Tell
-from frivolous.measured_record import ALL, Measurement
-from frivolous.measured_rows import correlation_frame, curve_frame
-from frivolous.measured_sites import ablated_of, sites_of, table_of, with_whole
-from frivolous.measured_units import joint_frame, unit_frame
+from frivolous.measurement.effective_width import EffectiveWidth, effective_width
+from frivolous.measurement.result import ALL, Measurement
+from frivolous.measurement.rows import correlation_frame, curve_frame
+from frivolous.measurement.site_table import ablated_of, sites_of, table_of, with_whole
+from frivolous.measurement.unit_table import joint_frame, unit_frame
 from frivolous.measures import AS_WRITTEN, Protocol, validation
 from frivolous.measures.curve import Method, check_method
 from frivolous.measures.unit_kinds import Thresholds
@@ -36,7 +36,7 @@ GROUPS = 8
 class Wanted:
     """What is to be measured of a network, and how.
 
-    The arguments of :func:`frivolous.measurement.measure`, and: ``ablated_sites`` are those of
+    The arguments of :func:`frivolous.measurement.measure.measure`, and: ``ablated_sites`` are those of
     ``sites`` that get an ablation curve, by default all; the others have statistics alone.
     ``silenced_as`` maps a site to the values (U,) that its silenced units give instead of zero
     (:func:`frivolous.ablation.pre_norm.as_silenced`). ``protocol.sites`` decides what prunable and

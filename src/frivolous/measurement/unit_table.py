@@ -10,8 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from frivolous.ablation.single_units import Effects
-from frivolous.effective import EffectiveWidth, halves_of
-from frivolous.measured_rows import table_row
+from frivolous.measurement.effective_width import EffectiveWidth, halves_of
+from frivolous.measurement.rows import table_row
 from frivolous.measures import curve, similarity
 from frivolous.measures.reconstruction import RIDGE, explained
 from frivolous.measures.unit_kinds import Thresholds, kinds
