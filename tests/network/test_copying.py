@@ -16,7 +16,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 import frivolous as fv
 from frivolous.errors import FrivolousError
-from frivolous.network.copying import CannotCopy, copied
+from frivolous.network.module.copying import CannotCopy, copied
 
 
 class Refusing(nn.Linear):

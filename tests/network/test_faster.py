@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from frivolous.network import trace
-from frivolous.network.faster import max_pool, response_norm
+from frivolous.network.rewrites import max_pool, response_norm
 
 
 def drawn(*shape: int) -> Tensor:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from frivolous.network import trace
-from frivolous.network.layout import (
+from frivolous.network.units.axis_layout import (
     BATCH,
     OTHER,
     UNIT,

@@ -15,7 +15,7 @@ import frivolous as fv
 from frivolous import cli
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.network import trace
-from frivolous.network.modules import module_of
+from frivolous.network.module.wrappers import module_of
 
 
 def plain(seed: int = 0) -> nn.Sequential:

@@ -18,7 +18,7 @@ from frivolous.ablation.predictions import labels
 from frivolous.errors import BadArgument, Interrupted
 from frivolous.measures.curve import Interval
 from frivolous.network import Network, Site
-from frivolous.network.inputs import Inputs
+from frivolous.network.binding import Inputs
 from frivolous.seeds import generator
 
 #: Proportions of units silenced: 0, 1/6, ..., 1.

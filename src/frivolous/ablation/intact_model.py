@@ -16,9 +16,9 @@ from frivolous.inputs.batches import Batches
 from frivolous.inputs.formats import each
 from frivolous.measures import curve
 from frivolous.network import Network, trace
-from frivolous.network.copying import CannotCopy, copied
-from frivolous.network.inputs import Inputs, called
-from frivolous.network.modules import uncompiled
+from frivolous.network.binding import Inputs, called
+from frivolous.network.module.copying import CannotCopy, copied
+from frivolous.network.module.wrappers import uncompiled
 
 FEW_DIGITS = (torch.bfloat16, torch.float16)
 

@@ -14,7 +14,7 @@ from frivolous.ablation.masks import Changes, Plan, masks_for
 from frivolous.ablation.predictions import UNCOUNTED, intact_labels, per_example
 from frivolous.errors import BadArgument, Interrupted
 from frivolous.network import Alive, Network
-from frivolous.network.inputs import Inputs
+from frivolous.network.binding import Inputs
 
 
 @torch.no_grad()

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from frivolous.errors import BadArgument
 from frivolous.network import Network
-from frivolous.network.inputs import Inputs
+from frivolous.network.binding import Inputs
 
 
 @torch.no_grad()

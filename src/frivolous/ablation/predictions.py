@@ -11,7 +11,7 @@ from torch import Tensor
 
 from frivolous.errors import BadArgument, NotFinite
 from frivolous.network import Network
-from frivolous.network.inputs import Inputs
+from frivolous.network.binding import Inputs
 
 COUNTED = "attention_mask"
 """The keyword of inputs (N, positions) that is 0 where a sequence is padded."""

@@ -16,7 +16,7 @@ from frivolous.ablation.predictions import UNCOUNTED, intact_labels, per_example
 from frivolous.errors import BadArgument
 from frivolous.inputs.formats import size_of, taken
 from frivolous.network import Network
-from frivolous.network.inputs import Inputs
+from frivolous.network.binding import Inputs
 from frivolous.sampling import deal
 
 

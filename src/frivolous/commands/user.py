@@ -12,7 +12,7 @@ from torch import nn
 
 from frivolous.commands.places import called, named_object
 from frivolous.errors import BadArgument, FrivolousError
-from frivolous.network.modules import module_of
+from frivolous.network.module.wrappers import module_of
 
 
 def user_model(place: str, weights: Path | None) -> nn.Module:

@@ -26,8 +26,8 @@ from frivolous.compression.workbench import Workbench
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.inputs.batches import BATCH_SIZE, Batches, as_batches
-from frivolous.network.inputs import Inputs
-from frivolous.network.modules import module_of
+from frivolous.network.binding import Inputs
+from frivolous.network.module.wrappers import module_of
 from frivolous.seeds import generator
 
 LEAST_EXAMPLES = 8

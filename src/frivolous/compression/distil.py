@@ -8,10 +8,10 @@ from torch import nn
 from frivolous.compression.workbench import Workbench
 from frivolous.inputs.batches import Batches
 from frivolous.inputs.formats import size_of, taken
-from frivolous.network.copying import copied
-from frivolous.network.inputs import called
-from frivolous.network.modules import uncompiled
-from frivolous.network.outputs import chosen
+from frivolous.network.binding import called
+from frivolous.network.module.copying import copied
+from frivolous.network.module.output_selection import chosen
+from frivolous.network.module.wrappers import uncompiled
 from frivolous.seeds import generator
 
 RATE = 3e-4

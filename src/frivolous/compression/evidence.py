@@ -18,7 +18,7 @@ from frivolous.compression.rows import blocks_of, fits, places_of, rows_at
 from frivolous.inputs.batches import Batches
 from frivolous.inputs.formats import size_of
 from frivolous.network import Network
-from frivolous.network.inputs import Inputs, each
+from frivolous.network.binding import Inputs, each
 from frivolous.network.operations import CONVOLUTIONS
 from frivolous.network.program import Step
 from frivolous.sampling import choose

@@ -23,7 +23,7 @@ from frivolous.compression.rows import fits, outputs_at, places_of, rows_at
 from frivolous.compression.thinning import Keeping
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network
-from frivolous.network.inputs import as_values
+from frivolous.network.binding import as_values
 from frivolous.network.program import Program, Step, execute
 from frivolous.seeds import generator
 

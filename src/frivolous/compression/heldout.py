@@ -16,7 +16,7 @@ from frivolous.compression.workbench import Workbench
 from frivolous.inputs.batches import Batches
 from frivolous.inputs.formats import size_of
 from frivolous.measures import curve
-from frivolous.network.outputs import chosen, tensors_of
+from frivolous.network.module.output_selection import chosen, tensors_of
 
 
 @torch.no_grad()

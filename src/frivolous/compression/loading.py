@@ -14,8 +14,8 @@ from frivolous.compression.spec import SIZES, Spec, constants_of
 from frivolous.compression.surgery import _windowed
 from frivolous.errors import BadArgument, one_line
 from frivolous.families.response_norm import ResponseNorm
-from frivolous.network.copying import copied
-from frivolous.network.modules import module_of
+from frivolous.network.module.copying import copied
+from frivolous.network.module.wrappers import module_of
 
 WEIGHTS, FACTS = "model.safetensors", "compression.json"
 VERSION = 1
@@ -179,7 +179,7 @@ def _normalises(module: nn.Module, window: Spec) -> bool:
 
 
 def _state_faults(module: nn.Module, modules: Mapping[str, nn.Module], spec: Spec) -> list[str]:
-    from frivolous.network.state import state_of
+    from frivolous.network.state_dict import state_of
 
     own, _ = state_of(module)
     faults = [f"it has '{name}', which was not saved" for name in own if name not in spec["state"]]

@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from frivolous.compression.running import repeated
 from frivolous.errors import BadArgument, FrivolousError, one_line
-from frivolous.network.copying import copied
-from frivolous.network.inputs import Inputs, called, each, parts_of
-from frivolous.network.modules import module_of, uncompiled
+from frivolous.network.binding import Inputs, called, each, parts_of
+from frivolous.network.module.copying import copied
+from frivolous.network.module.wrappers import module_of, uncompiled
 
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 MARGIN = 64.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from frivolous.network.copying import copied
+from frivolous.network.module.copying import copied
 
 CALLED = (
     *("_forward_pre_hooks", "_forward_hooks"),

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
-from frivolous.network.inputs import Inputs
+from frivolous.network.binding import Inputs
 
 SITE_COLUMNS = ("site", "before", "after", "silent", "constant", "prunable", "redundant", "reason")
 WHOLE_COLUMNS = ("quantity", "unit", "batch", "before", "after", "ratio", "low", "high")

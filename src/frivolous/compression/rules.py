@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from frivolous.compression.numbering import Along, Numbering, Numbers
-from frivolous.network.faults import at
+from frivolous.network.module.diagnostics import at
 from frivolous.network.operations import (
     ACTIVATIONS,
     ALONG,

@@ -12,9 +12,9 @@ from scipy.stats import binom
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from frivolous.network.copying import copied
-from frivolous.network.inputs import Inputs, called, each
-from frivolous.network.modules import uncompiled
+from frivolous.network.binding import Inputs, called, each
+from frivolous.network.module.copying import copied
+from frivolous.network.module.wrappers import uncompiled
 
 PAIRS, FEWEST_PAIRS = 41, 6
 """Runs of each of two modules at most and, however long they take, at least."""

@@ -22,7 +22,7 @@ from frivolous.compression.loading import FACTS, VERSION, WEIGHTS, load_compress
 from frivolous.compression.record import Compression
 from frivolous.compression.spec import plain, spec_of
 from frivolous.errors import BadArgument
-from frivolous.network.state import state_of
+from frivolous.network.state_dict import state_of
 from frivolous.store import disk
 from frivolous.store.formats import frame_to_bytes
 from frivolous.store.provenance import provenance

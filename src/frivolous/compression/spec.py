@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from frivolous.network.state import state_of
+from frivolous.network.state_dict import state_of
 
 SIZES = frozenset(
     {

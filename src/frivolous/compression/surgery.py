@@ -17,7 +17,7 @@ from frivolous.compression.thinning import Keeping, window
 from frivolous.errors import FrivolousError
 from frivolous.families.response_norm import ResponseNorm
 from frivolous.network import Network
-from frivolous.network.copying import copied
+from frivolous.network.module.copying import copied
 
 
 class CannotCut(FrivolousError):

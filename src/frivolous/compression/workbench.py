@@ -25,10 +25,10 @@ from frivolous.compression.turning import turned
 from frivolous.errors import NotFinite, one_line
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network
-from frivolous.network.copying import CannotCopy
-from frivolous.network.inputs import Inputs, called
-from frivolous.network.modules import uncompiled
-from frivolous.network.outputs import chosen
+from frivolous.network.binding import Inputs, called
+from frivolous.network.module.copying import CannotCopy
+from frivolous.network.module.output_selection import chosen
+from frivolous.network.module.wrappers import uncompiled
 from frivolous.network.program import Edit, Ref
 from frivolous.network.rounding import MARGIN, Rounding, apart, cast_to, finest_of, least_of
 

@@ -17,7 +17,7 @@ from frivolous.inputs.cache import keep, picker
 from frivolous.inputs.formats import Batch, form_of, joined, moved, size_of, taken, whole
 from frivolous.inputs.loaders import batches_of, ordered
 from frivolous.inputs.tally import Tally
-from frivolous.network.inputs import Inputs, each
+from frivolous.network.binding import Inputs, each
 
 BATCH_SIZE = 256
 

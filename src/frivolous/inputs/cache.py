@@ -13,7 +13,7 @@ from torch import Tensor
 
 from frivolous.errors import BadArgument
 from frivolous.inputs.formats import Batch, joined, size_of, taken
-from frivolous.network.inputs import each
+from frivolous.network.binding import each
 
 IN_MEMORY = 2 * 2**30
 """Bytes of examples that are kept in memory; those after them go to a temporary file."""

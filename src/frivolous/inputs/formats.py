@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument
-from frivolous.network.inputs import Inputs, each
+from frivolous.network.binding import Inputs, each
 
 Batch: TypeAlias = tuple[Inputs, Tensor | None]
 """Inputs with the batch on the first axis of every tensor, and labels if there are any."""

@@ -19,7 +19,7 @@ from frivolous.measures.curve import Interval, Method, proportion
 from frivolous.measures.elimination import Elimination, eliminate
 from frivolous.measures.reconstruction import Reconstructor, reconstructor
 from frivolous.network import Network, Site
-from frivolous.network.inputs import Inputs
+from frivolous.network.binding import Inputs
 from frivolous.network.program import Edit
 from frivolous.sampling import deal
 from frivolous.statistics.moments import Moments, pool

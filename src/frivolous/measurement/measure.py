@@ -20,7 +20,7 @@ from frivolous.measures import AS_WRITTEN, Protocol
 from frivolous.measures.curve import Method
 from frivolous.measures.unit_kinds import Thresholds
 from frivolous.network import Network
-from frivolous.network.modules import module_of
+from frivolous.network.module.wrappers import module_of
 
 __all__ = [
     "ALL",

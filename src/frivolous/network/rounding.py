@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frivolous.network.inputs import Inputs, each
+from frivolous.network.binding import Inputs, each
+from frivolous.network.network import Network
 from frivolous.network.program import mapped
-from frivolous.network.split import Network
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 MARGIN = 16.0

@@ -16,21 +16,21 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, default_decompositions, export
 
 from frivolous.errors import FrivolousError, NotTraceable
-from frivolous.network.faster import faster
-from frivolous.network.faults import (
+from frivolous.network.binding import Inputs, parts_of
+from frivolous.network.module.diagnostics import (
     check_examples_apart,
     check_settled,
     explain,
     explain_fixed_batch,
 )
-from frivolous.network.inputs import Inputs, parts_of
-from frivolous.network.modules import inside, module_of, uncompiled
+from frivolous.network.module.output_selection import chosen
+from frivolous.network.module.wrappers import inside, module_of, uncompiled
+from frivolous.network.network import Network
 from frivolous.network.operations import KNOWN
-from frivolous.network.outputs import chosen
 from frivolous.network.program import SIZES, Program, read_program
-from frivolous.network.sites import find_sites
-from frivolous.network.split import Network
-from frivolous.network.state import state_of
+from frivolous.network.rewrites import faster
+from frivolous.network.state_dict import state_of
+from frivolous.network.units.sites import find_sites
 
 #: Operations that are read as those they are made of.
 IN_PARTS = (torch.ops.aten.einsum.default,)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from frivolous.network.faults import at
-from frivolous.network.layout import UNIT, holds, unit_axes
+from frivolous.network.module.diagnostics import at
 from frivolous.network.operations import LOOKING_UP, MIXING, RESPONSE_CHAIN
 from frivolous.network.program import Program, Ref, Step
+from frivolous.network.units.axis_layout import UNIT, holds, unit_axes
 
 if TYPE_CHECKING:
-    from frivolous.network.reading import Reading
+    from frivolous.network.units.dataflow import Reading
 
 #: Endings of what a weight is computed from, beside it in its module.
 PARTS = ("orig", "mask", "g", "v", "u")

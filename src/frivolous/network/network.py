@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument, look_up
-from frivolous.network.alive import Alive
-from frivolous.network.faster import past_pooling, smoothed
-from frivolous.network.inputs import Inputs, as_values
-from frivolous.network.modules import own_names
+from frivolous.network.binding import Inputs, as_values
+from frivolous.network.frontier import Alive
+from frivolous.network.module.wrappers import own_names
 from frivolous.network.program import Edit, Plan, Program, execute, needed
-from frivolous.network.readers import Reader, reader_products
-from frivolous.network.sites import Site
-from frivolous.network.state import checked
+from frivolous.network.rewrites import past_pooling, smoothed
+from frivolous.network.state_dict import checked
+from frivolous.network.units.outgoing_weights import Reader, reader_products
+from frivolous.network.units.sites import Site
 
 NO_EDITS: Mapping[str, Edit] = MappingProxyType({})
 

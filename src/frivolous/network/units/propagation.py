@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from frivolous.network.layout import (
+from frivolous.network.operations import ALONG, REARRANGING, REDUCING, RESHAPING, TAIL
+from frivolous.network.program import Program, Step
+from frivolous.network.units.axis_layout import (
     UNIT,
     Layout,
     combined,
@@ -20,8 +22,6 @@ from frivolous.network.layout import (
     units_on,
     without_units,
 )
-from frivolous.network.operations import ALONG, REARRANGING, REDUCING, RESHAPING, TAIL
-from frivolous.network.program import Program, Step
 
 Follow = Callable[[Step, Layout, tuple[Any, ...]], Layout | None]
 
@@ -56,7 +56,7 @@ def product(
     A matrix of scores between positions mixes positions and keeps units apart; a product over the
     units of both gives scores, which are nobody's units. None where units are mixed otherwise.
 
-    >>> from frivolous.network.layout import plain, units_on
+    >>> from frivolous.network.units.axis_layout import plain, units_on
     >>> values = units_on(plain((2, 5, 4)), -1, 4)
     >>> product(plain((2, 5, 5)), values, (2, 5, 4))[1]
     (False, True)

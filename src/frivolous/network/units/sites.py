@@ -6,9 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from frivolous.network.arranging import arrangeable, arranged
-from frivolous.network.faults import at
-from frivolous.network.layers import (
+from frivolous.network.module.diagnostics import at
+from frivolous.network.operations import REARRANGING, RESHAPING, SAME
+from frivolous.network.program import Program, Step
+from frivolous.network.units.axis_layout import Layout, natural, outermost, product, unit_axes
+from frivolous.network.units.dataflow import Reading, read
+from frivolous.network.units.layers import (
     opaque,
     operands,
     reads_units,
@@ -17,12 +20,9 @@ from frivolous.network.layers import (
     unread,
     weights_of,
 )
-from frivolous.network.layout import Layout, natural, outermost, product, unit_axes
-from frivolous.network.operations import REARRANGING, RESHAPING, SAME
-from frivolous.network.program import Program, Step
-from frivolous.network.readers import Reader
-from frivolous.network.reading import Reading, read
-from frivolous.network.streams import Streams, find_streams
+from frivolous.network.units.outgoing_weights import Reader
+from frivolous.network.units.relayout import arrangeable, arranged
+from frivolous.network.units.residual_streams import Streams, find_streams
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from frivolous.network.faults import at
-from frivolous.network.following import attended, followed, product
-from frivolous.network.layers import (
-    call_name,
-    operands,
-    response_input,
-    swapped,
-    union,
-    unread,
-)
-from frivolous.network.layout import Layout, plain, unit_axes, units_on
+from frivolous.network.module.diagnostics import at
 from frivolous.network.operations import (
     ATTENTION,
     LOOKING_UP,
@@ -26,6 +16,16 @@ from frivolous.network.operations import (
     TAIL,
 )
 from frivolous.network.program import Program, Ref, Step
+from frivolous.network.units.axis_layout import Layout, plain, unit_axes, units_on
+from frivolous.network.units.layers import (
+    call_name,
+    operands,
+    response_input,
+    swapped,
+    union,
+    unread,
+)
+from frivolous.network.units.propagation import attended, followed, product
 
 
 @dataclass

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frivolous.network.layout import BATCH, UNIT, Factor, Layout, unit_axes
 from frivolous.network.program import Program, Ref, Step
+from frivolous.network.units.axis_layout import BATCH, UNIT, Factor, Layout, unit_axes
 
 
 def arrangeable(layout: Layout) -> bool:

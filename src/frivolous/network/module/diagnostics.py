@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.errors import NotTraceable, one_line
-from frivolous.network.lengths import lengths_before, lengths_in
+from frivolous.network.module.fixed_sizes import lengths_before, lengths_in
 from frivolous.network.program import Program, Step, execute
 
 if TYPE_CHECKING:
-    from frivolous.network.split import Network
+    from frivolous.network.network import Network
 
 #: What an export's message contains -> the reason and the remedy.
 REASONS = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from frivolous.network.operations import ACTIVATIONS
 from frivolous.network.program import Program, Ref, Step
-from frivolous.network.reading import LAYERS, Reading
+from frivolous.network.units.dataflow import LAYERS, Reading
 
 
 @dataclass(frozen=True)
