@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import frivolous as fv
 from frivolous import cli
-from frivolous.compression import onnx
+from frivolous.compression.export import onnx
 from saying import Said, Say, sayer
 
 MODULE = '''

@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from frivolous.compression import running
+from frivolous.compression.reporting import profiling
 from frivolous.errors import FrivolousError
 from fuzzing.given import batch_of, given, in_double, scores_of
 from fuzzing.networks import drawn
@@ -168,7 +168,7 @@ def quickly(again: bool) -> Iterator[None]:
             known[key] = model, export(model, *given, **options)
         return known[key][1]
 
-    with patched(running, REPEATS=1, SECONDS=0.0):
+    with patched(profiling, REPEATS=1, SECONDS=0.0):
         if again:
             yield
             return

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import frivolous as fv
-from frivolous.compression.workbench import Workbench
+from frivolous.compression.pruner import Workbench
 from frivolous.errors import FrivolousError
 from fuzzing.case import Case, Wrong, changed_labels
 from fuzzing.given import some_of

@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from frivolous import studies
     from frivolous.compression.compress import compress
-    from frivolous.compression.loading import load_compressed
+    from frivolous.compression.export.load import load_compressed
     from frivolous.measurement.measure import measure
     from frivolous.measurement.result import load_measurement
     from frivolous.network import trace
@@ -22,7 +22,7 @@ __all__ = ["compress", "load_compressed", "load_measurement", "measure", "studie
 
 _HOMES = {
     "compress": ("frivolous.compression", "compress"),
-    "load_compressed": ("frivolous.compression.loading", "load_compressed"),
+    "load_compressed": ("frivolous.compression.export.load", "load_compressed"),
     "load_measurement": ("frivolous.measurement.result", "load_measurement"),
     "measure": ("frivolous.measurement.measure", "measure"),
     "trace": ("frivolous.network", "trace"),

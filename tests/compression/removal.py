@@ -13,12 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from frivolous.compression.axes import read_axes
-from frivolous.compression.biases import with_biases
-from frivolous.compression.cuts import Cut
-from frivolous.compression.surgery import cut_module
-from frivolous.compression.thinning import Keeping, thin_state, thinned
-from frivolous.compression.workbench import Workbench
+from frivolous.compression.coupling.groups import Cut
+from frivolous.compression.coupling.propagate import read_axes
+from frivolous.compression.pruner import Workbench
+from frivolous.compression.surgery.biases import with_biases
+from frivolous.compression.surgery.graph import Keeping, thin_state, thinned
+from frivolous.compression.surgery.module import cut_module
 from frivolous.network import Network, trace
 
 Gone = Mapping[str, NDArray[np.int64]]

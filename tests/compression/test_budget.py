@@ -15,9 +15,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from frivolous import families
-from frivolous.compression.budget import Sizes, path
-from frivolous.compression.thinning import thinned
-from frivolous.compression.workbench import Thinner, Workbench
+from frivolous.compression.coupling.costs import Sizes, path
+from frivolous.compression.pruner import Thinner, Workbench
+from frivolous.compression.surgery.graph import thinned
 
 
 class Mobile(nn.Module):

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom, binomtest
 from torch import Tensor, nn, tensor
 
-from frivolous.compression.certificate import (
+from frivolous.compression.label_test import (
     LEVEL,
     Changed,
     changed_by,

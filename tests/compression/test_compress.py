@@ -20,9 +20,9 @@ from torch.nn.utils import parametrize
 
 import frivolous as fv
 from frivolous.compression import METHODS, Compression
-from frivolous.compression.certificate import divergence, intact_of, upper
-from frivolous.compression.running import Latency
-from frivolous.compression.workbench import Workbench
+from frivolous.compression.label_test import divergence, intact_of, upper
+from frivolous.compression.pruner import Workbench
+from frivolous.compression.reporting.profiling import Latency
 from frivolous.constructions import (
     Construction,
     more_of_both,
@@ -36,7 +36,7 @@ from frivolous.network import trace
 pytestmark = pytest.mark.rounding
 
 compressing = importlib.import_module("frivolous.compression.compress")
-asking = importlib.import_module("frivolous.compression.asking")
+asking = importlib.import_module("frivolous.compression.selection")
 NARROW = (6, 5)
 
 

@@ -10,10 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from frivolous.compression import evidence
-from frivolous.compression.cuts import Read
-from frivolous.compression.evidence import SquaresOf, collect_evidence, gradients_of, products_of
-from frivolous.compression.workbench import Workbench
+from frivolous.compression.coupling.groups import Read
+from frivolous.compression.criteria import calibration
+from frivolous.compression.criteria.calibration import (
+    SquaresOf,
+    collect_evidence,
+    gradients_of,
+    products_of,
+)
+from frivolous.compression.pruner import Workbench
 from frivolous.inputs.batches import as_batches
 from frivolous.network import Network, trace
 from frivolous.network.program import Edit
@@ -139,7 +144,7 @@ def test_evidence_is_in_the_metric_of_the_first_examples(
     differentiated: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, network, x = read(12)
-    monkeypatch.setattr(evidence, "GRADIENT_BATCH", 1000)
+    monkeypatch.setattr(calibration, "GRADIENT_BATCH", 1000)
     bench = Workbench(model, network, None)
     found = collect_evidence(
         bench.network, bench.cuts, as_batches(x), differentiated=differentiated

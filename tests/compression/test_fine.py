@@ -8,8 +8,10 @@ import torch
 from removal import bench_of
 from torch import Tensor, nn
 
-from frivolous.compression.evidence import gradients_of
-from frivolous.compression.fine import (
+from frivolous.compression.criteria.calibration import gradients_of
+from frivolous.compression.criteria.methods import METHODS
+from frivolous.compression.pruner import Workbench
+from frivolous.compression.reconstruction.layerwise import (
     DRAW,
     LEAST_WEIGHT,
     MOST_WEIGHT,
@@ -18,10 +20,8 @@ from frivolous.compression.fine import (
     change_of,
     fine_tuned,
 )
-from frivolous.compression.fine import _remaining as remaining
-from frivolous.compression.order import METHODS
-from frivolous.compression.thinning import thinned
-from frivolous.compression.workbench import Workbench
+from frivolous.compression.reconstruction.layerwise import _remaining as remaining
+from frivolous.compression.surgery.graph import thinned
 from frivolous.inputs.batches import Batches, as_batches
 
 pytestmark = pytest.mark.rounding

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import qr
 
-from frivolous.compression.cuts import Read
-from frivolous.compression.evidence import Evidence
-from frivolous.compression.order import (
+from frivolous.compression.coupling.groups import Read
+from frivolous.compression.criteria.calibration import Evidence
+from frivolous.compression.criteria.methods import (
     METHODS,
     Order,
     Part,

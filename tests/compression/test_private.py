@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn.utils import spectral_norm
 
 import frivolous as fv
-from frivolous.compression.private import private
-from frivolous.compression.running import Latency, latency_of
+from frivolous.compression.private_copy import private
+from frivolous.compression.reporting.profiling import Latency, latency_of
 
-asking = importlib.import_module("frivolous.compression.asking")
+asking = importlib.import_module("frivolous.compression.selection")
 
 X = torch.randn(120, 6, generator=torch.Generator().manual_seed(0))
 

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from removal import bench_of
 from torch import Tensor, nn
 
-from frivolous.compression.evidence import collect_evidence
-from frivolous.compression.order import METHODS
-from frivolous.compression.refit import prediction, refitted
-from frivolous.compression.thinning import thinned
-from frivolous.compression.workbench import Thinner, Workbench
+from frivolous.compression.criteria.calibration import collect_evidence
+from frivolous.compression.criteria.methods import METHODS
+from frivolous.compression.pruner import Thinner, Workbench
+from frivolous.compression.reconstruction.least_squares import prediction, refitted
+from frivolous.compression.surgery.graph import thinned
 from frivolous.inputs.batches import as_batches
 
 KEPT = np.array([0, 2, 3, 6])

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 import frivolous as fv
 from frivolous.compression import Compression
-from frivolous.compression.heldout import Moved
-from frivolous.compression.running import Latency, latency_of, paired
+from frivolous.compression.reporting.held_out import Moved
+from frivolous.compression.reporting.profiling import Latency, latency_of, paired
 
 
 def drawn(count: int, *shape: int) -> Tensor:
@@ -433,7 +433,7 @@ def test_modules_are_timed_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_latency_as_text(time: Latency, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("frivolous.compression.reporting.latency_of", lambda *_: time)
+    monkeypatch.setattr("frivolous.compression.reporting.tables.latency_of", lambda *_: time)
     thin = fv.compress(mlp(), drawn(200, 6), units=0.5)
     lines = [line for line in str(thin.report).splitlines() if line.startswith("latency")]
     assert len(lines) == 2

@@ -11,9 +11,9 @@ from removal import CLOSE, Removed, bench_of, half_of, refused, removed
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from frivolous.compression.surgery import CannotCut
-from frivolous.compression.thinning import window
-from frivolous.compression.workbench import Workbench
+from frivolous.compression.pruner import Workbench
+from frivolous.compression.surgery.graph import window
+from frivolous.compression.surgery.module import CannotCut
 from frivolous.families.response_norm import ResponseNorm
 
 

@@ -10,8 +10,8 @@ from removal import bench_of, rounding_of
 from torch import Tensor, nn
 
 import frivolous as fv
-from frivolous.compression.order import METHODS
-from frivolous.compression.turning import turned
+from frivolous.compression.criteria.methods import METHODS
+from frivolous.compression.criteria.mirrored_relu import turned
 from frivolous.constructions import Construction, neither
 from frivolous.families import MLP, fixed, initialise
 from frivolous.inputs.batches import as_batches
@@ -66,7 +66,7 @@ def test_what_is_another_function_is_put_back(monkeypatch: pytest.MonkeyPatch) -
 
     made = mirrored()
     bench = bench_of(made.wide, made.inputs[:2])
-    monkeypatch.setattr("frivolous.compression.workbench.turned", other)
+    monkeypatch.setattr("frivolous.compression.pruner.turned", other)
     whole = bench.network
     bench.study(METHODS["joint"], as_batches(made.inputs), seed=0)
     assert bench.network is whole

@@ -11,7 +11,7 @@ from architecture_cases import CASES, HUGGING_FACE, OWN
 from readings import batch, model_of, picture, traced
 from removal import CLOSE, half_of, refused, removed
 
-from frivolous.compression.workbench import Workbench
+from frivolous.compression.pruner import Workbench
 
 missing = pytest.mark.skipif(not hugging_face.AVAILABLE, reason=hugging_face.WHY_NOT)
 NAMES = [*OWN, *(pytest.param(name, marks=missing) for name in HUGGING_FACE)]

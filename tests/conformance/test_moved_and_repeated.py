@@ -11,7 +11,7 @@ from readings import batch, model_of, picture, traced
 from removal import CLOSE, removed
 
 import frivolous as fv
-from frivolous.compression.workbench import Workbench
+from frivolous.compression.pruner import Workbench
 
 pytestmark = pytest.mark.skipif(not hugging_face.AVAILABLE, reason=hugging_face.WHY_NOT)
 BLOCK = "deberta.encoder.layer.0"

@@ -174,7 +174,7 @@ def test_a_failure_to_copy_is_not_told_as_one_to_cut(monkeypatch: pytest.MonkeyP
     def refused(module: nn.Module) -> nn.Module:
         raise CannotCopy("`model` cannot be copied.")
 
-    monkeypatch.setattr("frivolous.compression.surgery.copied", refused)
+    monkeypatch.setattr("frivolous.compression.surgery.module.copied", refused)
     with pytest.raises(FrivolousError, match=r"^`model` cannot be copied\.$"):
         fv.compress(nn.Sequential(nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 3)), data(), units=0.5)
 

@@ -12,11 +12,11 @@ from rich.console import Console
 from frivolous.commands.places import users_code
 from frivolous.commands.user import make_folder, user_data, user_model, writing
 from frivolous.compression import Compression, compress
-from frivolous.compression.checks import budget_of
-from frivolous.compression.loading import FACTS, WEIGHTS
-from frivolous.compression.onnx import check_installed
-from frivolous.compression.order import method_named
-from frivolous.compression.spec import plain
+from frivolous.compression.budget_arguments import budget_of
+from frivolous.compression.criteria.methods import method_named
+from frivolous.compression.export.load import FACTS, WEIGHTS
+from frivolous.compression.export.onnx import check_installed
+from frivolous.compression.export.surgery_spec import plain
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.inputs.batches import as_batches

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from frivolous.compression.compress import compress
-from frivolous.compression.order import METHODS
-from frivolous.compression.record import Compression, Report
+from frivolous.compression.criteria.methods import METHODS
+from frivolous.compression.reporting.result import Compression, Report
 
 __all__ = ["METHODS", "Compression", "Report", "compress"]

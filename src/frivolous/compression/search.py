@@ -2,7 +2,7 @@
 
 Everything is fitted to the searched examples alone, and makes one path of thinner and thinner
 networks. Held-out examples are then asked along it, from a network that hardly differs on, until
-one of them changes too many labels (see :mod:`frivolous.compression.certificate`).
+one of them changes too many labels (see :mod:`frivolous.compression.label_test`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from frivolous.compression.budget import Path, Sizes, Units
-from frivolous.compression.certificate import Changed, Intact, changed_by, divergence, intact_of
-from frivolous.compression.foretelling import search_ahead, statistics_ahead
-from frivolous.compression.order import Method
-from frivolous.compression.workbench import Thinner, Workbench
+from frivolous.compression.coupling.costs import Path, Sizes, Units
+from frivolous.compression.criteria.methods import Method
+from frivolous.compression.label_test import Changed, Intact, changed_by, divergence, intact_of
+from frivolous.compression.pruner import Thinner, Workbench
+from frivolous.compression.reporting.estimates import search_ahead, statistics_ahead
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network
 from frivolous.network.rounding import MARGIN, Rounding, apart

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from frivolous.compression.spec import SIZES, Spec, constants_of
-from frivolous.compression.surgery import _windowed
+from frivolous.compression.export.surgery_spec import SIZES, Spec, constants_of
+from frivolous.compression.surgery.module import _windowed
 from frivolous.errors import BadArgument, one_line
 from frivolous.families.response_norm import ResponseNorm
 from frivolous.network.module.copying import copied

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from frivolous.compression.running import repeated
+from frivolous.compression.reporting.profiling import repeated
 from frivolous.errors import BadArgument, FrivolousError, one_line
 from frivolous.network.binding import Inputs, called, each, parts_of
 from frivolous.network.module.copying import copied

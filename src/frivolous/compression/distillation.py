@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from frivolous.compression.workbench import Workbench
+from frivolous.compression.pruner import Workbench
 from frivolous.inputs.batches import Batches
 from frivolous.inputs.formats import size_of, taken
 from frivolous.network.binding import called

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.ablation.predictions import UNCOUNTED, counted, labels
-from frivolous.compression.certificate import Intact
-from frivolous.compression.record import OUTPUT_COLUMNS
-from frivolous.compression.running import runner
-from frivolous.compression.workbench import Workbench
+from frivolous.compression.label_test import Intact
+from frivolous.compression.pruner import Workbench
+from frivolous.compression.reporting.profiling import runner
+from frivolous.compression.reporting.result import OUTPUT_COLUMNS
 from frivolous.inputs.batches import Batches
 from frivolous.inputs.formats import size_of
 from frivolous.measures import curve

@@ -10,18 +10,18 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
-from frivolous.compression.certificate import Intact, upper
-from frivolous.compression.cuts import Cut
-from frivolous.compression.evidence import Evidence
-from frivolous.compression.heldout import held_out
-from frivolous.compression.left import cut_along, left_out, reason_of
-from frivolous.compression.order import features_of
-from frivolous.compression.record import SITE_COLUMNS, WHOLE_COLUMNS, Report
-from frivolous.compression.running import latency_of, memory_of, repeated
+from frivolous.compression.coupling.groups import Cut
+from frivolous.compression.criteria.calibration import Evidence
+from frivolous.compression.criteria.methods import features_of
+from frivolous.compression.export.surgery_spec import windows_of
+from frivolous.compression.label_test import Intact, upper
+from frivolous.compression.pruner import Workbench
+from frivolous.compression.reporting.held_out import held_out
+from frivolous.compression.reporting.profiling import latency_of, memory_of, repeated
+from frivolous.compression.reporting.result import SITE_COLUMNS, WHOLE_COLUMNS, Report
+from frivolous.compression.reporting.skipped import cut_along, left_out, reason_of
+from frivolous.compression.reporting.unit_counts import own_units, total_units
 from frivolous.compression.search import Found, Search
-from frivolous.compression.spec import windows_of
-from frivolous.compression.widths import own_units, total_units
-from frivolous.compression.workbench import Workbench
 from frivolous.inputs.batches import Batches
 from frivolous.measures import curve
 from frivolous.measures.unit_kinds import Thresholds, constant_units, silent_units

@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.weight_norm import WeightNorm
 
-from frivolous.compression.thinning import Keeping, window
+from frivolous.compression.surgery.graph import Keeping, window
 from frivolous.errors import FrivolousError
 from frivolous.families.response_norm import ResponseNorm
 from frivolous.network import Network

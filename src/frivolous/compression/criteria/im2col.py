@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frivolous.compression.cuts import Read
+from frivolous.compression.coupling.groups import Read
 from frivolous.network.operations import CONVOLUTIONS
 from frivolous.network.program import Step
 

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frivolous.compression.axes import Axes
-from frivolous.compression.rules import PARTING, argument, parts_along
+from frivolous.compression.coupling.propagate import Axes
+from frivolous.compression.coupling.rules import PARTING, argument, parts_along
 from frivolous.network import Network
 from frivolous.network.operations import CONVOLUTIONS, RESHAPING
 from frivolous.network.program import Program, Ref, Step

@@ -45,7 +45,7 @@ class Report:
     facts: Mapping[str, Any]
 
     def __str__(self) -> str:
-        from frivolous.compression.telling import as_text
+        from frivolous.compression.reporting.summary import as_text
 
         return as_text(self)
 
@@ -68,7 +68,7 @@ class Compression:
 
     def save(self, folder: str | Path) -> Path:
         """Write the weights (safetensors) and what is needed to load them (JSON) into a folder."""
-        from frivolous.compression.saving import save
+        from frivolous.compression.export.save import save
 
         return save(self, folder)
 
@@ -77,6 +77,6 @@ class Compression:
 
         ``example_inputs`` is a batch as the model takes it. Needs the extra ``onnx``.
         """
-        from frivolous.compression.onnx import export_onnx
+        from frivolous.compression.export.onnx import export_onnx
 
         return export_onnx(self.model, path, example_inputs)

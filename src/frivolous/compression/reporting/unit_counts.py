@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from frivolous.compression.cuts import Cut
-from frivolous.compression.order import Order
+from frivolous.compression.coupling.groups import Cut
+from frivolous.compression.criteria.methods import Order
 from frivolous.network import Network
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from frivolous.compression.numbering import Along, Numbering, Numbers
+from frivolous.compression.coupling.channel_ids import Along, Numbering, Numbers
 from frivolous.network.module.diagnostics import at
 from frivolous.network.operations import (
     ACTIVATIONS,

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from frivolous.compression.numbering import Along, Axes, Numbering
-from frivolous.compression.rules import RULES, unknown
+from frivolous.compression.coupling.channel_ids import Along, Axes, Numbering
+from frivolous.compression.coupling.rules import RULES, unknown
 from frivolous.network.program import Program
 
 __all__ = ["Axes", "read_axes"]

@@ -10,18 +10,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from frivolous.compression.axes import Axes, read_axes
-from frivolous.compression.biases import folded_into_norms, with_biases
-from frivolous.compression.budget import Path, Sizes, Units, path, sizes_left, sizes_of
-from frivolous.compression.cuts import Cut, find_cuts
-from frivolous.compression.evidence import GRADIENT_EXAMPLES, Evidence, collect_evidence
-from frivolous.compression.fine import Target, TargetsOf, examples_for, fine_tuned
-from frivolous.compression.order import Method, Order, ordered, random_of
-from frivolous.compression.refit import refitted
-from frivolous.compression.rules import PARTING
-from frivolous.compression.surgery import cut_module, evaluating
-from frivolous.compression.thinning import Keeping, thinned
-from frivolous.compression.turning import turned
+from frivolous.compression.coupling.costs import Path, Sizes, Units, path, sizes_left, sizes_of
+from frivolous.compression.coupling.groups import Cut, find_cuts
+from frivolous.compression.coupling.propagate import Axes, read_axes
+from frivolous.compression.coupling.rules import PARTING
+from frivolous.compression.criteria.calibration import GRADIENT_EXAMPLES, Evidence, collect_evidence
+from frivolous.compression.criteria.methods import Method, Order, ordered, random_of
+from frivolous.compression.criteria.mirrored_relu import turned
+from frivolous.compression.reconstruction.layerwise import (
+    Target,
+    TargetsOf,
+    examples_for,
+    fine_tuned,
+)
+from frivolous.compression.reconstruction.least_squares import refitted
+from frivolous.compression.surgery.biases import folded_into_norms, with_biases
+from frivolous.compression.surgery.graph import Keeping, thinned
+from frivolous.compression.surgery.module import cut_module, evaluating
 from frivolous.errors import NotFinite, one_line
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from frivolous.compression.cuts import Cut, Read
+from frivolous.compression.coupling.groups import Cut, Read
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network
 from frivolous.network.operations import CONVOLUTIONS

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frivolous.ablation.predictions import UNCOUNTED, counted, labels
-from frivolous.compression.cuts import Cut, Read
-from frivolous.compression.rows import blocks_of, fits, places_of, rows_at
+from frivolous.compression.coupling.groups import Cut, Read
+from frivolous.compression.criteria.im2col import blocks_of, fits, places_of, rows_at
 from frivolous.inputs.batches import Batches
 from frivolous.inputs.formats import size_of
 from frivolous.network import Network

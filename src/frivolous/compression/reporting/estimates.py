@@ -11,9 +11,13 @@ from collections.abc import Sequence
 
 import torch
 
-from frivolous.compression.evidence import GRADIENT_EXAMPLES, features_per_unit, samples_of
-from frivolous.compression.fine import ROWS, TURNS, examples_for
-from frivolous.compression.workbench import Workbench
+from frivolous.compression.criteria.calibration import (
+    GRADIENT_EXAMPLES,
+    features_per_unit,
+    samples_of,
+)
+from frivolous.compression.pruner import Workbench
+from frivolous.compression.reconstruction.layerwise import ROWS, TURNS, examples_for
 from frivolous.inputs.batches import Batches
 from frivolous.inputs.progress import duration
 

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frivolous.compression.axes import Axes
-from frivolous.compression.cuts import Cut
-from frivolous.compression.thinning import Keeping
+from frivolous.compression.coupling.groups import Cut
+from frivolous.compression.coupling.propagate import Axes
+from frivolous.compression.surgery.graph import Keeping
 from frivolous.network import Network
 from frivolous.network.operations import CONVOLUTIONS, MIXING, PRODUCTS
 from frivolous.network.program import Ref, Step

@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from frivolous.compression.loading import FACTS, VERSION, WEIGHTS, load_compressed
-from frivolous.compression.record import Compression
-from frivolous.compression.spec import plain, spec_of
+from frivolous.compression.export.load import FACTS, VERSION, WEIGHTS, load_compressed
+from frivolous.compression.export.surgery_spec import plain, spec_of
+from frivolous.compression.reporting.result import Compression
 from frivolous.errors import BadArgument
 from frivolous.network.state_dict import state_of
 from frivolous.store import disk

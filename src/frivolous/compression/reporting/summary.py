@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from frivolous.compression.record import Report
+from frivolous.compression.reporting.result import Report
 
 KINDS = ("silent", "constant", "redundant", "prunable")
 MOST_OUTPUTS = 12

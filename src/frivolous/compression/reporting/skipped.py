@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frivolous.compression.workbench import Workbench
+from frivolous.compression.pruner import Workbench
 from frivolous.network.operations import CONVOLUTIONS, KNOWN, LOOKING_UP, MIXING
 from frivolous.network.program import Ref, Step
 

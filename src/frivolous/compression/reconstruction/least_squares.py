@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from torch import Tensor
 
-from frivolous.compression.cuts import Cut, Read
-from frivolous.compression.evidence import Evidence, weights_on
-from frivolous.compression.order import features_of
+from frivolous.compression.coupling.groups import Cut, Read
+from frivolous.compression.criteria.calibration import Evidence, weights_on
+from frivolous.compression.criteria.methods import features_of
 
 Numbers = NDArray[np.float64]
 Indices = NDArray[np.int64]
