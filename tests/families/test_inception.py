@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from frivolous.errors import BadArgument
 from frivolous.families import FAMILIES, parameter_count
 from frivolous.families.inception import Inception, inception
-from frivolous.families.inception_modules import MODULES, Shift
+from frivolous.families.inception_blocks import MODULES, Shift
 from frivolous.families.initialisers import undrawn
 from frivolous.published import values
 from frivolous.seeds import generator

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from frivolous.families.pooling import max_pool_same
+from frivolous.families.layers import max_pool_same
 from frivolous.seeds import generator
 
 

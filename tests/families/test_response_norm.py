@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from frivolous import trace
 from frivolous.families.alexnet import alexnet
-from frivolous.families.pooling import max_pool_same
+from frivolous.families.layers import max_pool_same
 from frivolous.families.response_norm import ResponseNorm, response_norm
 from frivolous.seeds import generator
 

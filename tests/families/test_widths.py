@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from frivolous.errors import BadArgument
-from frivolous.families.widths import image_of, positive, scaled, share, whole, widths_of
+from frivolous.families.sizes import image_of, positive, scaled, share, whole, widths_of
 
 
 def test_units_are_whole_and_rounded_down() -> None:

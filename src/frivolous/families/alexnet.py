@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from frivolous.families.exporting import exporting
-from frivolous.families.family import Family
-from frivolous.families.pooling import max_pool_same
+from frivolous.families.family import Family, schemes
+from frivolous.families.layers import exporting, max_pool_same
 from frivolous.families.response_norm import ResponseNorm
-from frivolous.families.starting import schemes
-from frivolous.families.widths import image_of, scaled, share, whole, widths_of
+from frivolous.families.sizes import image_of, scaled, share, whole, widths_of
 
 BASE = (96, 256, 384, 192)
 IMAGE = (3, 32, 32)
@@ -23,7 +21,7 @@ class AlexNet(nn.Module):
     """Convolution, ReLU, pooling and response normalisation twice; two dense layers; scores.
 
     Convolutions are 5 by 5 and keep the size of the image, pooling is 3 by 3 at every second
-    pixel (:func:`~frivolous.families.pooling.max_pool_same`), normalisation runs across 5 feature
+    pixel (:func:`~frivolous.families.layers.max_pool_same`), normalisation runs across 5 feature
     maps with alpha 2e-5 each and beta 0.75. ``dropout`` acts after ``fc3`` and after ``fc4``.
 
     Shapes: (N, C, H, W) to (N, classes).

@@ -8,9 +8,8 @@ from functools import partial
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from frivolous.families.family import Family
-from frivolous.families.starting import schemes
-from frivolous.families.widths import image_of, scaled, whole, widths_of
+from frivolous.families.family import Family, schemes
+from frivolous.families.sizes import image_of, scaled, whole, widths_of
 
 CONVOLUTIONS = (64, 64, 128, 128, 256, 256)
 DENSE = (256, 256)

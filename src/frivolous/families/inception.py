@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from frivolous.errors import BadArgument, look_up
-from frivolous.families.family import Family
-from frivolous.families.inception_modules import MODULES, Filters, Layer, Mixed
+from frivolous.families.family import Family, Start, schemes, starting
+from frivolous.families.inception_blocks import MODULES, Filters, Layer, Mixed
 from frivolous.families.initialisers import Spec, fixed
-from frivolous.families.starting import Start, schemes, starting
-from frivolous.families.widths import image_of, positive, scaled, share, whole
+from frivolous.families.sizes import image_of, positive, scaled, share, whole
 
 IMAGE = (3, 299, 299)
 SMALLEST = 75  # pixels a side leave one position after the last module

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from frivolous.families.family import Family
-from frivolous.families.starting import schemes
-from frivolous.families.widths import image_of, scaled, whole, widths_of
+from frivolous.families.family import Family, schemes
+from frivolous.families.sizes import image_of, scaled, whole, widths_of
 
 BASE = (300, 100)
 IMAGE = (1, 28, 28)

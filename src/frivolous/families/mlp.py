@@ -8,10 +8,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from frivolous.families.family import Family
+from frivolous.families.family import Family, schemes
 from frivolous.families.initialisers import fixed, initialise
-from frivolous.families.starting import schemes
-from frivolous.families.widths import scaled, whole, widths_of
+from frivolous.families.sizes import scaled, whole, widths_of
 
 
 class MLP(nn.Module):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from frivolous.families.rows import maps_of, rows_of
+from frivolous.families.layers import maps_of, rows_of
 
 _REGISTER = 16
 """PyTorch normalises feature maps on the CPU by so many at a time, and the rest slowly."""

@@ -8,11 +8,10 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from frivolous.families.family import Family
+from frivolous.families.family import Family, schemes
+from frivolous.families.layers import max_pool_same
 from frivolous.families.norm_relu import norm_relu
-from frivolous.families.pooling import max_pool_same
-from frivolous.families.starting import schemes
-from frivolous.families.widths import image_of, scaled, share, whole, widths_of
+from frivolous.families.sizes import image_of, scaled, share, whole, widths_of
 
 BASE_56 = (16, 16, 32, 64)
 BASE_18 = (64, 64, 128, 256, 512)

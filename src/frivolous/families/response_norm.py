@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
-from frivolous.families.exporting import exporting
-from frivolous.families.rows import maps_of, rows_of
+from frivolous.families.layers import exporting, maps_of, rows_of
 
 
 class ResponseNorm(nn.Module):

@@ -8,10 +8,9 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from frivolous.families.family import Family
+from frivolous.families.family import Family, schemes
 from frivolous.families.norm_relu import norm_relu
-from frivolous.families.starting import schemes
-from frivolous.families.widths import image_of, scaled, share, whole, widths_of
+from frivolous.families.sizes import image_of, scaled, share, whole, widths_of
 
 BASE = (64, 128, 256, 512, 512, 512, 512)
 IMAGE = (3, 32, 32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,3 +22,17 @@ def max_pool_same(maps: Tensor) -> Tensor:
         maps = F.pad(maps, (0, 1 - columns, 0, 1 - rows), value=float("-inf"))
         return F.max_pool2d(maps, 3, 2, padding=(rows, columns))
     return F.max_pool2d(maps, 3, 2, padding=rows, ceil_mode=rows == 0)
+
+
+def rows_of(maps: Tensor) -> Tensor:
+    """Return (N, C, ...) as (N * ..., C); no copy from ``torch.channels_last``."""
+    return maps.movedim(1, -1).reshape(-1, maps.shape[1])
+
+
+def maps_of(rows: Tensor, like: Tensor) -> Tensor:
+    """Return rows, of one position or of several, in the shape (N, C, ...) of another tensor."""
+    return rows.view(like.movedim(1, -1).shape).movedim(-1, 1)
+
+
+# Older versions of PyTorch tell compiling, which exporting is, but not exporting.
+exporting = getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)
