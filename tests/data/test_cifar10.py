@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from frivolous.data import Splits, cifar10, cifar10_forms
-from frivolous.data.cifar10_official import BINARY, PYTHON
-from frivolous.data.unpickling import unpickled_batch
+from frivolous.data import Splits, cifar10, cifar10_files
+from frivolous.data.cifar10_archives import BINARY, PYTHON
+from frivolous.data.safe_pickle import unpickled_batch
 from frivolous.errors import BadArgument
 
 making = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("making.py"))))
@@ -114,7 +114,7 @@ def test_files_are_decoded_once_and_again_when_they_change(
     first = in_order(parquet)
     (kept,) = own_cache.iterdir()
     with monkeypatch.context() as patch:
-        patch.setattr(cifar10_forms, "all_decoded", None)
+        patch.setattr(cifar10_files, "all_decoded", None)
         assert torch.equal(in_order(parquet).train.inputs, first.train.inputs)
     kept.write_bytes(kept.read_bytes()[:1000])
     assert torch.equal(in_order(parquet).train.inputs, first.train.inputs)

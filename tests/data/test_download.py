@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from frivolous.data import cifar10, cifar10_forms
+from frivolous.data import cifar10, cifar10_files
 from frivolous.data.download import Remote, fetch
 from frivolous.errors import FrivolousError
 
@@ -143,7 +143,7 @@ def test_cifar10_is_fetched_on_request_only_if_it_is_not_there(
     server.content = (tmp_path / "made.tar.gz").read_bytes()
     digest = hashlib.sha256(server.content).hexdigest()
     remote = Remote(server.url, digest, "cifar-10-binary.tar.gz")
-    monkeypatch.setattr(cifar10_forms, "ARCHIVE", remote)
+    monkeypatch.setattr(cifar10_files, "ARCHIVE", remote)
     for _ in range(2):
         splits = cifar10(
             folder=tmp_path / "data", train=400, validation=200, download=True, cache=tmp_path / "c"

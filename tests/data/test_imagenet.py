@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from frivolous.data import Splits, Stored, imagenet, with_random_labels
-from frivolous.data.crops import central_box, central_crop, random_box
+from frivolous.data.random_crop import central_box, central_crop, random_box
 from frivolous.errors import BadArgument
 from frivolous.inputs.batches import as_batches
 

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from frivolous.ablation.curves import permutation
 from frivolous.data import digits
-from frivolous.data.preparation import PREPARATIONS
+from frivolous.data.transforms import PREPARATIONS
 from frivolous.seeds import seed_of
 from frivolous.studies import STUDIES, Study
 from frivolous.studies.image_curve import ImageCurve

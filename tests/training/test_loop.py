@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from frivolous.data.examples import Examples, Splits
-from frivolous.data.preparation import PREPARATIONS
+from frivolous.data.splits import Examples, Splits
+from frivolous.data.transforms import PREPARATIONS
 from frivolous.errors import BadArgument, UnknownName
 from frivolous.seeds import generator
 from frivolous.training import LoopRecipe, train_network

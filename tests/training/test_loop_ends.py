@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from frivolous.data.examples import Examples, Splits
+from frivolous.data.splits import Examples, Splits
 from frivolous.training import EpochRecord, LoopRecipe, Result, train_network
 
 Make = Callable[..., nn.Sequential]

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from frivolous.data.examples import Splits
+from frivolous.data.splits import Splits
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.training import LoopRecipe, Result, forget, train_network
 from frivolous.training.under_way import UnderWay

@@ -11,8 +11,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from frivolous.data.examples import Examples, Splits
-from frivolous.data.stored import Stored
+from frivolous.data.encoded import Stored
+from frivolous.data.splits import Examples, Splits
 from frivolous.families.initialisers import initialise
 from frivolous.seeds import generator
 from frivolous.training import LoopRecipe, Result, train_network

@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 
 from frivolous.data.cache import cache_folder, cached
-from frivolous.data.cifar10_forms import CLASSES, Form, find
-from frivolous.data.examples import Examples, Splits
-from frivolous.data.places import readable
+from frivolous.data.cifar10_files import CLASSES, Form, find
+from frivolous.data.folders import readable
+from frivolous.data.splits import Examples, Splits
 from frivolous.errors import BadArgument
 from frivolous.seeds import generator
 

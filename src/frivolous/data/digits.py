@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-from frivolous.data.examples import Examples, Splits
+from frivolous.data.splits import Examples, Splits
 from frivolous.errors import BadArgument
 from frivolous.seeds import generator
 

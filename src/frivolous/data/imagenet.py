@@ -7,10 +7,10 @@ from typing import cast
 
 import torch
 
-from frivolous.data.examples import Examples, Splits
-from frivolous.data.imagenet_sources import Source, find
-from frivolous.data.places import named_place, readable
-from frivolous.data.stored import Stored
+from frivolous.data.encoded import Stored
+from frivolous.data.folders import named_place, readable
+from frivolous.data.imagenet_files import Source, find
+from frivolous.data.splits import Examples, Splits
 from frivolous.errors import BadArgument
 from frivolous.seeds import generator
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import torch
 
-from frivolous.data.examples import Examples, Splits
+from frivolous.data.splits import Examples, Splits
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.families.initialisers import fixed, initialise, undrawn
 from frivolous.families.mlp import MLP

@@ -20,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from frivolous.data.examples import Examples, Splits
+from frivolous.data.splits import Examples, Splits
 from frivolous.errors import BadArgument, FrivolousError
 
 VERSION = 1

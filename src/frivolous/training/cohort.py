@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from frivolous.data.examples import Examples, Splits
+from frivolous.data.splits import Examples, Splits
 from frivolous.errors import BadArgument
 from frivolous.training.block import Block, Task, threads_for
 from frivolous.training.dense import Features, State, accuracy

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from frivolous.data.preparation import PREPARATIONS
+from frivolous.data.transforms import PREPARATIONS
 from frivolous.training.crew import Crew, Forward
 from frivolous.training.feed import Source, laid_out, one_after_another, sent
 

@@ -9,9 +9,9 @@ from operator import itemgetter
 import torch
 from torch import Tensor
 
-from frivolous.data.examples import Examples
-from frivolous.data.preparation import PREPARATIONS
-from frivolous.data.stored import Stored
+from frivolous.data.encoded import Stored
+from frivolous.data.splits import Examples
+from frivolous.data.transforms import PREPARATIONS
 from frivolous.errors import BadArgument
 from frivolous.seeds import generator
 from frivolous.training.crew import Alone, Crew, mark

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from frivolous.data.examples import Splits
+from frivolous.data.splits import Splits
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument
 from frivolous.training.checkpoint import (

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from frivolous.data.preparation import PREPARATIONS
+from frivolous.data.transforms import PREPARATIONS
 from frivolous.errors import BadArgument, look_up
 from frivolous.training.schedules import SCHEDULES
 from frivolous.training.update_rules import LOOP_OPTIMISERS

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from frivolous.data.examples import Splits
+from frivolous.data.splits import Splits
 from frivolous.seeds import generator
 
 
