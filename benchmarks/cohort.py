@@ -20,8 +20,8 @@ from plain_loop import plain_loop
 from frivolous.studies import STUDIES
 from frivolous.studies.making import initial_states, model_of, splits_of
 from frivolous.studies.spec import Cell
-from frivolous.training.cohort import train_cohort
-from frivolous.training.recipe import Recipe
+from frivolous.training.cohort.recipe import Recipe
+from frivolous.training.cohort.train import train_cohort
 
 
 def seconds(action: Callable[[], object]) -> float:

@@ -33,8 +33,8 @@ from torch import Tensor, nn
 from frivolous.data import PREPARATIONS, Examples, Splits, cifar10, digits
 from frivolous.families import FAMILIES, MLP, initialise
 from frivolous.seeds import generator, seed_of
-from frivolous.training.loop import train_network
-from frivolous.training.loop_recipe import LoopRecipe
+from frivolous.training.single.recipe import LoopRecipe
+from frivolous.training.single.train import train_network
 
 Data = tuple[Tensor, Tensor]
 

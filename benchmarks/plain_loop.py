@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from frivolous.data import Splits
-from frivolous.training.recipe import Recipe
+from frivolous.training.cohort.recipe import Recipe
 
 
 def plain_loop(

@@ -25,13 +25,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from frivolous.data import Examples
 from frivolous.families import FAMILIES
-from frivolous.training.clock import Clock
-from frivolous.training.controlled import controlled
-from frivolous.training.crew import Alone
-from frivolous.training.feed import Feed, layout_for, placed
-from frivolous.training.loop import _lay_out
-from frivolous.training.loop_recipe import LoopRecipe
-from frivolous.training.under_way import UnderWay
+from frivolous.training.single.determinism import controlled
+from frivolous.training.single.heartbeat import Clock
+from frivolous.training.single.loader import Feed, layout_for, placed
+from frivolous.training.single.process_group import Alone
+from frivolous.training.single.recipe import LoopRecipe
+from frivolous.training.single.train import _lay_out
+from frivolous.training.single.trainer import UnderWay
 
 BATCH = 128
 CPU = torch.device("cpu")

@@ -13,7 +13,7 @@ from frivolous.figures import MEASURES
 from frivolous.studies import STUDIES, Study
 from frivolous.studies.image_spec import ImageSpec
 from frivolous.studies.values import VALUES
-from frivolous.training.loop_recipe import LoopRecipe
+from frivolous.training.single.recipe import LoopRecipe
 
 FINAL = [name for name in STUDIES if name.startswith("fig")]
 EARLIER = {

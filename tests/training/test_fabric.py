@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from frivolous.errors import FrivolousError
-from frivolous.training import fabric as under_test
+from frivolous.training.single import fabric as under_test
 
 SCRIPT = """
 import json, os, sys

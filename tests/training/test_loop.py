@@ -82,7 +82,7 @@ def test_weight_decay_acts_on_the_parameters_named_and_on_no_other(
 
 
 def test_shuffled_batches_read_every_example_once_a_pass(splits: Splits) -> None:
-    from frivolous.training.feed import Feed
+    from frivolous.training.single.loader import Feed
 
     recipe = LoopRecipe(batch_size=16, shuffle=True)
     numbered = Examples(torch.arange(50.0).view(50, 1), splits.train.labels)
@@ -98,7 +98,7 @@ def test_shuffled_batches_read_every_example_once_a_pass(splits: Splits) -> None
 
 
 def test_images_are_augmented_by_draws_of_the_update(splits: Splits) -> None:
-    from frivolous.training.feed import Feed
+    from frivolous.training.single.loader import Feed
 
     bytes_ = torch.randint(0, 256, (50, 3, 16, 16), generator=generator("bytes")).byte()
     recipe = LoopRecipe(batch_size=16, preparation="alexnet-augmented")

@@ -16,7 +16,7 @@ from torch import nn
 from frivolous.data.splits import Splits
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.training import LoopRecipe, Result, forget, train_network
-from frivolous.training.under_way import UnderWay
+from frivolous.training.single.trainer import UnderWay
 
 Make = Callable[..., nn.Sequential]
 

@@ -16,8 +16,8 @@ from frivolous.data.splits import Examples, Splits
 from frivolous.families.initialisers import initialise
 from frivolous.seeds import generator
 from frivolous.training import LoopRecipe, Result, train_network
-from frivolous.training.feed import Feed
-from frivolous.training.under_way import UnderWay
+from frivolous.training.single.loader import Feed
+from frivolous.training.single.trainer import UnderWay
 
 CPU = torch.device("cpu")
 

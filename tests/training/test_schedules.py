@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from frivolous.training.loop_recipe import LoopRecipe
-from frivolous.training.schedules import rate_at
+from frivolous.training.single.recipe import LoopRecipe
+from frivolous.training.single.schedules import rate_at
 
 
 def rates(per_epoch: int, count: int, **options: object) -> list[float]:

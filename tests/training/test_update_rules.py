@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from frivolous.training.update_rules import LOOP_OPTIMISERS, make_updates
+from frivolous.training.single.optimisers import LOOP_OPTIMISERS, make_updates
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,9 @@ from frivolous.network import Network, trace
 from frivolous.seeds import generator, seed_of
 from frivolous.studies.image_spec import ImageDataSpec, ImageFamilySpec, ImageSpec
 from frivolous.studies.making import Finished, joint_of, protocol_of, unmeasured
-from frivolous.training.checkpoint import forget
-from frivolous.training.loop import Result, train_network
-from frivolous.training.loop_recipe import LoopRecipe
+from frivolous.training.single.checkpoint import forget
+from frivolous.training.single.recipe import LoopRecipe
+from frivolous.training.single.train import Result, train_network
 
 BATCH = 256
 """Images of one batch of a measurement."""

@@ -39,7 +39,7 @@ class ImageDataSpec(Part):
 
 
 class ImageTrainingSpec(Part):
-    """The fields of :class:`frivolous.training.loop_recipe.LoopRecipe`."""
+    """The fields of :class:`frivolous.training.single.recipe.LoopRecipe`."""
 
     optimiser: str = "momentum"
     learning_rate: float

@@ -24,8 +24,8 @@ from frivolous.seeds import generator, seed_of
 from frivolous.statistics.jackknife import ORDER
 from frivolous.studies.cell import Spec
 from frivolous.studies.run_spec import DataSpec, FamilySpec, MeasureSpec, RunSpec
-from frivolous.training.cohort import Trained, accuracy_on, train_cohort
-from frivolous.training.recipe import Recipe
+from frivolous.training.cohort.recipe import Recipe
+from frivolous.training.cohort.train import Trained, accuracy_on, train_cohort
 
 PROTOCOLS: dict[str, Protocol] = {
     p.name: p for p in (AS_WRITTEN, AS_PUBLISHED, AS_PUBLISHED_IMAGENET)

@@ -56,7 +56,7 @@ class InitialiserSpec(Part):
 
 
 class TrainingSpec(Part):
-    """The fields of :class:`frivolous.training.recipe.Recipe`."""
+    """The fields of :class:`frivolous.training.cohort.recipe.Recipe`."""
 
     optimiser: str = "momentum"
     learning_rate: float

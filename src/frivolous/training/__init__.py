@@ -6,11 +6,11 @@ dense networks of one shape side by side by a :class:`Recipe`.
 
 from __future__ import annotations
 
-from frivolous.training.checkpoint import forget
-from frivolous.training.cohort import Trained, train_cohort
-from frivolous.training.loop import EpochRecord, Failure, Result, train_network
-from frivolous.training.loop_recipe import LoopRecipe
-from frivolous.training.recipe import LEARNING_RATES, Recipe
+from frivolous.training.cohort.recipe import LEARNING_RATES, Recipe
+from frivolous.training.cohort.train import Trained, train_cohort
+from frivolous.training.single.checkpoint import forget
+from frivolous.training.single.recipe import LoopRecipe
+from frivolous.training.single.train import EpochRecord, Failure, Result, train_network
 
 __all__ = [
     "LEARNING_RATES",

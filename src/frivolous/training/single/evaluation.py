@@ -7,8 +7,8 @@ from contextlib import AbstractContextManager
 import torch
 
 from frivolous.data.transforms import PREPARATIONS
-from frivolous.training.crew import Crew, Forward
-from frivolous.training.feed import Source, laid_out, one_after_another, sent
+from frivolous.training.single.loader import Source, laid_out, one_after_another, sent
+from frivolous.training.single.process_group import Crew, Forward
 
 BATCH = 512
 """Examples that are evaluated at once."""

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frivolous.training.history import EpochRecord
-from frivolous.training.under_way import State, UnderWay
+from frivolous.training.single.history import EpochRecord
+from frivolous.training.single.trainer import State, UnderWay
 
 
 def captured(run: UnderWay) -> tuple[State, dict[str, Any]]:

@@ -7,14 +7,14 @@ import math
 import torch
 from torch import Tensor, nn
 
-from frivolous.training.clock import Clock
-from frivolous.training.controlled import reseed
-from frivolous.training.crew import Crew, Forward, mark
-from frivolous.training.evaluation import accuracy, narrowed
-from frivolous.training.feed import Feed, Source
-from frivolous.training.history import EpochRecord, Failure
-from frivolous.training.schedules import rate_at
-from frivolous.training.update_rules import LOOP_OPTIMISERS, make_updates
+from frivolous.training.single.determinism import reseed
+from frivolous.training.single.evaluation import accuracy, narrowed
+from frivolous.training.single.heartbeat import Clock
+from frivolous.training.single.history import EpochRecord, Failure
+from frivolous.training.single.loader import Feed, Source
+from frivolous.training.single.optimisers import LOOP_OPTIMISERS, make_updates
+from frivolous.training.single.process_group import Crew, Forward, mark
+from frivolous.training.single.schedules import rate_at
 
 State = dict[str, Tensor]
 

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from frivolous.data.splits import Examples, Splits
 from frivolous.errors import BadArgument
-from frivolous.training.block import Block, Task, threads_for
-from frivolous.training.dense import Features, State, accuracy
-from frivolous.training.optimisers import OPTIMISERS, Optimiser
-from frivolous.training.recipe import Recipe
+from frivolous.training.cohort.block import Block, Task, threads_for
+from frivolous.training.cohort.optimisers import OPTIMISERS, Optimiser
+from frivolous.training.cohort.recipe import Recipe
+from frivolous.training.cohort.stacked_mlp import Features, State, accuracy
 
 BLOCK_BYTES = 4 * 2**20
 """Networks trained side by side fit into about this much memory, so that they stay in cache."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.errors import FrivolousError
-from frivolous.training.crew import Forward
+from frivolous.training.single.process_group import Forward
 
 
 def make_fabric(*, devices: int | str = "auto", accelerator: str = "auto", **options: Any) -> Any:

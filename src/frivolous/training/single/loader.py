@@ -14,8 +14,8 @@ from frivolous.data.splits import Examples
 from frivolous.data.transforms import PREPARATIONS
 from frivolous.errors import BadArgument
 from frivolous.seeds import generator
-from frivolous.training.crew import Alone, Crew, mark
-from frivolous.training.loop_recipe import LoopRecipe
+from frivolous.training.single.process_group import Alone, Crew, mark
+from frivolous.training.single.recipe import LoopRecipe
 
 Source = Examples | Stored
 Part = tuple[int, int, int]

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from frivolous.training.dense import (
+from frivolous.training.cohort.optimisers import Optimiser, Step, first_slots
+from frivolous.training.cohort.recipe import Recipe
+from frivolous.training.cohort.stacked_mlp import (
     Features,
     State,
     accuracy,
@@ -17,8 +19,6 @@ from frivolous.training.dense import (
     per_network_product,
     signals,
 )
-from frivolous.training.optimisers import Optimiser, Step, first_slots
-from frivolous.training.recipe import Recipe
 
 SMALL_PRODUCT = 2**22
 """A product of fewer multiply-adds is done by one thread: waking a second one costs as much."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from frivolous.data.transforms import PREPARATIONS
 from frivolous.errors import BadArgument, look_up
-from frivolous.training.schedules import SCHEDULES
-from frivolous.training.update_rules import LOOP_OPTIMISERS
+from frivolous.training.single.optimisers import LOOP_OPTIMISERS
+from frivolous.training.single.schedules import SCHEDULES
 
 SELECTIONS: Mapping[str, str] = {
     "validation": "the state with the highest validation accuracy, the earliest of equals",
@@ -26,7 +26,7 @@ PRECISIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class LoopRecipe:
-    """Training of one network, as :func:`~frivolous.training.loop.train_network` does it.
+    """Training of one network, as :func:`~frivolous.training.single.train.train_network` does it.
 
     The network is evaluated on the validation examples before every epoch and after the last; an
     epoch is ``updates_per_epoch`` updates, on the next batches of the training examples repeated

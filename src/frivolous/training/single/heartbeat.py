@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 
-from frivolous.training.crew import Crew
+from frivolous.training.single.process_group import Crew
 
 BEAT = 1.0
 """Seconds between calls of ``progress`` within an epoch."""

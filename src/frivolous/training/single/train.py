@@ -13,22 +13,22 @@ from torch import Tensor, nn
 from frivolous.data.splits import Splits
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument
-from frivolous.training.checkpoint import (
+from frivolous.training.single.checkpoint import (
     checksum,
     data_fingerprint,
     read_checkpoint,
     write_checkpoint,
 )
-from frivolous.training.clock import Clock
-from frivolous.training.controlled import controlled
-from frivolous.training.crew import Alone, Crew
-from frivolous.training.evaluation import accuracy
-from frivolous.training.fabric import FabricCrew
-from frivolous.training.feed import Feed, layout_for, placed
-from frivolous.training.history import EpochRecord, Failure
-from frivolous.training.keeping import captured, restore
-from frivolous.training.loop_recipe import LoopRecipe
-from frivolous.training.under_way import UnderWay
+from frivolous.training.single.determinism import controlled
+from frivolous.training.single.evaluation import accuracy
+from frivolous.training.single.fabric import FabricCrew
+from frivolous.training.single.heartbeat import Clock
+from frivolous.training.single.history import EpochRecord, Failure
+from frivolous.training.single.loader import Feed, layout_for, placed
+from frivolous.training.single.process_group import Alone, Crew
+from frivolous.training.single.recipe import LoopRecipe
+from frivolous.training.single.trainer import UnderWay
+from frivolous.training.single.trainer_state import captured, restore
 
 __all__ = ["EpochRecord", "Failure", "Result", "train_network"]
 
@@ -92,7 +92,7 @@ def train_network(
             shares add up to 1.
         compile: compute by ``torch.compile``: other kernels, so the same function to rounding only,
             and other draws of dropout. Compiling takes about a minute at first.
-        fabric: a launched ``Fabric`` (see :func:`~frivolous.training.fabric.make_fabric`): every
+        fabric: a launched ``Fabric`` (see :func:`~frivolous.training.single.fabric.make_fabric`): every
             process calls this function with the same arguments, works on the device that Fabric
             gives it in place of ``device``, and returns the same result. Gradients are averaged, so
             that it is the training of one process to rounding, save for what each process has of

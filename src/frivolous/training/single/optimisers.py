@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument
-from frivolous.training.optimisers import OPTIMISERS
+from frivolous.training.cohort.optimisers import OPTIMISERS
 
 LOOP_OPTIMISERS: Mapping[str, Mapping[str, float]] = {
     **{name: optimiser.settings for name, optimiser in OPTIMISERS.items()},
