@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from frivolous.constructions.blocked import only_more_prunable
 from frivolous.constructions.bounds import curve_bounds
+from frivolous.constructions.construction import Construction, Copies, Mirrored
 from frivolous.constructions.copied import more_of_both, only_more_redundant
-from frivolous.constructions.curves import (
+from frivolous.constructions.exact_curves import (
     diluted_curve,
     exact_counts,
     exact_curve,
@@ -17,7 +18,6 @@ from frivolous.constructions.curves import (
 )
 from frivolous.constructions.mirrored import neither
 from frivolous.constructions.parity import Parity, parity
-from frivolous.constructions.record import Construction, Copies, Mirrored
 from frivolous.constructions.untrained import (
     random_network,
     untrained_covariance,

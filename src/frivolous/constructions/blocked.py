@@ -10,7 +10,7 @@ import torch
 from scipy.linalg import hadamard
 from torch import Tensor
 
-from frivolous.constructions.record import (
+from frivolous.constructions.construction import (
     Construction,
     Copies,
     check,

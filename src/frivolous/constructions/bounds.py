@@ -8,8 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frivolous.constructions.curves import diluted_curve, exact_curve, hidden_layer, keep_masks
-from frivolous.constructions.record import Construction, Mirrored, parts, pre_activations
+from frivolous.constructions.construction import Construction, Mirrored, parts, pre_activations
+from frivolous.constructions.exact_curves import (
+    diluted_curve,
+    exact_curve,
+    hidden_layer,
+    keep_masks,
+)
 
 
 def curve_bounds(construction: Construction, layer: int = -1) -> tuple[np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from frivolous.constructions.record import (
+from frivolous.constructions.construction import (
     Construction,
     Copies,
     Curve,

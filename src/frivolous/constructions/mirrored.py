@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from frivolous.constructions.blocked import only_more_prunable
-from frivolous.constructions.record import (
+from frivolous.constructions.construction import (
     Construction,
     Mirrored,
     check,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from frivolous.constructions.construction import Construction, network
 from frivolous.constructions.copied import more_of_both
-from frivolous.constructions.record import Construction, network
 from frivolous.errors import BadArgument
 from frivolous.families.mlp import MLP
 

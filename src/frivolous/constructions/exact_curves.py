@@ -10,7 +10,7 @@ import scipy.stats
 import torch
 from torch import Tensor
 
-from frivolous.constructions.record import Silenced, parts, pre_activations
+from frivolous.constructions.construction import Silenced, parts, pre_activations
 from frivolous.errors import BadArgument
 from frivolous.families.mlp import MLP
 
