@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from matplotlib.text import Text
 
-from frivolous.store import Store, disk
+from frivolous.store import Store, atomic
 from frivolous.studies import STUDIES
 from frivolous.studies.spec import Study
 from saying import Said, Say, sayer
@@ -292,7 +292,7 @@ def test_a_store_of_a_newer_format_is_left_alone(verb: str, say: Say, tmp_path: 
 def test_a_full_disk_is_said_and_what_is_finished_is_kept(
     say: Say, tiny: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, files = disk.write, 0
+    real, files = atomic.write, 0
 
     def write(path: Path, content: bytes) -> None:
         nonlocal files
@@ -301,7 +301,7 @@ def test_a_full_disk_is_said_and_what_is_finished_is_kept(
             raise OSError(errno.ENOSPC, "No space left on device")
         real(path, content)
 
-    monkeypatch.setattr(disk, "write", write)
+    monkeypatch.setattr(atomic, "write", write)
     said = say("run", "figE7", *CPU, tmp_path)
     assert (said.code, said.out) == (2, "")
     assert said.err.splitlines()[-1] == (
@@ -310,7 +310,7 @@ def test_a_full_disk_is_said_and_what_is_finished_is_kept(
     )
     done = len(Store(tmp_path).ids())
     assert 0 < done < 24
-    monkeypatch.setattr(disk, "write", real)
+    monkeypatch.setattr(atomic, "write", real)
     status = say("status", "figE7", *CPU, tmp_path)
     assert f"{done} of 24 networks done" in status.out
     assert len(tiny.run(tmp_path, scale="cpu").store.ids()) == 24

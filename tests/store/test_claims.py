@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from frivolous.store import Status, Store, claims, disk, run_id
+from frivolous.store import Status, Store, atomic, claims, run_id
 
 Start = Callable[..., subprocess.Popen[str]]
 IDS = [run_id({"seed": seed}) for seed in range(600)]
@@ -201,7 +201,7 @@ def test_only_the_dead_are_swept(store: Store) -> None:
         folder.with_name(folder.name + ".lock").write_text("")
         return folder
 
-    with disk.staged(incoming, IDS[2]) as alive, store.claim([IDS[1]]):
+    with atomic.staged(incoming, IDS[2]) as alive, store.claim([IDS[1]]):
         dead, claimed = leave_behind(IDS[0]), leave_behind(IDS[1])
         store.claim(IDS[:1]).release()
         assert alive.exists()

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from frivolous.errors import BadArgument, FrivolousError, StoreError, UnknownName
-from frivolous.store import Problem, Status, Store, records, run_id, runs
+from frivolous.store import Problem, Status, Store, records, run_id
 
 SPEC: dict[str, Any] = {"study": "fig4d", "seed": 7, "lr": 0.1, "hidden": (4, 4)}
 ID = run_id(SPEC)
@@ -407,7 +407,7 @@ def test_two_specs_with_one_id_are_not_mixed(
     store: Store, measures: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(store, measures)
-    monkeypatch.setattr(runs, "run_id", lambda spec: ID)
+    monkeypatch.setattr(store, "run_id", lambda spec: ID)
     with pytest.raises(StoreError, match=f"two specs share the id {ID}"):
         store.put({"seed": 99}, measures, {})
 

@@ -17,6 +17,6 @@ from frivolous.store.claims import Claim
 from frivolous.store.identity import run_id
 from frivolous.store.records import Problem, RunRecord
 from frivolous.store.run import Run, Status
-from frivolous.store.runs import Store
+from frivolous.store.store import Store
 
 __all__ = ["Claim", "Problem", "Run", "RunRecord", "Status", "Store", "run_id"]

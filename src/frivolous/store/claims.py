@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from frivolous.store import disk, locks
+from frivolous.store import atomic, locks
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +71,7 @@ def hold(store: Path, ids: Iterable[str]) -> Hold:
     folder = store / "claims"
     with locks.guarded(folder / "guard.lock"):
         others = held_ids(store, remove_dead=True)
-        disk.sweep(store / "incoming", others)
+        atomic.sweep(store / "incoming", others)
         free = tuple(id for id in ids if id not in others)
         path = folder / f"{os.getpid()}.{secrets.token_hex(4)}.claim"
         try:

@@ -23,7 +23,7 @@ from frivolous.compression.export.surgery_spec import plain, spec_of
 from frivolous.compression.reporting.result import Compression
 from frivolous.errors import BadArgument
 from frivolous.network.state_dict import state_of
-from frivolous.store import disk
+from frivolous.store import atomic
 from frivolous.store.formats import frame_to_bytes
 from frivolous.store.provenance import provenance
 
@@ -63,13 +63,13 @@ def replaced(folder: Path, contents: Mapping[str, bytes], last: str) -> None:
     beside = {name: folder / f".{name}.{mark}" for name in contents}
     try:
         for name, content in contents.items():
-            disk.write(beside[name], content)
+            atomic.write(beside[name], content)
         (folder / last).unlink(missing_ok=True)
         for name in sorted(contents, key=lambda name: name == last):
             if name == last:
-                disk.sync(folder)
+                atomic.sync(folder)
             beside[name].replace(folder / name)
-        disk.sync(folder)
+        atomic.sync(folder)
     finally:
         for path in beside.values():
             with suppress(OSError):

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from frivolous.errors import BadArgument, StoreError
-from frivolous.store import disk
+from frivolous.store import atomic
 
 FORMAT = 1
 _FOLDERS = ("runs", "incoming", "claims", "checkpoints", "set-aside")
@@ -17,7 +17,7 @@ _FORMAT_FILE = "store.json"
 def check_format(store: Path) -> None:
     """Raise :class:`~frivolous.errors.StoreError` for a file, or a store that this cannot read."""
     file = store / _FORMAT_FILE
-    with disk.reported("open store", store):
+    with atomic.reported("open store", store):
         if store.exists() and not store.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, "it is a file")
         try:
@@ -42,7 +42,7 @@ def check_format(store: Path) -> None:
 
 def prepare(store: Path) -> None:
     """Make the store's folders and its format file where they are missing."""
-    with disk.reported("make store", store):
+    with atomic.reported("make store", store):
         for name in _FOLDERS:
             (store / name).mkdir(parents=True, exist_ok=True)
         if (store / _FORMAT_FILE).exists():
@@ -53,14 +53,14 @@ def prepare(store: Path) -> None:
 def replace(store: Path, target: Path, content: bytes) -> None:
     """Write a file within a prepared store; whoever reads sees the old one or the new one."""
     with (
-        disk.reported("write", target),
-        disk.staged(store / "incoming", "document") as folder,
+        atomic.reported("write", target),
+        atomic.staged(store / "incoming", "document") as folder,
     ):
         target.parent.mkdir(parents=True, exist_ok=True)
-        disk.write(folder / "document", content)
+        atomic.write(folder / "document", content)
         (folder / "document").replace(target)
         for parent in target.relative_to(store).parents:
-            disk.sync(store / parent)
+            atomic.sync(store / parent)
 
 
 def document_path(store: Path, relative_path: str | Path) -> Path:

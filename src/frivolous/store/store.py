@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frivolous.errors import StoreError
-from frivolous.store import claims, disk, formats, layout, locks, records
+from frivolous.store import atomic, claims, formats, locks, paths, records
 from frivolous.store.identity import checked_id, is_id, plain_facts, plain_spec, run_id
 from frivolous.store.provenance import provenance as here_and_now
 from frivolous.store.records import FRAME, MEASURES, RECORD, Problem, RunRecord
@@ -34,7 +34,7 @@ class Store:
         self.path = Path(path)
         self.notes: list[str] = []
         self._note = note
-        layout.check_format(self.path)
+        paths.check_format(self.path)
 
     def __repr__(self) -> str:
         return f"Store({str(self.path)!r})"
@@ -60,7 +60,7 @@ class Store:
 
     def claimed(self) -> set[str]:
         """The runs that a live process has claimed; takes no claim."""
-        with disk.reported("read claims in", self.path):
+        with atomic.reported("read claims in", self.path):
             return claims.held_ids(self.path)
 
     def get(self, id: str) -> Run:
@@ -131,8 +131,8 @@ class Store:
         the process, gives the claim back.
         """
         asked = tuple(dict.fromkeys(checked_id(id) for id in ids))
-        layout.prepare(self.path)
-        with disk.reported("claim runs in", self.path):
+        paths.prepare(self.path)
+        with atomic.reported("claim runs in", self.path):
             hold = claims.hold(self.path, asked)
         try:
             # Only now: a run may have been finished before the claim was ours.
@@ -174,19 +174,19 @@ class Store:
         kept = self._kept(record)
         if kept is not None:
             return kept
-        layout.prepare(self.path)
+        paths.prepare(self.path)
         with (
-            disk.reported("write a run to", self.path),
-            disk.staged(self.path / "incoming", id) as folder,
+            atomic.reported("write a run to", self.path),
+            atomic.staged(self.path / "incoming", id) as folder,
         ):
             for name, content in files.items():
-                disk.write(folder / name, content)
-            disk.sync(folder)
+                atomic.write(folder / name, content)
+            atomic.sync(folder)
             return self._publish(folder, record)
 
     def checkpoint(self, id: str) -> Path:
         """The file from which the making of a run may go on; its folder is made if absent."""
-        layout.prepare(self.path)
+        paths.prepare(self.path)
         return self.path / "checkpoints" / f"{checked_id(id)}.safetensors"
 
     def write_document(self, relative_path: str | Path, content: bytes | str) -> Path:
@@ -195,16 +195,16 @@ class Store:
         Raises :class:`~frivolous.errors.BadArgument` for a path that leaves the store or meets
         the store's own files.
         """
-        target = layout.document_path(self.path, relative_path)
-        layout.prepare(self.path)
-        layout.replace(self.path, target, content.encode() if isinstance(content, str) else content)
+        target = paths.document_path(self.path, relative_path)
+        paths.prepare(self.path)
+        paths.replace(self.path, target, content.encode() if isinstance(content, str) else content)
         return target
 
     # ---- within
 
     def _there(self) -> list[str]:
         """The ids that have a folder, sound or not, in alphabetical order."""
-        with disk.reported("list", self.path):
+        with atomic.reported("list", self.path):
             folder = self.path / "runs"
             names = sorted(entry.name for entry in folder.iterdir()) if folder.exists() else []
         return [name for name in names if is_id(name)]
@@ -222,7 +222,7 @@ class Store:
                     return kept
                 # It was corrupt and is set aside by now: its place is free.
                 continue
-            disk.sync(target.parent)
+            atomic.sync(target.parent)
             return record
 
     def _kept(self, record: RunRecord) -> RunRecord | None:
@@ -236,7 +236,7 @@ class Store:
 
     def _judge(self, id: str, *, checksums: bool) -> RunRecord | Problem | None:
         folder = self.path / "runs" / id
-        with disk.reported("read run", folder):
+        with atomic.reported("read run", folder):
             return records.judge(folder, id, checksums=checksums)
 
     def _sound(self, id: str, *, checksums: bool) -> RunRecord | None:
@@ -246,7 +246,7 @@ class Store:
     def _read(self, record: RunRecord, name: str, parse: Callable[[bytes], Any]) -> Any:
         folder = self.path / "runs" / record.id
         try:
-            with disk.reported("read", folder / name):
+            with atomic.reported("read", folder / name):
                 content = records.verified(folder, name, record)
                 return records.parsed(name, content, parse)
         except records.Corrupt:
@@ -257,13 +257,13 @@ class Store:
 
     def _set_aside(self, id: str) -> RunRecord | None:
         """Move a corrupt run away; its record if, looked at again, it is sound after all."""
-        layout.prepare(self.path)
+        paths.prepare(self.path)
         folder = self.path / "runs" / id
         moment = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         aside = self.path / "set-aside" / f"{id}.{moment}.{secrets.token_hex(4)}"
         # Under the guard nobody else sets it aside, so what is judged is what is moved.
         with (
-            disk.reported("set aside the corrupt run", folder),
+            atomic.reported("set aside the corrupt run", folder),
             locks.guarded(self.path / "claims" / "set-aside.lock"),
         ):
             verdict = records.judge(folder, id, checksums=True)
@@ -272,8 +272,8 @@ class Store:
             line = f"{verdict}; set aside in {aside}; it will be made again"
             folder.rename(aside)
             with suppress(OSError):  # the note says the same; a full disk must not hide it
-                disk.write(aside / "why.txt", f"{line}\n".encode())
-            disk.sync(aside.parent)
+                atomic.write(aside / "why.txt", f"{line}\n".encode())
+            atomic.sync(aside.parent)
         self.notes.append(line)
         if self._note is not None:
             self._note(line)
