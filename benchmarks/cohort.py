@@ -18,8 +18,8 @@ import torch
 from plain_loop import plain_loop
 
 from frivolous.studies import STUDIES
-from frivolous.studies.making import initial_states, model_of, splits_of
-from frivolous.studies.spec import Cell
+from frivolous.studies.runs.train_dense import initial_states, model_of, splits_of
+from frivolous.studies.study import Cell
 from frivolous.training.cohort.recipe import Recipe
 from frivolous.training.cohort.train import train_cohort
 

@@ -24,7 +24,7 @@ def shrink(put: Callable[[dict[str, Any], str, Any], None]) -> Any:
     from dataclasses import replace
 
     from frivolous.studies import STUDIES
-    from frivolous.studies.dense import SCALES, Scale
+    from frivolous.studies.papers.dense_curves import SCALES, Scale
 
     study = STUDIES["figE7"]
     small = replace(study, curves=study.curves[1:3], size_factors=(1.0, 2.0, 4.0))

@@ -19,7 +19,7 @@ from matplotlib.text import Text
 
 from frivolous.store import Store, atomic
 from frivolous.studies import STUDIES
-from frivolous.studies.spec import Study
+from frivolous.studies.study import Study
 from saying import Said, Say, sayer
 
 Child = Callable[..., subprocess.Popen[str]]
@@ -189,7 +189,7 @@ def test_other_seeds_have_folders_of_their_own(say: Say, tmp_path: Path) -> None
 def test_fig4d_at_cpu_scale_says_that_it_is_shrunk(tmp_path: Path) -> None:
     from dataclasses import replace
 
-    from frivolous.studies.reporting import report_html
+    from frivolous.studies.report import report_html
     from frivolous.terminal.study import study_text
 
     study = replace(STUDIES["fig4d"], size_factors=(1.0, 2.0))

@@ -29,7 +29,7 @@ def test_all_names_are_there_and_no_other_is_promised():
 
 def test_studies_is_the_registry_whatever_was_imported_before():
     """Also after submodules were imported, which bind the package to the same name."""
-    import frivolous.studies.spec  # noqa: F401
+    import frivolous.studies.study  # noqa: F401
 
     for _ in range(2):
         assert fv.studies["fig4d"] is STUDIES["fig4d"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from frivolous.studies.spec import Study
+from frivolous.studies.study import Study
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from frivolous.running import here
 from frivolous.store import Store, run_id
+from frivolous.studies import engine
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Group:
 
     def make(
         self, ids: Sequence[str], store: Store, progress: Callable[[float], None]
-    ) -> Iterator[tuple[str, here.Made, bool]]:
+    ) -> Iterator[tuple[str, engine.Made, bool]]:
         for id in ids:
             self.while_making()
             self.made.append(self.by_id()[id])
@@ -78,13 +78,13 @@ class Diary:
 
 @pytest.fixture(autouse=True)
 def short_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(here, "PAUSE", 0.001)
+    monkeypatch.setattr(engine, "PAUSE", 0.001)
 
 
 def test_groups_are_made_in_order_and_told_of(tmp_path: Path) -> None:
     store, diary = Store(tmp_path), Diary()
     groups = [Group("first", (1, 2, 3, 4)), Group("second", (5, 6))]
-    here.work(groups, store, diary)
+    engine.work(groups, store, diary)
     assert [group.made for group in groups] == [[1, 2, 3, 4], [5, 6]]
     one = ("advance", 1)
     assert diary.lines == [
@@ -98,7 +98,7 @@ def test_groups_are_made_in_order_and_told_of(tmp_path: Path) -> None:
 
 def test_only_runs_worth_keeping_keep_their_weights(tmp_path: Path) -> None:
     store, group = Store(tmp_path), Group("g", (1, 2))
-    here.work([group], store, Diary())
+    engine.work([group], store, Diary())
     odd, even = (store.get(id) for id in group.by_id())
     assert list(even.weights()) == ["w"]
     assert "weights.safetensors" not in odd.record.files
@@ -107,12 +107,12 @@ def test_only_runs_worth_keeping_keep_their_weights(tmp_path: Path) -> None:
 
 def test_what_is_done_is_not_made_again(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    here.work([Group("g", (1, 2))], store, Diary())
+    engine.work([Group("g", (1, 2))], store, Diary())
     group, diary = Group("g", (1, 2, 3, 4)), Diary()
-    here.work([group], store, diary)
+    engine.work([group], store, diary)
     assert group.made == [3, 4]
     again = Group("g", (1, 2, 3, 4))
-    here.work([again], store, diary)
+    engine.work([again], store, diary)
     assert again.made == []
 
 
@@ -128,7 +128,7 @@ def test_runs_claimed_elsewhere_are_left_and_waited_for(tmp_path: Path) -> None:
         claim.release()
 
     diary = Diary(on_waiting=they_finish)
-    here.work([theirs, free], Store(tmp_path), diary)
+    engine.work([theirs, free], Store(tmp_path), diary)
     assert free.made == [3, 4]
     assert theirs.made == [2]
     kinds = [line[0] for line in diary.lines]
@@ -151,7 +151,7 @@ def test_two_engines_make_every_run_once(tmp_path: Path) -> None:
         for _ in range(2)
     ]
     threads = [
-        threading.Thread(target=here.work, args=(groups, Store(tmp_path), Diary()))
+        threading.Thread(target=engine.work, args=(groups, Store(tmp_path), Diary()))
         for groups in engines
     ]
     for thread in threads:
@@ -169,7 +169,7 @@ def test_an_error_gives_the_claim_back(tmp_path: Path) -> None:
         raise RuntimeError("out of luck")
 
     with pytest.raises(RuntimeError, match="out of luck"):
-        here.work([Group("g", (1, 2), while_making=fail)], Store(tmp_path), Diary())
+        engine.work([Group("g", (1, 2), while_making=fail)], Store(tmp_path), Diary())
     after = Group("g", (1, 2))
     with Store(tmp_path).claim(after.by_id()) as claim:
         assert len(claim.ids) == 2

@@ -12,10 +12,10 @@ import pytest
 
 from frivolous.errors import FrivolousError
 from frivolous.store import Store
-from frivolous.studies import making
-from frivolous.studies.choosing import choose
+from frivolous.studies.choice import choose
 from frivolous.studies.result import StudyResult
-from frivolous.studies.spec import Study
+from frivolous.studies.runs import train_dense
+from frivolous.studies.study import Study
 
 same = pd.testing.assert_frame_equal
 
@@ -27,9 +27,9 @@ class Spy:
         self.trained: list[str] = []
         self.put: list[str] = []
         self.stop_after = -1
-        make, put = making.make, Store.put
+        make, put = train_dense.make, Store.put
 
-        def spied_make(specs: Any, **options: Any) -> Iterator[making.Finished]:
+        def spied_make(specs: Any, **options: Any) -> Iterator[train_dense.Finished]:
             from frivolous.store import run_id
 
             self.trained += [run_id(spec.resolved()) for spec in specs]
@@ -42,7 +42,7 @@ class Spy:
             self.put.append(record.id)
             return record
 
-        patch.setattr(making, "make", spied_make)
+        patch.setattr(train_dense, "make", spied_make)
         patch.setattr(Store, "put", spied_put)
 
 

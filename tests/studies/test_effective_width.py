@@ -16,11 +16,11 @@ from frivolous.measures import AS_PUBLISHED
 from frivolous.seeds import seed_of
 from frivolous.store import run_id
 from frivolous.studies import STUDIES, Study
-from frivolous.studies.dense import SCALES, Scale
-from frivolous.studies.image_curve import ImageCurve
-from frivolous.studies.making import model_of
-from frivolous.studies.reporting import report_html
+from frivolous.studies.papers.dense_curves import SCALES, Scale
+from frivolous.studies.papers.image_curves import ImageCurve
+from frivolous.studies.report import report_html
 from frivolous.studies.result import StudyResult
+from frivolous.studies.runs.train_dense import model_of
 from frivolous.terminal.study import gain_lines, study_text
 
 STUDY = STUDIES["effective-width"]

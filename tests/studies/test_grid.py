@@ -16,7 +16,7 @@ from frivolous.measures import AS_PUBLISHED, Protocol
 from frivolous.store import run_id
 from frivolous.studies import SCALES, STUDIES
 from frivolous.studies.cell import Candidate
-from frivolous.studies.run_spec import DataSpec, RunSpec, TrainingSpec
+from frivolous.studies.runs.dense_spec import DataSpec, RunSpec, TrainingSpec
 from frivolous.training import Recipe
 
 RATES = {1.0, 0.1, 0.01, 0.001, 0.0001}

@@ -11,8 +11,8 @@ from frivolous.errors import BadArgument, UnknownName
 from frivolous.families import FAMILIES
 from frivolous.figures import MEASURES
 from frivolous.studies import STUDIES, Study
-from frivolous.studies.image_spec import ImageSpec
-from frivolous.studies.values import VALUES
+from frivolous.studies.panel_values import VALUES
+from frivolous.studies.runs.image_spec import ImageSpec
 from frivolous.training.single.recipe import LoopRecipe
 
 FINAL = [name for name in STUDIES if name.startswith("fig")]

@@ -20,10 +20,10 @@ from frivolous.data import digits
 from frivolous.data.transforms import PREPARATIONS
 from frivolous.seeds import seed_of
 from frivolous.studies import STUDIES, Study
-from frivolous.studies.image_curve import ImageCurve
-from frivolous.studies.image_making import model_of
-from frivolous.studies.reporting import all_html, report_html
+from frivolous.studies.papers.image_curves import ImageCurve
+from frivolous.studies.report import all_html, report_html
 from frivolous.studies.result import StudyResult
+from frivolous.studies.runs.train_image import model_of
 from frivolous.terminal.study import study_text
 
 SMALL = {"base": (8, 8, 24, 24), "image": (3, 8, 8)}

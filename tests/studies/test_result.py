@@ -18,14 +18,14 @@ from frivolous.measures import AS_PUBLISHED
 from frivolous.seeds import seed_of
 from frivolous.store import Store
 from frivolous.studies.cell import Cell
-from frivolous.studies.choosing import choose
-from frivolous.studies.reading import read_result
+from frivolous.studies.choice import choose
+from frivolous.studies.load import read_result
 from frivolous.studies.result import (
     GAIN_COLUMNS,
     TABLE_COLUMNS,
     StudyResult,
 )
-from frivolous.studies.spec import Panel, Study
+from frivolous.studies.study import Panel, Study
 from frivolous.terminal.study import gain_lines, study_text
 
 
@@ -287,7 +287,7 @@ def test_the_protocol_of_a_study_decides_its_measures(small: Study, tmp_path: Pa
 def test_a_study_of_ones_own_has_a_result_and_a_report_without_published_numbers(
     small: Study, tmp_path: Path
 ) -> None:
-    from frivolous.studies.reporting import report_html
+    from frivolous.studies.report import report_html
 
     own = replace(
         small,
@@ -313,7 +313,7 @@ def test_a_study_of_ones_own_has_a_result_and_a_report_without_published_numbers
 def test_a_gain_is_per_doubling_whatever_sizes_a_study_has(
     sizes: tuple[float, ...], tiny: Study, tmp_path: Path
 ) -> None:
-    from frivolous.studies.reporting import report_html
+    from frivolous.studies.report import report_html
 
     study = replace(tiny, curves=tiny.curves[:1], size_factors=sizes)
     result = study.run(tmp_path, scale="cpu", replicates=2)
@@ -356,9 +356,9 @@ def test_a_network_that_never_was_finite_loses_or_has_no_values(
 def test_no_training_is_needed_to_read_a_result(
     result: StudyResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from frivolous.studies import making
+    from frivolous.studies.runs import train_dense
 
-    monkeypatch.delattr(making, "make")
+    monkeypatch.delattr(train_dense, "make")
     again = read_result(result.study, result.store.path, "cpu", None, 0)
     pd.testing.assert_frame_equal(again.table, result.table, check_exact=True)
     pd.testing.assert_frame_equal(again.gains, result.gains, check_exact=True)

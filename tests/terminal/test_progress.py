@@ -10,8 +10,8 @@ import pytest
 from frivolous.commands.study import run_studies
 from frivolous.commands.which import Which
 from frivolous.store import Store
-from frivolous.studies.execution import run_study as execute
-from frivolous.studies.spec import Study
+from frivolous.studies.run import run_study as execute
+from frivolous.studies.study import Study
 from frivolous.terminal.progress import Watcher
 
 COUNT = re.compile(r"(\d+)/(\d+) networks done; (.*)")
@@ -68,9 +68,9 @@ def test_a_damaged_run_is_not_counted_as_done(
 def test_what_another_process_made_is_counted_when_it_is_there(
     tiny: Study, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from frivolous.running import here
+    from frivolous.studies import engine
 
-    monkeypatch.setattr(here, "PAUSE", 0.001)
+    monkeypatch.setattr(engine, "PAUSE", 0.001)
     result = tiny.run(tmp_path / "theirs", scale="cpu")
     cell, store = result.chosen[-1].cell, Store(tmp_path / "store")
     claim = store.claim(cell.search_ids)

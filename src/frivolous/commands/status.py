@@ -9,8 +9,8 @@ from frivolous.commands.study import asked_studies
 from frivolous.commands.which import ALL, Which
 from frivolous.store import Status, Store
 from frivolous.studies import Study
-from frivolous.studies.choosing import runs_of
-from frivolous.studies.spec import SCALE_NAMES
+from frivolous.studies.choice import runs_of
+from frivolous.studies.study import SCALE_NAMES
 
 
 def print_status(which: Which) -> None:

@@ -15,15 +15,15 @@ from typing import Any
 from frivolous.commands.scale import ALL_NOTE, check_folder_is_read, scale_note, settled
 from frivolous.commands.which import ALL, Which
 from frivolous.errors import BadArgument, FrivolousError, StoreError
-from frivolous.running.here import Listener
 from frivolous.store import Store
 from frivolous.studies import STUDIES, Study
 from frivolous.studies.cost import usual_scale
-from frivolous.studies.execution import ready
-from frivolous.studies.execution import run_study as execute
-from frivolous.studies.reading import read_result
+from frivolous.studies.engine import Listener
+from frivolous.studies.load import read_result
 from frivolous.studies.result import StudyResult
-from frivolous.studies.spec import SCALE_NAMES
+from frivolous.studies.run import ready
+from frivolous.studies.run import run_study as execute
+from frivolous.studies.study import SCALE_NAMES
 from frivolous.terminal.progress import Watcher
 from frivolous.terminal.study import gain_lines, study_text
 
@@ -193,7 +193,7 @@ def _write_all(which: Which, store: Store, results: Sequence[StudyResult]) -> No
     """Write the one page of all studies, where all were asked for."""
     if which.study != ALL or not results:
         return
-    from frivolous.studies.reporting import all_html
+    from frivolous.studies.report import all_html
 
     scale = "" if which.scale == "paper" else f"-{which.scale}"
     print(store.write_document(f"studies/all{scale}.html", all_html(results)))
@@ -201,7 +201,7 @@ def _write_all(which: Which, store: Store, results: Sequence[StudyResult]) -> No
 
 def write_documents(result: StudyResult) -> None:
     """Write figures, tables, the specs of the runs, and the report; print their paths."""
-    from frivolous.studies.reporting import report_html
+    from frivolous.studies.report import report_html
 
     folder, name, drawn = folder_of(result), result.study.name, result.pictures
     documents: dict[str, bytes | str] = {f"{name}.png": drawn.png, f"{name}.svg": drawn.svg}

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping
 from types import ModuleType
 
 from frivolous.errors import look_up
-from frivolous.studies import cifar, earlier, imagenet
-from frivolous.studies.dense import SCALES
-from frivolous.studies.effective_width import EFFECTIVE_WIDTH
-from frivolous.studies.spec import Study
-from frivolous.studies.synthetic import FIG4D, FIG_E7, FIG_E8, FIG_E9
+from frivolous.studies.papers import aaai_cifar, aaai_imagenet, preprints
+from frivolous.studies.papers.aaai_synthetic import FIG4D, FIG_E7, FIG_E8, FIG_E9
+from frivolous.studies.papers.dense_curves import SCALES
+from frivolous.studies.papers.effective_width import EFFECTIVE_WIDTH
+from frivolous.studies.study import Study
 
 
 class _Studies(Mapping[str, Study]):
@@ -32,34 +32,34 @@ class _Studies(Mapping[str, Study]):
 
 STUDIES: Mapping[str, Study] = _Studies(
     {
-        "fig1a": imagenet.FIG1A,
-        "fig1b": cifar.FIG1B,
-        "fig1c": cifar.FIG1C,
-        "fig2a": cifar.FIG2A,
-        "fig2b": cifar.FIG2B,
-        "fig2c": cifar.FIG2C,
-        "fig2d": cifar.FIG2D,
-        "fig3a": imagenet.FIG3A,
-        "fig3b": imagenet.FIG3B,
-        "fig3c": imagenet.FIG3C,
-        "fig3d": imagenet.FIG3D,
-        "fig4a": cifar.FIG4A,
-        "fig4b": cifar.FIG4B,
-        "fig4c": cifar.FIG4C,
+        "fig1a": aaai_imagenet.FIG1A,
+        "fig1b": aaai_cifar.FIG1B,
+        "fig1c": aaai_cifar.FIG1C,
+        "fig2a": aaai_cifar.FIG2A,
+        "fig2b": aaai_cifar.FIG2B,
+        "fig2c": aaai_cifar.FIG2C,
+        "fig2d": aaai_cifar.FIG2D,
+        "fig3a": aaai_imagenet.FIG3A,
+        "fig3b": aaai_imagenet.FIG3B,
+        "fig3c": aaai_imagenet.FIG3C,
+        "fig3d": aaai_imagenet.FIG3D,
+        "fig4a": aaai_cifar.FIG4A,
+        "fig4b": aaai_cifar.FIG4B,
+        "fig4c": aaai_cifar.FIG4C,
         "fig4d": FIG4D,
-        "figE1": imagenet.FIG_E1,
-        "figE2": imagenet.FIG_E2,
-        "figE3": cifar.FIG_E3,
-        "figE4": imagenet.FIG_E4,
-        "figE5": imagenet.FIG_E5,
-        "figE6": cifar.FIG_E6,
+        "figE1": aaai_imagenet.FIG_E1,
+        "figE2": aaai_imagenet.FIG_E2,
+        "figE3": aaai_cifar.FIG_E3,
+        "figE4": aaai_imagenet.FIG_E4,
+        "figE5": aaai_imagenet.FIG_E5,
+        "figE6": aaai_cifar.FIG_E6,
         "figE7": FIG_E7,
         "figE8": FIG_E8,
         "figE9": FIG_E9,
-        "figE10": imagenet.FIG_E10,
-        "figE11": cifar.FIG_E11,
-        "figE12": imagenet.FIG_E12,
-        **{study.name: study for study in earlier.ALL},
+        "figE10": aaai_imagenet.FIG_E10,
+        "figE11": aaai_cifar.FIG_E11,
+        "figE12": aaai_imagenet.FIG_E12,
+        **{study.name: study for study in preprints.ALL},
         EFFECTIVE_WIDTH.name: EFFECTIVE_WIDTH,
     }
 )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from frivolous.studies.cell import Cell, Spec
 
 if TYPE_CHECKING:
-    from frivolous.studies.spec import Study
+    from frivolous.studies.study import Study
 
 SHORT = 30.0
 """Minutes on two cores within which a study runs at the paper's scale unless told otherwise."""

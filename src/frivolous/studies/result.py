@@ -16,13 +16,13 @@ from frivolous.errors import UnknownName
 from frivolous.measures import gain as gains_of
 from frivolous.store import Store
 from frivolous.studies.cell import Candidate, Cell
-from frivolous.studies.spec import Panel, Series, Study
-from frivolous.studies.values import LARGEST, NAMED_SO, VALUES, RunNumbers
+from frivolous.studies.panel_values import LARGEST, NAMED_SO, VALUES, RunNumbers
+from frivolous.studies.study import Panel, Series, Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from frivolous.studies.drawing import Pictures
+    from frivolous.studies.plots import Pictures
 
 TABLE_COLUMNS = (
     "study",
@@ -279,20 +279,20 @@ class StudyResult:
 
     def figure(self) -> Figure:
         """Draw the study as the paper does, published points in grey."""
-        from frivolous.studies.drawing import draw
+        from frivolous.studies.plots import draw
 
         return draw(self)
 
     def figure_beside(self) -> Figure | None:
         """Draw the paper's figure from its numbers beside ours; None where none are known."""
-        from frivolous.studies.drawing import draw_beside
+        from frivolous.studies.plots import draw_beside
 
         return draw_beside(self)
 
     @cached_property
     def pictures(self) -> Pictures:
         """Both figures as PNG and SVG, drawn once."""
-        from frivolous.studies.drawing import pictures
+        from frivolous.studies.plots import pictures
 
         return pictures(self)
 

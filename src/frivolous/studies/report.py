@@ -11,7 +11,7 @@ from frivolous.measures import AS_WRITTEN
 from frivolous.measures.conventions import Protocol, differences
 from frivolous.report import Picture, StudyReport, render_all, render_page, study_sections
 from frivolous.store.provenance import provenance as here_and_now
-from frivolous.studies.drawing import claim_of, title_of
+from frivolous.studies.plots import claim_of, title_of
 from frivolous.studies.result import StudyResult
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from frivolous.measures import AS_PUBLISHED_IMAGENET
-from frivolous.studies import networks
-from frivolous.studies import networks_imagenet as nets
-from frivolous.studies.dense import DenseCurve
-from frivolous.studies.image_curve import ImageCurve
-from frivolous.studies.spec import Curve, Panel, Series, Study
+from frivolous.studies.papers import networks_cifar
+from frivolous.studies.papers import networks_imagenet as nets
+from frivolous.studies.papers.dense_curves import DenseCurve
+from frivolous.studies.papers.image_curves import ImageCurve
+from frivolous.studies.study import Curve, Panel, Series, Study
 
 CODE = "as the original code does it"
 
@@ -166,7 +166,7 @@ FIG_E12 = Study(
 HEAD = (("auxiliary", True),)
 PARAMETERS: dict[str, tuple[Curve, ...]] = {
     "a": (DenseCurve("MLP 10 dim", 10), DenseCurve("MLP 10K dim", 10_000)),
-    "b": (networks.PLAIN.named("AlexNet"), networks.RESNET56),
+    "b": (networks_cifar.PLAIN.named("AlexNet"), networks_cifar.RESNET56),
     # The published numbers count Inception-v3's second classifier, which only training runs.
     "c": (
         nets.RESNET18,

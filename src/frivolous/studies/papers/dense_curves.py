@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from frivolous.errors import look_up
 from frivolous.measures import Protocol
 from frivolous.studies.cell import Candidate, Cell
-from frivolous.studies.run_spec import (
+from frivolous.studies.runs.dense_spec import (
     DataSpec,
     FamilySpec,
     InitialiserSpec,

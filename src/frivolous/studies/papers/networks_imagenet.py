@@ -12,9 +12,9 @@ Where text and code of "Frivolous Units" disagree:
 from __future__ import annotations
 
 from frivolous.measures import AS_PUBLISHED_IMAGENET
-from frivolous.studies.image_curve import ImageCurve, ImageScale, Source
-from frivolous.studies.image_spec import ImageTrainingSpec
-from frivolous.studies.networks import two_cores
+from frivolous.studies.papers.image_curves import ImageCurve, ImageScale, Source
+from frivolous.studies.papers.networks_cifar import two_cores
+from frivolous.studies.runs.image_spec import ImageTrainingSpec
 
 IMAGENET_TRAIN, IMAGENET_TEST = 1_281_167, 50_000
 

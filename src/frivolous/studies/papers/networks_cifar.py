@@ -17,8 +17,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from frivolous.studies.image_curve import ImageCurve, ImageScale, Source
-from frivolous.studies.image_spec import ImageTrainingSpec, Options
+from frivolous.studies.papers.image_curves import ImageCurve, ImageScale, Source
+from frivolous.studies.runs.image_spec import ImageTrainingSpec, Options
 
 CIFAR = Source(
     "cifar10", (("train", 47_500), ("validation", 2_500), ("order", "files")), 47_500, 10_000

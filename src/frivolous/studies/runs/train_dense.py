@@ -23,7 +23,7 @@ from frivolous.network import Network, trace
 from frivolous.seeds import generator, seed_of
 from frivolous.statistics.jackknife import ORDER
 from frivolous.studies.cell import Spec
-from frivolous.studies.run_spec import DataSpec, FamilySpec, MeasureSpec, RunSpec
+from frivolous.studies.runs.dense_spec import DataSpec, FamilySpec, MeasureSpec, RunSpec
 from frivolous.training.cohort.recipe import Recipe
 from frivolous.training.cohort.train import Trained, accuracy_on, train_cohort
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from frivolous.errors import look_up
 from frivolous.measures import Protocol
 from frivolous.studies.cell import Candidate, Cell
-from frivolous.studies.image_spec import (
+from frivolous.studies.runs.image_spec import (
     ImageDataSpec,
     ImageFamilySpec,
     ImageSpec,

@@ -36,11 +36,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from frivolous.studies import networks as nets
-from frivolous.studies.cifar import FIG1B
-from frivolous.studies.spec import Panel, Series, Study
-from frivolous.studies.synthetic import FIG4D
-from frivolous.studies.synthetic import NOTES as DENSE_NOTES
+from frivolous.studies.papers import networks_cifar as nets
+from frivolous.studies.papers.aaai_cifar import FIG1B
+from frivolous.studies.papers.aaai_synthetic import FIG4D
+from frivolous.studies.papers.aaai_synthetic import NOTES as DENSE_NOTES
+from frivolous.studies.study import Panel, Series, Study
 
 TOLERANCE = 0.02
 """Share of labels that may change at the effective width."""

@@ -19,8 +19,8 @@ so that 4d's "1e-2" is E7's "1e-4" and 4d's "1" is E7's "1e-2". Those networks a
 
 from __future__ import annotations
 
-from frivolous.studies.dense import DenseCurve as Curve
-from frivolous.studies.spec import Panel, Study
+from frivolous.studies.papers.dense_curves import DenseCurve as Curve
+from frivolous.studies.study import Panel, Study
 
 FACTORS = {"1e-4": 1e-2, "1e-2": 1.0, "1": 1e2, "1e2": 1e4, "1e4": 1e6}
 """Output layer's sigma, as the legends of E7 and E8 name it, and the factor f behind it."""

@@ -11,20 +11,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from frivolous.studies import cifar, imagenet, networks_imagenet
-from frivolous.studies import networks as nets
-from frivolous.studies.image_curve import ImageCurve
-from frivolous.studies.spec import Kind, Panel, Series, Study
+from frivolous.studies.papers import aaai_cifar, aaai_imagenet, networks_imagenet
+from frivolous.studies.papers import networks_cifar as nets
+from frivolous.studies.papers.image_curves import ImageCurve
+from frivolous.studies.study import Kind, Panel, Series, Study
 
 PREPRINT, SUBMISSION = "2019 preprint", "ICLR submission"
 PAIR = ("area", "similarity")
 TRIPLE = ("area", "compressibility", "similarity")
 
 RESNET56_LINES = tuple(Series(layer, "ResNet56", layer) for layer in nets.RESNET56_LAYERS)
-INCEPTION_LINES = imagenet.inception_layers("Inceptionv3")
-VARIED_LINES = imagenet.inception_layers("Inceptionv3-layer")
+INCEPTION_LINES = aaai_imagenet.inception_layers("Inceptionv3")
+VARIED_LINES = aaai_imagenet.inception_layers("Inceptionv3-layer")
 # Two curves are means over layers; of Inceptionv3-layer only the varied layer is shown.
-IMAGENET_LINES = imagenet.SPANNED
+IMAGENET_LINES = aaai_imagenet.SPANNED
 
 
 def _figure(
@@ -85,8 +85,8 @@ GLOROT, HE = (
     nets.GLOROT.named("Glorot init AlexNet"),
     nets.HE.named("He init AlexNet"),
 )
-LAYERED = replace(cifar.FIG4A, curves=(nets.RESNET56,))
-ACCURACY_CURVES = (*imagenet.ALL_NETWORKS, *cifar.LABELLED, *cifar.INITIALISED)
+LAYERED = replace(aaai_cifar.FIG4A, curves=(nets.RESNET56,))
+ACCURACY_CURVES = (*aaai_imagenet.ALL_NETWORKS, *aaai_cifar.LABELLED, *aaai_cifar.INITIALISED)
 
 
 def _accuracy_panel(letter: str, curves: tuple[ImageCurve, ...]) -> Panel:
@@ -101,9 +101,9 @@ CORRELATED = (
 )
 
 ALL = (
-    _ablation("preprint-fig2", PREPRINT, cifar.FIG2A, GLOROT, HE),
+    _ablation("preprint-fig2", PREPRINT, aaai_cifar.FIG2A, GLOROT, HE),
     replace(
-        cifar.FIG2C,
+        aaai_cifar.FIG2C,
         name="preprint-fig3",
         title="Correlations in the last convolution layer",
         claim="Some networks develop more highly correlated units as they grow.",
@@ -116,17 +116,17 @@ ALL = (
     *_both(
         "4",
         "3",
-        imagenet.FIG3A,
+        aaai_imagenet.FIG3A,
         "Removable and repeated units on ImageNet",
         IMAGENET_LINES,
         claim="Both emerge in ResNet-18; Inception-v3 only becomes robust.",
     ),
-    *_both("5", "4", cifar.FIG4A, "True and random labels"),
-    *_both("6", "5", cifar.FIG4C, "Initialisation"),
-    replace(imagenet.FIG_E1, name="preprint-figB1"),
-    replace(imagenet.FIG_E1, name="iclr-figA1"),
-    *_both("B2", "C3", imagenet.FIG_E12, "Training past convergence", accuracy=True),
-    *_both("B3", "C4", cifar.FIG_E6, "Uniform initialisation", accuracy=True),
+    *_both("5", "4", aaai_cifar.FIG4A, "True and random labels"),
+    *_both("6", "5", aaai_cifar.FIG4C, "Initialisation"),
+    replace(aaai_imagenet.FIG_E1, name="preprint-figB1"),
+    replace(aaai_imagenet.FIG_E1, name="iclr-figA1"),
+    *_both("B2", "C3", aaai_imagenet.FIG_E12, "Training past convergence", accuracy=True),
+    *_both("B3", "C4", aaai_cifar.FIG_E6, "Uniform initialisation", accuracy=True),
     *_both(
         "B6",
         "C7",
@@ -138,38 +138,46 @@ ALL = (
     *_both(
         "B7",
         "C8",
-        imagenet.FIG3C,
+        aaai_imagenet.FIG3C,
         "ResNet-18 layer by layer",
-        imagenet.LAYERS,
+        aaai_imagenet.LAYERS,
         claim="The last group bears ablation best; the first convolution is the most redundant.",
     ),
-    *_both("B8", "C9", imagenet.FIG_E4, "Inception-v3 layer by layer", INCEPTION_LINES),
-    *_both("B9", "C10", imagenet.FIG_E5, "Inception-v3, one module varied", VARIED_LINES),
-    *_both("B10", "C11", cifar.FIG4B, "Regularisers", accuracy=True),
+    *_both("B8", "C9", aaai_imagenet.FIG_E4, "Inception-v3 layer by layer", INCEPTION_LINES),
+    *_both("B9", "C10", aaai_imagenet.FIG_E5, "Inception-v3, one module varied", VARIED_LINES),
+    *_both("B10", "C11", aaai_cifar.FIG4B, "Regularisers", accuracy=True),
     *_both(
-        "B12", "C13", imagenet.FIG_E10, "Batch size and learning rate, ResNet-18", accuracy=True
+        "B12",
+        "C13",
+        aaai_imagenet.FIG_E10,
+        "Batch size and learning rate, ResNet-18",
+        accuracy=True,
     ),
-    *_both("B13", "C14", cifar.FIG_E11, "Batch size and learning rate, CIFAR-10", accuracy=True),
+    *_both(
+        "B13", "C14", aaai_cifar.FIG_E11, "Batch size and learning rate, CIFAR-10", accuracy=True
+    ),
     replace(
-        cifar.FIG1B,
+        aaai_cifar.FIG1B,
         name="iclr-fig1",
         title="Accuracy",
         claim="Accuracy does not fall with width.",
         curves=ACCURACY_CURVES,
-        gpu=imagenet.FIG1A.gpu,
+        gpu=aaai_imagenet.FIG1A.gpu,
         panels=(
-            _accuracy_panel("a", imagenet.ALL_NETWORKS),
-            _accuracy_panel("b", cifar.LABELLED),
-            _accuracy_panel("c", cifar.INITIALISED),
+            _accuracy_panel("a", aaai_imagenet.ALL_NETWORKS),
+            _accuracy_panel("b", aaai_cifar.LABELLED),
+            _accuracy_panel("c", aaai_cifar.INITIALISED),
         ),
-        notes=(*imagenet.NOTES, *cifar.FIG1B.notes),
+        notes=(*aaai_imagenet.NOTES, *aaai_cifar.FIG1B.notes),
     ),
     replace(
-        _ablation("iclr-fig2", SUBMISSION, cifar.FIG2A, networks_imagenet.RESNET18, GLOROT, HE),
-        gpu=imagenet.FIG1A.gpu,
+        _ablation(
+            "iclr-fig2", SUBMISSION, aaai_cifar.FIG2A, networks_imagenet.RESNET18, GLOROT, HE
+        ),
+        gpu=aaai_imagenet.FIG1A.gpu,
     ),
     replace(
-        cifar.FIG2C,
+        aaai_cifar.FIG2C,
         name="iclr-figB2",
         title="Correlations in every layer of AlexNet",
         claim="The first convolution and the last dense layer have the most similar units.",
@@ -186,6 +194,6 @@ ALL = (
                 ),
             ),
         ),
-        notes=(*cifar.ALEXNET_NOTES, *cifar.RANDOM_NOTES),
+        notes=(*aaai_cifar.ALEXNET_NOTES, *aaai_cifar.RANDOM_NOTES),
     ),
 )

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frivolous.errors import BadArgument
-from frivolous.running import here
 from frivolous.store import Store, run_id
+from frivolous.studies import engine
 from frivolous.studies.cell import Cell
-from frivolous.studies.choosing import accuracy_of, choose, runs_of
-from frivolous.studies.image_spec import ImageSpec
-from frivolous.studies.reading import read_result
+from frivolous.studies.choice import accuracy_of, choose, runs_of
+from frivolous.studies.load import read_result
 from frivolous.studies.result import StudyResult
-from frivolous.studies.run_spec import RunSpec
-from frivolous.studies.spec import Study
+from frivolous.studies.runs.dense_spec import RunSpec
+from frivolous.studies.runs.image_spec import ImageSpec
+from frivolous.studies.study import Study
 
 if TYPE_CHECKING:
-    from frivolous.studies.making import Finished
+    from frivolous.studies.runs.train_dense import Finished
 
 
 class Silent:
@@ -93,12 +93,12 @@ class CellWork:
         self, specs: Sequence[Any], store: Store, progress: Callable[[float], None]
     ) -> Iterator[Finished]:
         if isinstance(specs[0], RunSpec):
-            from frivolous.studies import making
+            from frivolous.studies.runs import train_dense
 
-            return making.make(specs, device=self.device, progress=progress)
-        from frivolous.studies import image_making
+            return train_dense.make(specs, device=self.device, progress=progress)
+        from frivolous.studies.runs import train_image
 
-        return image_making.make(
+        return train_image.make(
             specs,
             device=self.device,
             progress=progress,
@@ -155,7 +155,7 @@ def _left(cell: Cell, store: Store) -> int:
 
 def _see_data(study: Study, spec: ImageSpec, folder: str | Path | None) -> None:
     """Read a run's data, if they lie on disk."""
-    from frivolous.studies.image_making import ON_DISK, splits_of
+    from frivolous.studies.runs.train_image import ON_DISK, splits_of
 
     if spec.data.name not in ON_DISK:
         return
@@ -179,7 +179,7 @@ def run_study(
     device: str = "cpu",
     weights: str = "chosen",
     folder: str | Path | None = None,
-    listener: here.Listener | None = None,
+    listener: engine.Listener | None = None,
 ) -> StudyResult:
     """Make every run of a study that the store lacks, and return the result."""
     store = store if isinstance(store, Store) else Store(store)
@@ -190,5 +190,5 @@ def run_study(
         # Read once with checksums: a run that went bad is set aside now and made again below.
         sound = store.complete(runs_of([cell], store), checksums=True)
         listener.already_done(cell.label, len(sound))
-    here.work([CellWork(cell, device, weights, folder) for cell in cells], store, listener)
+    engine.work([CellWork(cell, device, weights, folder) for cell in cells], store, listener)
     return read_result(study, store, scale, replicates, seed)

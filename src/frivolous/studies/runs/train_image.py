@@ -24,8 +24,8 @@ from frivolous.inputs.batches import Batches, prepared
 from frivolous.measurement.measure import Measurement, measure_network
 from frivolous.network import Network, trace
 from frivolous.seeds import generator, seed_of
-from frivolous.studies.image_spec import ImageDataSpec, ImageFamilySpec, ImageSpec
-from frivolous.studies.making import Finished, joint_of, protocol_of, unmeasured
+from frivolous.studies.runs.image_spec import ImageDataSpec, ImageFamilySpec, ImageSpec
+from frivolous.studies.runs.train_dense import Finished, joint_of, protocol_of, unmeasured
 from frivolous.training.single.checkpoint import forget
 from frivolous.training.single.recipe import LoopRecipe
 from frivolous.training.single.train import Result, train_network

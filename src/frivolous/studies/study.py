@@ -19,7 +19,7 @@ from frivolous.studies.cell import Cell
 from frivolous.studies.cost import cost_text, searched
 
 if TYPE_CHECKING:
-    from frivolous.running.here import Listener
+    from frivolous.studies.engine import Listener
     from frivolous.studies.result import StudyResult
 
 SIZE_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
@@ -265,7 +265,7 @@ class Study:
             FrivolousError: an unknown scale, a store that cannot be read or written, data that are
                 not there.
         """
-        from frivolous.studies.execution import run_study
+        from frivolous.studies.run import run_study
 
         return run_study(
             self,
@@ -297,6 +297,6 @@ class Study:
         seed: int = 0,
     ) -> StudyResult:
         """Return the result of a study that is finished; train nothing."""
-        from frivolous.studies.reading import read_result
+        from frivolous.studies.load import read_result
 
         return read_result(self, store, scale, replicates, seed)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from frivolous.errors import FrivolousError
 from frivolous.store import Store
-from frivolous.studies.choosing import choose
+from frivolous.studies.choice import choose
 from frivolous.studies.result import Chosen, StudyResult
-from frivolous.studies.spec import Study
+from frivolous.studies.study import Study
 
 
 def read_result(

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from frivolous.measures import Protocol
 from frivolous.studies.cell import Candidate
-from frivolous.studies.run_spec import MeasureSpec, Part
+from frivolous.studies.runs.dense_spec import MeasureSpec, Part
 
 VERSION = 1
 

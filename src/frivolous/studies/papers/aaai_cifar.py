@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from frivolous.studies import networks as nets
-from frivolous.studies.image_curve import ImageCurve
-from frivolous.studies.spec import Panel, Series, Study
-from frivolous.studies.synthetic import FIG4D
-from frivolous.studies.synthetic import NOTES as DENSE_NOTES
+from frivolous.studies.papers import networks_cifar as nets
+from frivolous.studies.papers.aaai_synthetic import FIG4D
+from frivolous.studies.papers.aaai_synthetic import NOTES as DENSE_NOTES
+from frivolous.studies.papers.image_curves import ImageCurve
+from frivolous.studies.study import Panel, Series, Study
 
 CODE = "as the original code does it"
 
