@@ -1,6 +1,5 @@
 """The papers' own numbers, with their source, and the comparison of a study with them."""
 
-from frivolous.published.by_curve import by_curve
 from frivolous.published.compare import (
     COMPARISON_COLUMNS,
     REPLICATE_NOISE,
@@ -13,6 +12,7 @@ from frivolous.published.tables import (
     FIGURES,
     SOURCE,
     PublishedFigure,
+    by_curve,
     contents,
     curve_gains,
     gains,
