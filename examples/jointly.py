@@ -23,7 +23,7 @@ from torch import nn
 import frivolous as fv
 from frivolous.data import digits
 from frivolous.figures import save
-from frivolous.figures.style import curve_style, house_style, new_figure
+from frivolous.figures.base.style import curve_style, house_style, new_figure
 
 COUNTS = ("not prunable", "not redundant", "essential alone", "effective")
 SITE = "2"

@@ -19,8 +19,8 @@ from matplotlib.text import Text
 from frivolous import figures, published
 from frivolous.errors import BadArgument, UnknownName
 from frivolous.figures import Panel
-from frivolous.figures.legend import curve_styles
-from frivolous.figures.style import COLUMN, PAGE, curve_style
+from frivolous.figures.base.legend import curve_styles
+from frivolous.figures.base.style import COLUMN, PAGE, curve_style
 
 ROOMS = ("figures", "report", "published")
 

@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 from frivolous import figures, published
 from frivolous.errors import BadArgument, UnknownName
-from frivolous.figures.along import size_styles
+from frivolous.figures.studies.lines import size_styles
 
 
 def curves(replicates: int = 3) -> pd.DataFrame:

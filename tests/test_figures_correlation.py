@@ -13,7 +13,7 @@ from matplotlib.text import Text
 
 from frivolous import figures, published
 from frivolous.errors import BadArgument
-from frivolous.figures.violin import coarser, violin_of
+from frivolous.figures.studies.violin import coarser, violin_of
 
 
 def bins(pairs: np.ndarray, **names: object) -> pd.DataFrame:

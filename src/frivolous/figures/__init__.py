@@ -1,19 +1,19 @@
 """Figures of studies and of single networks, drawn from frames alone."""
 
-from frivolous.figures.ablation import ablation_figure
-from frivolous.figures.axes import MEASURES, Scale
-from frivolous.figures.beside import beside_figure
-from frivolous.figures.compression import compression_figure
+from frivolous.figures.base.panel import Panel
+from frivolous.figures.base.save import save, to_png, to_svg
+from frivolous.figures.base.scales import MEASURES, Scale
 from frivolous.figures.correlation import correlation_figure
-from frivolous.figures.correlation_grid import correlation_grid
-from frivolous.figures.counts import counts_figure
-from frivolous.figures.headline import headline
-from frivolous.figures.joint import joint_figure
-from frivolous.figures.network import measurement_figure
-from frivolous.figures.output import save, to_png, to_svg
-from frivolous.figures.panel import Panel
-from frivolous.figures.past import past_figure
-from frivolous.figures.study import study_figure
+from frivolous.figures.networks.compression_methods import compression_figure
+from frivolous.figures.networks.effective_width import joint_figure
+from frivolous.figures.networks.headline import headline
+from frivolous.figures.networks.measurement import measurement_figure
+from frivolous.figures.studies.ablation import ablation_figure
+from frivolous.figures.studies.by_width import study_figure
+from frivolous.figures.studies.correlations import correlation_grid
+from frivolous.figures.studies.counts import counts_figure
+from frivolous.figures.studies.last_epochs import past_figure
+from frivolous.figures.studies.side_by_side import beside_figure
 
 __all__ = [
     "MEASURES",

@@ -9,9 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from frivolous.errors import BadArgument
-from frivolous.figures import text as lettering
-from frivolous.figures.style import COLUMN, PAGE, QUIET, SMALL, house_style, new_figure
-from frivolous.figures.violin import draw_violins, violin_of
+from frivolous.figures.base import text as lettering
+from frivolous.figures.base.style import COLUMN, PAGE, QUIET, SMALL, house_style, new_figure
+from frivolous.figures.studies.violin import draw_violins, violin_of
 
 
 def correlation_figure(

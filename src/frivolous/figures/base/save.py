@@ -10,7 +10,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from frivolous.errors import BadArgument, look_up
-from frivolous.figures.style import house_style
+from frivolous.figures.base.style import house_style
 
 # No date, no version of the drawing library: bytes depend on the data alone.
 _PLAIN: dict[str, Mapping[str, str | None]] = {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from frivolous.figures.panel import Drawn, Panel, rows_of
+from frivolous.figures.base.panel import Drawn, Panel, rows_of
 
 
 def study_caption(

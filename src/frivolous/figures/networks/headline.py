@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from frivolous.figures.bars import count_text
+from frivolous.figures.networks.site_bars import count_text
 
 
 def headline(table: pd.DataFrame, facts: Mapping[str, Any]) -> tuple[str, str]:

@@ -7,13 +7,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from frivolous.errors import BadArgument
-from frivolous.figures.axes import as_fraction
-from frivolous.figures.caption import measured_at
-from frivolous.figures.frames import checked
-from frivolous.figures.layout import Grid, head_of, lay_out
-from frivolous.figures.panel import Panel
-from frivolous.figures.style import COLUMN, PAGE, SMALL, house_style, new_figure
-from frivolous.figures.violin import Violin, draw_violins
+from frivolous.figures.base.caption import measured_at
+from frivolous.figures.base.layout import Grid, head_of, lay_out
+from frivolous.figures.base.panel import Panel
+from frivolous.figures.base.scales import as_fraction
+from frivolous.figures.base.style import COLUMN, PAGE, SMALL, house_style, new_figure
+from frivolous.figures.base.validation import checked
+from frivolous.figures.studies.violin import Violin, draw_violins
 
 _WORDS = ("panel", "site", "curve")
 _NUMBERS = ("size_factor", "low", "high", "pairs")

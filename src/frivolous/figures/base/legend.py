@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
-from frivolous.figures.layout import Grid, Key
-from frivolous.figures.panel import Drawn
-from frivolous.figures.style import CAP, PALE, PUBLISHED, REFERENCE, curve_style
+from frivolous.figures.base.layout import Grid, Key
+from frivolous.figures.base.panel import Drawn
+from frivolous.figures.base.style import CAP, PALE, PUBLISHED, REFERENCE, curve_style
 
 Styles = Mapping[str, Mapping[str, Any]]
 

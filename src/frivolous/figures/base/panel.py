@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from frivolous.figures.axes import SIZES, Scale, size_axis, value_axis
-from frivolous.figures.style import CAP, INK, PALE, PUBLISHED, QUIET, REFERENCE
-from frivolous.figures.text import place_note
+from frivolous.figures.base.scales import SIZES, Scale, size_axis, value_axis
+from frivolous.figures.base.style import CAP, INK, PALE, PUBLISHED, QUIET, REFERENCE
+from frivolous.figures.base.text import place_note
 
 
 @dataclass(frozen=True)

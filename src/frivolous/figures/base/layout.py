@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 
-from frivolous.figures import text as lettering
-from frivolous.figures.style import INK, QUIET, SMALL
+from frivolous.figures.base import text as lettering
+from frivolous.figures.base.style import INK, QUIET, SMALL
 
 TITLE, CLAIM = 9.5, 8.0  # points
 _NAME = 0.45  # inches that a panel's name may take beside its title

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from frivolous.errors import BadArgument
-from frivolous.figures import text as lettering
-from frivolous.figures.bars import SEEN, bars, narrow, short_names, site_names
-from frivolous.figures.orders import FEW, ablation_panel, site_styles
-from frivolous.figures.style import PAGE, QUIET, SMALL, house_style, new_figure
+from frivolous.figures.base import text as lettering
+from frivolous.figures.base.style import PAGE, QUIET, SMALL, house_style, new_figure
+from frivolous.figures.networks.ablation_draws import FEW, ablation_panel, site_styles
+from frivolous.figures.networks.site_bars import SEEN, bars, narrow, short_names, site_names
 
 _ABOVE, _BENEATH = 0.27, 0.74  # inches: title of a panel; ticks, label and legend
 _TABLE = ("site", "depth", "grain", "width", "measure", "value", "low", "high", "examples")

@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
-from frivolous.figures import text as lettering
-from frivolous.figures.orders import legend_beneath
-from frivolous.figures.style import INK, SMALL
+from frivolous.figures.base import text as lettering
+from frivolous.figures.base.style import INK, SMALL
+from frivolous.figures.networks.ablation_draws import legend_beneath
 
 _PRUNABLE, _REDUNDANT, _WIDTH = "#5b82cc", "#ecbd4e", "#ededed"
 _MEASURES = (("prunable", -0.18, _PRUNABLE), ("redundant", 0.18, _REDUNDANT))

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.offsetbox import AnchoredOffsetbox, TextArea, VPacker
 
-from frivolous.figures.axes import log2_ticks
-from frivolous.figures.style import SMALL
+from frivolous.figures.base.scales import log2_ticks
+from frivolous.figures.base.style import SMALL
 
 CORNERS = ("upper left", "lower right", "upper right", "lower left")
 _LEADING = 1.32  # line height as a multiple of the font size

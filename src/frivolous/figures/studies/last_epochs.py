@@ -8,10 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from frivolous.errors import BadArgument, look_up
-from frivolous.figures.along import Along, along_figure, along_means
-from frivolous.figures.axes import MEASURES
-from frivolous.figures.frames import checked, told_curves
-from frivolous.figures.panel import Panel
+from frivolous.figures.base.panel import Panel
+from frivolous.figures.base.scales import MEASURES
+from frivolous.figures.base.validation import checked, told_curves
+from frivolous.figures.studies.lines import Along, along_figure, along_means
 
 EPOCHS = Along("epochs before the end")
 

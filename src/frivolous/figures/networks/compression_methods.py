@@ -13,10 +13,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from frivolous.errors import BadArgument, look_up
-from frivolous.figures.frames import checked
-from frivolous.figures.layout import Grid, lay_out
-from frivolous.figures.legend import add_legend
-from frivolous.figures.style import QUIET, REFERENCE, SMALL, curve_style, house_style, new_figure
+from frivolous.figures.base.layout import Grid, lay_out
+from frivolous.figures.base.legend import add_legend
+from frivolous.figures.base.style import (
+    QUIET,
+    REFERENCE,
+    SMALL,
+    curve_style,
+    house_style,
+    new_figure,
+)
+from frivolous.figures.base.validation import checked
 
 SIZES = {"parameters": "parameters left", "flops": "multiply-adds left"}
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from frivolous.figures.style import PUBLISHED
+from frivolous.figures.base.style import PUBLISHED
 
 BINS = 200
 MOST, LEAST = 50, 10  # bins that are drawn of those

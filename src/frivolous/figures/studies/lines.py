@@ -16,12 +16,12 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
-from frivolous.figures.axes import MEASURES, Scale, as_fraction, value_axis
-from frivolous.figures.caption import measured_at
-from frivolous.figures.layout import Grid, head_of, lay_out
-from frivolous.figures.legend import add_legend
-from frivolous.figures.panel import Panel, rows_of
-from frivolous.figures.style import (
+from frivolous.figures.base.caption import measured_at
+from frivolous.figures.base.layout import Grid, head_of, lay_out
+from frivolous.figures.base.legend import add_legend
+from frivolous.figures.base.panel import Panel, rows_of
+from frivolous.figures.base.scales import MEASURES, Scale, as_fraction, value_axis
+from frivolous.figures.base.style import (
     COLUMN,
     MARKERS,
     PAGE,

@@ -8,13 +8,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from frivolous.errors import BadArgument, look_up
-from frivolous.figures.axes import MEASURES
-from frivolous.figures.caption import study_caption
-from frivolous.figures.frames import checked, told_points
-from frivolous.figures.layout import Grid, head_of, lay_out
-from frivolous.figures.legend import curve_styles, legends, panel_legends
-from frivolous.figures.panel import Panel, draw_panel, rows_of, write_gains
-from frivolous.figures.style import COLUMN, PAGE, house_style, new_figure
+from frivolous.figures.base.caption import study_caption
+from frivolous.figures.base.layout import Grid, head_of, lay_out
+from frivolous.figures.base.legend import curve_styles, legends, panel_legends
+from frivolous.figures.base.panel import Panel, draw_panel, rows_of, write_gains
+from frivolous.figures.base.scales import MEASURES
+from frivolous.figures.base.style import COLUMN, PAGE, house_style, new_figure
+from frivolous.figures.base.validation import checked, told_points
 from frivolous.published import replicate_means
 
 GAINS = ("gain", "low", "high", "published_min", "published_max")

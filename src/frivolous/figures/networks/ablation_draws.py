@@ -15,7 +15,7 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from frivolous.figures.style import COLOURS, INK, LEGEND, MARKERS, QUIET, REFERENCE
+from frivolous.figures.base.style import COLOURS, INK, LEGEND, MARKERS, QUIET, REFERENCE
 from frivolous.measures.curve import crossing
 
 FEW = 4

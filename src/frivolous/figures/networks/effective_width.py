@@ -11,10 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from frivolous.errors import BadArgument
-from frivolous.figures import text as lettering
-from frivolous.figures.bars import count_text, short_names
-from frivolous.figures.orders import FEW, site_styles
-from frivolous.figures.style import (
+from frivolous.figures.base import text as lettering
+from frivolous.figures.base.style import (
     LEGEND,
     PAGE,
     QUIET,
@@ -23,6 +21,8 @@ from frivolous.figures.style import (
     house_style,
     new_figure,
 )
+from frivolous.figures.networks.ablation_draws import FEW, site_styles
+from frivolous.figures.networks.site_bars import count_text, short_names
 
 _JOINT = ("site", "kept", "error", "unchanged", "low", "high", "examples")
 _TABLE = ("site", "depth", "width", "measure", "value", "low", "high")

@@ -12,12 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from frivolous.errors import BadArgument, look_up
-from frivolous.figures.axes import MEASURES, size_axis, value_axis
-from frivolous.figures.caption import measured_at
-from frivolous.figures.frames import checked, told_points
-from frivolous.figures.layout import Grid, head_of, lay_out
-from frivolous.figures.legend import add_legend
-from frivolous.figures.style import (
+from frivolous.figures.base.caption import measured_at
+from frivolous.figures.base.layout import Grid, head_of, lay_out
+from frivolous.figures.base.legend import add_legend
+from frivolous.figures.base.scales import MEASURES, size_axis, value_axis
+from frivolous.figures.base.style import (
     PAGE,
     PALE,
     PUBLISHED,
@@ -26,7 +25,8 @@ from frivolous.figures.style import (
     house_style,
     new_figure,
 )
-from frivolous.figures.text import place_note
+from frivolous.figures.base.text import place_note
+from frivolous.figures.base.validation import checked, told_points
 
 TABLE = ("panel", "measure", "size_factor", "replicate", "value")
 _KEYS = ["panel", "measure", "size_factor"]

@@ -8,9 +8,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from frivolous.errors import BadArgument
-from frivolous.figures.along import Along, along_figure, along_means
-from frivolous.figures.frames import checked, told_curves
-from frivolous.figures.panel import Panel
+from frivolous.figures.base.panel import Panel
+from frivolous.figures.base.validation import checked, told_curves
+from frivolous.figures.studies.lines import Along, along_figure, along_means
 
 MEASURE = "unchanged_labels"
 

@@ -12,17 +12,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from frivolous.errors import BadArgument
-from frivolous.figures.ablation import MEASURE, ablation_axis, ablation_means
-from frivolous.figures.along import Along, draw_along, size_styles
-from frivolous.figures.axes import MEASURES, as_fraction, log2_ticks
-from frivolous.figures.caption import measured_at
-from frivolous.figures.frames import checked, told_curves, told_points
-from frivolous.figures.layout import Grid, Key, head_of, lay_out
-from frivolous.figures.legend import add_legend, curve_handles, curve_styles, legends
-from frivolous.figures.panel import Drawn, Panel, draw_panel, rows_of, write_gains
-from frivolous.figures.past import EPOCHS, past_means
-from frivolous.figures.study import GAINS
-from frivolous.figures.style import PAGE, QUIET, house_style, new_figure
+from frivolous.figures.base.caption import measured_at
+from frivolous.figures.base.layout import Grid, Key, head_of, lay_out
+from frivolous.figures.base.legend import add_legend, curve_handles, curve_styles, legends
+from frivolous.figures.base.panel import Drawn, Panel, draw_panel, rows_of, write_gains
+from frivolous.figures.base.scales import MEASURES, as_fraction, log2_ticks
+from frivolous.figures.base.style import PAGE, QUIET, house_style, new_figure
+from frivolous.figures.base.validation import checked, told_curves, told_points
+from frivolous.figures.studies.ablation import MEASURE, ablation_axis, ablation_means
+from frivolous.figures.studies.by_width import GAINS
+from frivolous.figures.studies.last_epochs import EPOCHS, past_means
+from frivolous.figures.studies.lines import Along, draw_along, size_styles
 from frivolous.published import PublishedFigure, replicate_means
 
 Look = dict[str, dict[str, Any]]
