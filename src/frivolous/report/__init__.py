@@ -1,6 +1,5 @@
 """Reports as one self-contained HTML page: of a study, or of any sections."""
 
-from frivolous.report.all import render_all, write_all
 from frivolous.report.blocks import (
     Block,
     Code,
@@ -11,6 +10,7 @@ from frivolous.report.blocks import (
     Section,
     Table,
 )
+from frivolous.report.overview import render_all, write_all
 from frivolous.report.page import render_page, write_report
 from frivolous.report.study import StudyReport, study_sections, write_study_report
 
