@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from frivolous import cli
+from frivolous.cli import verbs
 
 
 class Said:
@@ -43,7 +43,7 @@ def sayer(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) ->
         monkeypatch.setattr(sys, "argv", ["frivolous", *map(str, words)])
         code = 0
         try:
-            cli.main()
+            verbs.main()
         except SystemExit as stop:
             code = int(stop.code or 0)
         return Said(code, *capfd.readouterr())

@@ -17,7 +17,7 @@ from safetensors.torch import save_file, save_model
 from torch import Tensor, nn
 
 import frivolous as fv
-from frivolous import cli
+from frivolous.cli import verbs
 from frivolous.errors import BadArgument, FrivolousError, NotFinite, NotTraceable, UnknownName
 from frivolous.measurement import run
 
@@ -315,7 +315,7 @@ def frivolous(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     """Run the command line in this process; return its exit code."""
     monkeypatch.setattr(sys, "argv", ["frivolous", *arguments])
     try:
-        cli.main()
+        verbs.main()
     except SystemExit as stopped:
         return int(stopped.code or 0)
     return 0
@@ -458,7 +458,7 @@ def test_stopped_by_hand_what_is_done_is_written(
 )
 def test_from_a_shell(place: Path, flags: tuple[str, ...], words: str) -> None:
     """A child process: no traceback, nothing on standard output, exit code 2."""
-    command = [sys.executable, "-c", "from frivolous.cli import main; main()", "measure"]
+    command = [sys.executable, "-c", "from frivolous.cli.verbs import main; main()", "measure"]
     done = subprocess.run(
         [*command, *flags, "--data", "mine.py:data"],
         check=False,

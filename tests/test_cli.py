@@ -23,7 +23,7 @@ from frivolous.studies.study import Study
 from saying import Said, Say, sayer
 
 Child = Callable[..., subprocess.Popen[str]]
-MAIN = "import sys\nfrom frivolous.cli import main\nsys.argv[0] = 'frivolous'\nmain()\n"
+MAIN = "import sys\nfrom frivolous.cli.verbs import main\nsys.argv[0] = 'frivolous'\nmain()\n"
 HEAVY = ("torch", "pandas", "matplotlib", "sklearn", "pyarrow", "pydantic")
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -190,7 +190,7 @@ def test_fig4d_at_cpu_scale_says_that_it_is_shrunk(tmp_path: Path) -> None:
     from dataclasses import replace
 
     from frivolous.studies.report import report_html
-    from frivolous.terminal.study import study_text
+    from frivolous.text.study import study_text
 
     study = replace(STUDIES["fig4d"], size_factors=(1.0, 2.0))
     result = study.run(tmp_path, scale="cpu", replicates=1)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_model
 from torch import Tensor, nn
 
 import frivolous as fv
-from frivolous import cli
+from frivolous.cli import verbs
 from frivolous.compression.export import onnx
 from saying import Said, Say, sayer
 
@@ -161,7 +161,7 @@ def test_help_names_the_budgets(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["frivolous", "compress", "--help"])
     with pytest.raises(SystemExit) as stop:
-        cli.main()
+        verbs.main()
     assert not stop.value.code
     out = capfd.readouterr().out
     for word in ("--tolerance", "--units", "--parameters", "--flops", "--latency", "--keep SITE=N"):
@@ -216,7 +216,7 @@ def test_a_model_of_another_type(
     argv = ["frivolous", "compress", "mine.py:number", "--data", "mine.py:data", "--out", "out"]
     monkeypatch.setattr(sys, "argv", argv)
     with pytest.raises(SystemExit) as stop:
-        cli.main()
+        verbs.main()
     assert stop.value.code == 2
     line = "frivolous: `model` mine.py:number is of type int; name a torch.nn.Module or a function"
     assert capfd.readouterr().err.startswith(line)

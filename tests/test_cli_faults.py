@@ -13,9 +13,8 @@ from typing import Any
 
 import pytest
 
-from frivolous import cli
-from frivolous.commands import network
-from frivolous.commands.faults import told
+from frivolous.cli import measure, verbs
+from frivolous.cli.system_errors import told
 from frivolous.store import atomic
 from frivolous.studies import STUDIES, Study
 from saying import Say, sayer
@@ -301,7 +300,7 @@ def test_a_fault_of_the_library_is_not_blamed_on_the_user(
     def broken(*_: object, **__: object) -> Any:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(network, "measure", broken)
+    monkeypatch.setattr(measure, "measure", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         say("measure", "mine.py:model", "--data", "mine.py:inputs")
 
@@ -309,7 +308,7 @@ def test_a_fault_of_the_library_is_not_blamed_on_the_user(
 def test_a_measurement_that_cannot_be_written_is_printed(
     say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network, "save", refusing(errno.ENOSPC))
+    monkeypatch.setattr(measure, "save", refusing(errno.ENOSPC))
     said = say("measure", "mine.py:model", "--data", "mine.py:inputs", "--out", "o")
     assert said.code == 2
     assert said.out.startswith("40 examples; ")
@@ -351,7 +350,7 @@ def test_fetch_into_what_is_no_folder(say: Say) -> None:
 )
 def test_an_unknown_command_is_answered_with_the_nearest(verb: str, nearest: str, say: Say) -> None:
     assert say(verb, "mine.py:model").only == (
-        f"unknown command '{verb}'; did you mean '{nearest}'? Known: {', '.join(cli.COMMANDS)}."
+        f"unknown command '{verb}'; did you mean '{nearest}'? Known: {', '.join(verbs.COMMANDS)}."
     )
 
 
@@ -360,7 +359,7 @@ def test_no_command_gives_the_help(words: list[str], say: Say) -> None:
     said = say(*words)
     assert (said.code, said.err) == (0, "")
     assert said.out.startswith("usage: frivolous [-h]")
-    assert all(f"• {verb} " in said.out for verb in cli.COMMANDS)
+    assert all(f"• {verb} " in said.out for verb in verbs.COMMANDS)
 
 
 def test_an_error_that_nobody_foresaw_names_argument_path_reason_and_remedy(
@@ -369,7 +368,7 @@ def test_an_error_that_nobody_foresaw_names_argument_path_reason_and_remedy(
     def refuse(*_: object, **__: object) -> Any:
         raise PermissionError(errno.EACCES, "Permission denied", "o/table.csv")
 
-    monkeypatch.setattr(network, "measure_network", refuse)
+    monkeypatch.setattr(measure, "measure_network", refuse)
     words = ("mine.py:model", "--data", "mine.py:inputs", "--out", "o")
     assert say("measure", *words).only == (
         "`out`: o/table.csv cannot be read or written (Permission denied). Mend its rights, or "

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from frivolous.commands import scale as scales
-from frivolous.commands import study as verbs
-from frivolous.commands.which import Which
+from frivolous.cli import scale as scales
+from frivolous.cli import study as verbs
+from frivolous.cli.study_args import Which
 from frivolous.store import Store
 from frivolous.studies import STUDIES, Study
 from frivolous.studies.cost import usual_scale
@@ -208,7 +208,7 @@ def test_status_of_a_store_counts_what_is_of_no_whole_study(say: Say, tiny: Stud
 
 def test_status_loads_no_network_code(tmp_path: Path, child: Callable[..., Any]) -> None:
     script = (
-        "import sys\nfrom frivolous.cli import main\n"
+        "import sys\nfrom frivolous.cli.verbs import main\n"
         "sys.argv = ['frivolous', 'status', '--store', sys.argv[1]]\nmain()\n"
         "print([n for n in ('matplotlib', 'sklearn') if n in sys.modules])\n"
     )

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import frivolous as fv
-from frivolous import cli
+from frivolous.cli import verbs
 
 pytestmark = pytest.mark.slow
 
@@ -80,7 +80,7 @@ def test_command_line_measures_what_the_example_saved(
     arguments += ["--data", f"{EXAMPLE}:test_data", "--out", str(tmp_path / "out")]
     monkeypatch.setattr(sys, "argv", ["frivolous", *arguments])
     monkeypatch.setattr(sys, "path", list(sys.path))
-    cli.main()
+    verbs.main()
     assert "500 examples" in capsys.readouterr().out
     for file in ("measurement.png", "measurement.svg", "table.parquet", "curves.parquet"):
         assert (tmp_path / "out" / file).stat().st_size > 0
@@ -100,7 +100,7 @@ def test_command_line_compresses_what_the_example_saved(
     arguments += ["--data", f"{EXAMPLE}:test_data", "--out", str(tmp_path / "thin")]
     monkeypatch.setattr(sys, "argv", ["frivolous", *arguments])
     monkeypatch.setattr(sys, "path", list(sys.path))
-    cli.main()
+    verbs.main()
     assert "Labels changed" in capsys.readouterr().out
     assert (tmp_path / "thin" / "model.safetensors").stat().st_size > 0
 

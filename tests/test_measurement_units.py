@@ -16,7 +16,7 @@ from frivolous.errors import BadArgument
 from frivolous.measurement.measure import JOINT_COLUMNS, UNIT_COLUMNS, Measurement
 from frivolous.measures.unit_kinds import Thresholds
 from frivolous.network import trace
-from frivolous.terminal.network import measurement_text
+from frivolous.text.measurement import measurement_text
 
 N = 300
 

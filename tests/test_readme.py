@@ -12,8 +12,7 @@ from pathlib import Path
 import matplotlib as mpl
 import pytest
 
-from frivolous import cli
-from frivolous.commands import study
+from frivolous.cli import study, verbs
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -63,10 +62,10 @@ def after_commands(tmp_path_factory):
                 # Half an hour, and CIFAR-10: the words are read; tests/studies runs small ones.
                 with pytest.MonkeyPatch.context() as within:
                     within.setattr(study, "run_studies", lambda which, *rest: read.append(which))
-                    cli.main()
+                    verbs.main()
                 assert study.asked_studies(read[-1])
                 continue
-            cli.main()
+            verbs.main()
     return folder, shown.getvalue()
 
 

@@ -1,6 +1,6 @@
 """The command line by ``python -m frivolous``."""
 
-from frivolous.cli import main
+from frivolous.cli.verbs import main
 
 if __name__ == "__main__":
     main()

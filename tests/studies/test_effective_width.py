@@ -21,7 +21,7 @@ from frivolous.studies.papers.image_curves import ImageCurve
 from frivolous.studies.report import report_html
 from frivolous.studies.result import StudyResult
 from frivolous.studies.runs.train_dense import model_of
-from frivolous.terminal.study import gain_lines, study_text
+from frivolous.text.study import gain_lines, study_text
 
 STUDY = STUDIES["effective-width"]
 COUNTS = ["effective", "non_prunable", "non_redundant"]

@@ -24,7 +24,7 @@ from frivolous.studies.papers.image_curves import ImageCurve
 from frivolous.studies.report import all_html, report_html
 from frivolous.studies.result import StudyResult
 from frivolous.studies.runs.train_image import model_of
-from frivolous.terminal.study import study_text
+from frivolous.text.study import study_text
 
 SMALL = {"base": (8, 8, 24, 24), "image": (3, 8, 8)}
 CHILD = """

@@ -26,7 +26,7 @@ from frivolous.studies.result import (
     StudyResult,
 )
 from frivolous.studies.study import Panel, Study
-from frivolous.terminal.study import gain_lines, study_text
+from frivolous.text.study import gain_lines, study_text
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from frivolous.terminal.network import measurement_text
-from frivolous.terminal.tables import plain_table
+from frivolous.text.measurement import measurement_text
+from frivolous.text.tables import plain_table
 
 MEASURES = ("prunable", "redundant", "area", "similarity", "compressibility", "silent", "constant")
 FACTS: dict[str, Any] = {

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from frivolous.commands.study import run_studies
-from frivolous.commands.which import Which
+from frivolous.cli.progress_bar import Watcher
+from frivolous.cli.study import run_studies
+from frivolous.cli.study_args import Which
 from frivolous.store import Store
 from frivolous.studies.run import run_study as execute
 from frivolous.studies.study import Study
-from frivolous.terminal.progress import Watcher
 
 COUNT = re.compile(r"(\d+)/(\d+) networks done; (.*)")
 

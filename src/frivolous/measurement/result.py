@@ -82,7 +82,7 @@ class Measurement:
 
     def summary(self) -> str:
         """Return the table for a terminal: one line per site, each value with its interval."""
-        from frivolous.terminal.network import measurement_text
+        from frivolous.text.measurement import measurement_text
 
         return measurement_text(self.table, self.facts, self.units, self.curves)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
-from frivolous.commands.places import users_code
-from frivolous.commands.user import make_folder, user_data, user_model, writing
+from frivolous.cli.user_inputs import make_folder, user_data, user_model, writing
+from frivolous.cli.user_objects import users_code
 from frivolous.compression import Compression, compress
 from frivolous.compression.budget_arguments import budget_of
 from frivolous.compression.criteria.methods import method_named

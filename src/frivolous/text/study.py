@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from frivolous.terminal.tables import as_fraction, mean_sd, plain_table
+from frivolous.text.tables import as_fraction, mean_sd, plain_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from frivolous.commands.places import users_code
-from frivolous.commands.user import make_folder, user_data, user_model, writing
+from frivolous.cli.user_inputs import make_folder, user_data, user_model, writing
+from frivolous.cli.user_objects import users_code
 from frivolous.devices import as_device
 from frivolous.errors import Interrupted
 from frivolous.figures import save

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from frivolous.commands.which import ALL, Which
+from frivolous.cli.study_args import ALL, Which
 from frivolous.errors import BadArgument
 from frivolous.studies import STUDIES, Study
 from frivolous.studies.cost import SHORT, as_time, usual_scale

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from frivolous.commands.scale import settled
-from frivolous.commands.study import asked_studies
-from frivolous.commands.which import ALL, Which
+from frivolous.cli.scale import settled
+from frivolous.cli.study import asked_studies
+from frivolous.cli.study_args import ALL, Which
 from frivolous.store import Status, Store
 from frivolous.studies import Study
 from frivolous.studies.choice import runs_of

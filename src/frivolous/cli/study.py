@@ -12,8 +12,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from frivolous.commands.scale import ALL_NOTE, check_folder_is_read, scale_note, settled
-from frivolous.commands.which import ALL, Which
+from frivolous.cli.progress_bar import Watcher
+from frivolous.cli.scale import ALL_NOTE, check_folder_is_read, scale_note, settled
+from frivolous.cli.study_args import ALL, Which
 from frivolous.errors import BadArgument, FrivolousError, StoreError
 from frivolous.store import Store
 from frivolous.studies import STUDIES, Study
@@ -24,8 +25,7 @@ from frivolous.studies.result import StudyResult
 from frivolous.studies.run import ready
 from frivolous.studies.run import run_study as execute
 from frivolous.studies.study import SCALE_NAMES
-from frivolous.terminal.progress import Watcher
-from frivolous.terminal.study import gain_lines, study_text
+from frivolous.text.study import gain_lines, study_text
 
 
 def tell_note(line: str) -> None:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal, NoReturn
 
 import tyro
 
-from frivolous.commands.faults import told
-from frivolous.commands.which import Folder, Name, Which, WhichOrAny
+from frivolous.cli.study_args import Folder, Name, Which, WhichOrAny
+from frivolous.cli.system_errors import told
 from frivolous.errors import FrivolousError, look_up
 
 Chosen = Annotated[Which, tyro.conf.arg(name="")]
@@ -36,7 +36,7 @@ def run(
         data_dir: where CIFAR-10 or ImageNet lies; default the environment's FRIVOLOUS_DATA.
         workers: processes that share the work; small networks gain from one per core.
     """
-    from frivolous.commands.study import run_studies
+    from frivolous.cli.study import run_studies
 
     run_studies(which, device, weights, data_dir, workers)
 
@@ -47,7 +47,7 @@ def report(which: Chosen) -> None:
     Args:
         which: the study, as it was run.
     """
-    from frivolous.commands.study import write_reports
+    from frivolous.cli.study import write_reports
 
     write_reports(which)
 
@@ -58,14 +58,14 @@ def status(which: ChosenOrAny) -> None:
     Args:
         which: the study, as it is run.
     """
-    from frivolous.commands.status import print_status
+    from frivolous.cli.status import print_status
 
     print_status(which)
 
 
 def list_() -> None:
     """List the studies: name, claim, networks and rough cost."""
-    from frivolous.commands.study import print_studies
+    from frivolous.cli.study import print_studies
 
     print_studies()
 
@@ -115,7 +115,7 @@ def measure(
         out: folder for the tables and the figure.
         json: print facts, table and units as one JSON object, for scripts.
     """
-    from frivolous.commands.network import measure_network
+    from frivolous.cli.measure import measure_network
 
     measure_network(
         model,
@@ -189,7 +189,7 @@ def compress(
         onnx: write model.onnx too, checked in onnxruntime.
         json: print facts and tables as one JSON object, for scripts.
     """
-    from frivolous.commands.compress import compress_network
+    from frivolous.cli.compress import compress_network
 
     compress_network(
         *(model, data, weights, held_out, out),
@@ -218,7 +218,7 @@ def fetch(name: Name, /, data_dir: Folder) -> None:
         name: name of the data set: cifar10.
         data_dir: folder for it; the same is then passed to `frivolous run`.
     """
-    from frivolous.commands.data import fetch
+    from frivolous.cli.fetch import fetch
 
     fetch(name, data_dir)
 

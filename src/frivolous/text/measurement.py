@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from frivolous.measures.curve import crossing
 from frivolous.measures.unit_kinds import KINDS
-from frivolous.terminal.tables import plain_table
+from frivolous.text.tables import plain_table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from frivolous.commands.places import called, named_object
+from frivolous.cli.user_objects import called, named_object
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.network.module.wrappers import module_of
 
