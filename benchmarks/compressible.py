@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from frivolous.data import PREPARATIONS, Examples, Splits, cifar10, digits
 from frivolous.families import FAMILIES, MLP, initialise
-from frivolous.seeds import generator, seed_of
+from frivolous.rng import generator, seed_of
 from frivolous.training.single.recipe import LoopRecipe
 from frivolous.training.single.train import train_network
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.families import FAMILIES
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 
 @dataclass(frozen=True)

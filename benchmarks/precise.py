@@ -34,7 +34,7 @@ from frivolous.data import digits
 from frivolous.inputs.batches import as_batches
 from frivolous.measures import curve
 from frivolous.network import Network, trace
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 #: Network -> how it is made, updates of training, examples per update, sites and batches measured.
 NETS: dict[str, tuple[Callable[[], networks.Subject], int, int, int | None, int]] = {

@@ -24,7 +24,7 @@ import frivolous as fv
 from frivolous.data import Examples, digits
 from frivolous.families import initialise
 from frivolous.figures import save
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 
 def dense() -> nn.Module:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from frivolous.errors import BadArgument, NotFinite, UnknownName
 from frivolous.measures import redundancy, similarity
-from frivolous.sampling import choose, deal
+from frivolous.rng import choose, deal
 from frivolous.statistics.streaming import collect
 
 

@@ -15,7 +15,7 @@ from frivolous.ablation.masks import masks_for
 from frivolous.ablation.single_units import single_effects
 from frivolous.errors import BadArgument, NotFinite
 from frivolous.network import trace
-from frivolous.sampling import deal
+from frivolous.rng import deal
 
 
 @pytest.fixture(scope="module")

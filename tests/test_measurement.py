@@ -24,7 +24,7 @@ import frivolous as fv
 from frivolous.ablation.curves import permutation
 from frivolous.measurement.measure import COLUMNS, CURVE_COLUMNS, Measurement
 from frivolous.measures import AS_PUBLISHED
-from frivolous.sampling import deal
+from frivolous.rng import deal
 
 N, CLASSES, SEED = 120, 4, 3
 FRACTIONS = [step / 6 for step in range(7)]

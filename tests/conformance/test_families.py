@@ -15,7 +15,7 @@ from frivolous.errors import BadArgument
 from frivolous.families import FAMILIES, INITIALISERS, parameter_count
 from frivolous.families.initialisers import undrawn
 from frivolous.network import Network
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 EXAMPLES = 6

@@ -12,7 +12,7 @@ from torch import Tensor
 from frivolous.data.resizing import legacy_bilinear
 from frivolous.data.transforms import IMAGENET_MEANS, PREPARATIONS, Draws, Preparation
 from frivolous.errors import BadArgument
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 every = pytest.mark.parametrize("name", PREPARATIONS)
 sides = pytest.mark.parametrize("side", [4, 12, 16, 32])

@@ -13,7 +13,7 @@ import frivolous as fv
 from frivolous.families import FAMILIES, parameter_count
 from frivolous.families.alexnet import alexnet
 from frivolous.families.initialisers import undrawn
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 ALEXNET = FAMILIES["alexnet"]
 BASE = (8, 8, 12, 8)

@@ -17,7 +17,7 @@ from frivolous.families.conv import conv
 from frivolous.families.initialisers import undrawn
 from frivolous.families.lenet import lenet
 from frivolous.families.vgg import vgg19_bn
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 
 def convolution(read: int, written: int) -> int:

@@ -16,7 +16,7 @@ from frivolous.families.inception import Inception, inception
 from frivolous.families.inception_blocks import MODULES, Shift
 from frivolous.families.initialisers import undrawn
 from frivolous.published import values
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 
 @pytest.mark.parametrize(

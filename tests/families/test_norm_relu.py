@@ -13,7 +13,7 @@ from frivolous import trace
 from frivolous.families import norm_relu as module
 from frivolous.families.norm_relu import norm_relu
 from frivolous.families.resnet import resnet56
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 pytestmark = pytest.mark.rounding
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from frivolous.families.layers import max_pool_same
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 
 def by_loop(maps: Tensor) -> Tensor:

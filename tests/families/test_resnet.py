@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from frivolous.families import FAMILIES, parameter_count
 from frivolous.families.initialisers import undrawn
 from frivolous.families.resnet import Projection, ResNet, resnet18, resnet56
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 PUBLISHED = {
     "resnet56": (54_518, 215_362, 856_058, 3_413_482, 13_632_458),

@@ -14,7 +14,7 @@ from frivolous import trace
 from frivolous.families.alexnet import alexnet
 from frivolous.families.layers import max_pool_same
 from frivolous.families.response_norm import ResponseNorm, response_norm
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 IMAGES: list[tuple[int, ...]] = [(2, 24, 4, 5), (3, 3, 2, 2), (2, 1, 3, 3), (0, 6, 4, 4)]
 OTHERS: list[tuple[int, ...]] = [(4, 7), (2, 6, 5), (2, 6, 2, 3, 2)]

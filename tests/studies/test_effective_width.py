@@ -13,7 +13,7 @@ import torch
 import frivolous as fv
 from frivolous.data import teacher_data
 from frivolous.measures import AS_PUBLISHED
-from frivolous.seeds import seed_of
+from frivolous.rng import seed_of
 from frivolous.store import run_id
 from frivolous.studies import STUDIES, Study
 from frivolous.studies.papers.dense_curves import SCALES, Scale

@@ -15,7 +15,7 @@ from frivolous.ablation.curves import permutation
 from frivolous.data import Splits, teacher_data
 from frivolous.errors import FrivolousError
 from frivolous.measures import AS_PUBLISHED
-from frivolous.seeds import seed_of
+from frivolous.rng import seed_of
 from frivolous.store import Store
 from frivolous.studies.cell import Cell
 from frivolous.studies.choice import choose

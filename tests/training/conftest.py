@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from frivolous.data.splits import Examples, Splits
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 
 def _images(count: int, seed: int) -> Examples:

@@ -13,7 +13,7 @@ from frivolous.data import Examples, Splits, teacher_data
 from frivolous.errors import BadArgument, UnknownName
 from frivolous.families.initialisers import fixed, initialise
 from frivolous.families.mlp import MLP
-from frivolous.seeds import generator
+from frivolous.rng import generator
 from frivolous.training.cohort.recipe import Recipe
 from frivolous.training.cohort.train import train_cohort
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from frivolous.data.splits import Examples, Splits
 from frivolous.data.transforms import PREPARATIONS
 from frivolous.errors import BadArgument, UnknownName
-from frivolous.seeds import generator
+from frivolous.rng import generator
 from frivolous.training import LoopRecipe, train_network
 
 Make = Callable[..., nn.Sequential]

@@ -14,7 +14,7 @@ from torch import nn
 from frivolous.data.encoded import Stored
 from frivolous.data.splits import Examples, Splits
 from frivolous.families.initialisers import initialise
-from frivolous.seeds import generator
+from frivolous.rng import generator
 from frivolous.training import LoopRecipe, Result, train_network
 from frivolous.training.single.loader import Feed
 from frivolous.training.single.trainer import UnderWay

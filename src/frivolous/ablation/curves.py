@@ -19,7 +19,7 @@ from frivolous.errors import BadArgument, Interrupted
 from frivolous.measures.curve import Interval
 from frivolous.network import Network, Site
 from frivolous.network.binding import Inputs
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 #: Proportions of units silenced: 0, 1/6, ..., 1.
 FRACTIONS = tuple(step / 6 for step in range(7))

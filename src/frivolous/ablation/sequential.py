@@ -20,7 +20,7 @@ from frivolous.inputs.batches import Batches
 from frivolous.measures.confidence_sequence import PrunableSequence
 from frivolous.measures.curve import Draws
 from frivolous.network import Network
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 FIRST = 128
 """Examples in the first round."""

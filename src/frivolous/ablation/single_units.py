@@ -17,7 +17,7 @@ from frivolous.errors import BadArgument
 from frivolous.inputs.formats import size_of, taken
 from frivolous.network import Network
 from frivolous.network.binding import Inputs
-from frivolous.sampling import deal
+from frivolous.rng import deal
 
 
 @dataclass(frozen=True, eq=False)

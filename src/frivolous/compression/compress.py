@@ -28,7 +28,7 @@ from frivolous.errors import BadArgument, FrivolousError
 from frivolous.inputs.batches import BATCH_SIZE, Batches, as_batches
 from frivolous.network.binding import Inputs
 from frivolous.network.module.wrappers import module_of
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 LEAST_EXAMPLES = 8
 HELD_OUT = 0.5

@@ -12,7 +12,7 @@ from frivolous.network.binding import called
 from frivolous.network.module.copying import copied
 from frivolous.network.module.output_selection import chosen
 from frivolous.network.module.wrappers import uncompiled
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 RATE = 3e-4
 BATCH = 64

@@ -12,7 +12,7 @@ from frivolous.data.cifar10_files import CLASSES, Form, find
 from frivolous.data.folders import readable
 from frivolous.data.splits import Examples, Splits
 from frivolous.errors import BadArgument
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 Order = Literal["seeded", "files"]
 PARTS = {"seeded": (45_000, 5_000), "files": (47_500, 2_500)}

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from frivolous.data.splits import Examples, Splits
 from frivolous.errors import BadArgument
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 
 def digits(

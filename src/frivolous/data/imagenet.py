@@ -12,7 +12,7 @@ from frivolous.data.folders import named_place, readable
 from frivolous.data.imagenet_files import Source, find
 from frivolous.data.splits import Examples, Splits
 from frivolous.errors import BadArgument
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 
 def imagenet(

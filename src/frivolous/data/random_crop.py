@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from frivolous.data.splits import Splits
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 
 def with_random_labels(splits: Splits, seed: int) -> Splits:

@@ -13,7 +13,7 @@ from frivolous.data.splits import Examples, Splits
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.families.initialisers import fixed, initialise, undrawn
 from frivolous.families.mlp import MLP
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 BALANCE = (0.4, 0.6)
 """Each label must be given to between 40% and 60% of random inputs (section 4, "Datasets")."""

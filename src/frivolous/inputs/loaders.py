@@ -20,7 +20,7 @@ from torch.utils.data import (
 
 from frivolous.errors import BadArgument
 from frivolous.inputs.formats import Batch, form_of, parsed, size_of, tensors_of
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 PROBED = 64
 """Examples that are read twice, to see whether they are the same both times."""

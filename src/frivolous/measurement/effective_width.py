@@ -21,7 +21,7 @@ from frivolous.measures.reconstruction import Reconstructor, reconstructor
 from frivolous.network import Network, Site
 from frivolous.network.binding import Inputs
 from frivolous.network.program import Edit
-from frivolous.sampling import deal
+from frivolous.rng import deal
 from frivolous.statistics.moments import Moments, pool
 from frivolous.statistics.streaming import Activity
 

@@ -24,8 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frivolous.errors import BadArgument, NotFinite, look_up
-from frivolous.sampling import choose, deal
-from frivolous.seeds import generator
+from frivolous.rng import choose, deal, generator
 from frivolous.statistics.moments import Moments, Numbers, Rows, pool
 
 __all__ = ["Activity", "Moments", "collect"]

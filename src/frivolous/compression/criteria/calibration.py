@@ -21,8 +21,7 @@ from frivolous.network import Network
 from frivolous.network.binding import Inputs, each
 from frivolous.network.operations import CONVOLUTIONS
 from frivolous.network.program import Step
-from frivolous.sampling import choose
-from frivolous.seeds import generator
+from frivolous.rng import choose, generator
 from frivolous.statistics.moments import Moments, Rows
 
 Numbers = NDArray[np.float64]

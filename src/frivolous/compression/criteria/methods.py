@@ -23,7 +23,7 @@ from frivolous.errors import look_up
 from frivolous.measures.elimination import eliminate
 from frivolous.measures.reconstruction import RIDGE, cholesky
 from frivolous.measures.similarity import varying
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 Numbers = NDArray[np.float64]
 Indices = NDArray[np.int64]

@@ -25,7 +25,7 @@ from frivolous.inputs.batches import Batches
 from frivolous.network import Network
 from frivolous.network.binding import as_values
 from frivolous.network.program import Program, Step, execute
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 EXAMPLES = 1024
 """Examples whose values are held at once at most; the first so many of the data."""

@@ -20,7 +20,7 @@ from frivolous.measurement.measure import COLUMNS, CURVE_COLUMNS, Measurement, m
 from frivolous.measurement.run import GROUPS
 from frivolous.measures import AS_PUBLISHED, AS_PUBLISHED_IMAGENET, AS_WRITTEN, Protocol
 from frivolous.network import Network, trace
-from frivolous.seeds import generator, seed_of
+from frivolous.rng import generator, seed_of
 from frivolous.statistics.jackknife import ORDER
 from frivolous.studies.cell import Spec
 from frivolous.studies.runs.dense_spec import DataSpec, FamilySpec, MeasureSpec, RunSpec

@@ -23,7 +23,7 @@ from frivolous.families.initialisers import undrawn
 from frivolous.inputs.batches import Batches, prepared
 from frivolous.measurement.measure import Measurement, measure_network
 from frivolous.network import Network, trace
-from frivolous.seeds import generator, seed_of
+from frivolous.rng import generator, seed_of
 from frivolous.studies.runs.image_spec import ImageDataSpec, ImageFamilySpec, ImageSpec
 from frivolous.studies.runs.train_dense import Finished, joint_of, protocol_of, unmeasured
 from frivolous.training.single.checkpoint import forget

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import torch
 
-from frivolous.seeds import seed_of
+from frivolous.rng import seed_of
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from frivolous.data.encoded import Stored
 from frivolous.data.splits import Examples
 from frivolous.data.transforms import PREPARATIONS
 from frivolous.errors import BadArgument
-from frivolous.seeds import generator
+from frivolous.rng import generator
 from frivolous.training.single.process_group import Alone, Crew, mark
 from frivolous.training.single.recipe import LoopRecipe
 
