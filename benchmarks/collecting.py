@@ -2,11 +2,11 @@
 
 All sides are given the same batches and make, for every site, the covariance of its units and the
 mean of each at each position; of a site of feature maps with more than 50,000 positions in all, the
-covariance of 50,000 drawn at random. ``pass`` is ``frivolous.statistics.streaming.collect`` with one sampling
-and one group of examples, which is the peers' answer; ``intervals`` is the same as it is by
-default, with three samplings and eight groups, which the peers do not give. ``torchlens`` extracts
-the sites' activations batch by batch, ``hooks`` keeps them by forward hooks; both concatenate them
-and call NumPy.
+covariance of 50,000 drawn at random. ``pass`` is ``frivolous.statistics.streaming.collect`` with
+one sampling and one group of examples, which is the peers' answer; ``intervals`` is the same as it
+is by default, with three samplings and eight groups, which the peers do not give. ``torchlens``
+extracts the sites' activations batch by batch, ``hooks`` keeps them by forward hooks; both
+concatenate them and call NumPy.
 
 Each run has a fresh process. Seconds are medians of ``--repeats`` of them, of processor time
 (``--clock wall`` for the other), with one thread unless ``--threads`` says otherwise; the sides

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from frivolous.constructions import more_of_both, only_more_prunable, only_more_redundant
 from frivolous.errors import BadArgument
 from frivolous.families import MLP, fixed, initialise
-from frivolous.measurement import effective_width
 from frivolous.measurement.effective_width import EffectiveWidth, effective_width
 from frivolous.network import Network, trace
 from frivolous.statistics.streaming import collect
@@ -151,7 +150,7 @@ def test_matrices_in_parts_give_the_same(
     narrow: MLP, x: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = widths(narrow, x, 0.1)
-    monkeypatch.setattr(effective_width, "MATRIX_BYTES", 2000)
+    monkeypatch.setattr("frivolous.measurement.effective_width.MATRIX_BYTES", 2000)
     for one, other in zip(whole, widths(narrow, x, 0.1), strict=True):
         assert one.units == other.units
         np.testing.assert_array_equal(one.unchanged_K, other.unchanged_K)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 import frivolous as fv
-from frivolous.cli import verbs
+from frivolous.cli import main
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.network import trace
 from frivolous.network.module.wrappers import module_of
@@ -342,6 +342,6 @@ def test_the_command_line_refuses_torchscript_in_one_line(tmp_path, capsys, monk
         words = [verb, f"{place}:net", "--data", f"{place}:x", "--out", str(tmp_path / "out")]
         monkeypatch.setattr("sys.argv", ["frivolous", *words])
         with pytest.raises(SystemExit) as ended:
-            verbs.main()
+            main()
         assert ended.value.code == 2
         assert SCRIPT in " ".join(capsys.readouterr().err.split())

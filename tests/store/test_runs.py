@@ -407,7 +407,7 @@ def test_two_specs_with_one_id_are_not_mixed(
     store: Store, measures: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put(store, measures)
-    monkeypatch.setattr(store, "run_id", lambda spec: ID)
+    monkeypatch.setattr("frivolous.store.store.run_id", lambda spec: ID)
     with pytest.raises(StoreError, match=f"two specs share the id {ID}"):
         store.put({"seed": 99}, measures, {})
 

@@ -35,9 +35,9 @@ class AblationCurve:
     label is what the intact network predicts, of ``examples``; of several labels per example, the
     share of all labels times ``examples``.
 
-    A curve that was followed only as far as a precision needed (:mod:`frivolous.ablation.sequential`) has
-    ``seen``, how many of the ``examples`` each count is out of, shape (D, F), and ``crossing``, the
-    share of units that can go, with bounds.
+    A curve that was followed only as far as a precision needed
+    (:mod:`frivolous.ablation.sequential`) has ``seen``, how many of the ``examples`` each count is
+    out of, shape (D, F), and ``crossing``, the share of units that can go, with bounds.
     """
 
     site: str

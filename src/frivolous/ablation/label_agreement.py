@@ -55,9 +55,10 @@ def unchanged_counts(
     """How many examples keep their label under each plan, and how many there are.
 
     ``options`` are those of :class:`Trials`. Returns counts of shape (plans,) and the examples;
-    whole numbers for one label per example, else as :func:`frivolous.ablation.predictions.per_example` makes
-    them. Raises ``NotFinite`` naming the site where scores stop being numbers, and, when stopped by
-    Ctrl-C after a batch, ``Interrupted`` with what it would have returned for those before.
+    whole numbers for one label per example, else as
+    :func:`frivolous.ablation.predictions.per_example` makes them. Raises ``NotFinite`` naming the
+    site where scores stop being numbers, and, when stopped by Ctrl-C after a batch, ``Interrupted``
+    with what it would have returned for those before.
     """
     _check_batches(batches)
     trials = Trials(network, plans, **options)

@@ -55,8 +55,8 @@ def single_effects(
     network before the site runs once per batch; units are tried side by side in one batch up to
     ``stack_bytes`` per value, each on the examples on which it gives anything but what a silenced
     one gives: the others stay as they are. ``replacement``, ``means`` and ``silenced_as`` are
-    those of :func:`frivolous.ablation.label_agreement.ablate`. Raises ``NotFinite`` and ``BadArgument`` as
-    :func:`frivolous.ablation.label_agreement.unchanged_counts` does.
+    those of :func:`frivolous.ablation.label_agreement.ablate`. Raises ``NotFinite`` and
+    ``BadArgument`` as :func:`frivolous.ablation.label_agreement.unchanged_counts` does.
 
     >>> from frivolous.network import trace
     >>> reader = torch.nn.Linear(2, 2)

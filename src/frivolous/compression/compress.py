@@ -67,10 +67,10 @@ def compress(
 
     Args:
         model: any module with class scores as its output, or among its outputs.
-        data: examples to search with, in any form that :func:`frivolous.inputs.batches.as_batches` reads;
-            what a sampler gives several times counts once. Labels serve only to state the accuracy.
-            A label is the arg-max of the scores: of a multilabel model, whose scores are compared
-            with thresholds, only the best class is certified.
+        data: examples to search with, in any form that :func:`frivolous.inputs.batches.as_batches`
+            reads; what a sampler gives several times counts once. Labels serve only to state the
+            accuracy. A label is the arg-max of the scores: of a multilabel model, whose scores are
+            compared with thresholds, only the best class is certified.
         tolerance: share of held-out labels that may change, in [0, 1), default 0.02; its 95% upper
             bound holds too. 0 removes only what leaves the scores as they are.
         units, parameters, flops, latency: share that may be left, in (0, 1], instead of a

@@ -92,11 +92,12 @@ def effective_width(
 ) -> EffectiveWidth:
     """Find the fewest units of a site with which at most ``tolerance`` of the labels change.
 
-    Units go in the order of :func:`frivolous.measures.elimination.eliminate`; what read them is re-fitted
-    by least squares to the activity of those kept. ``activity`` is that of the same batches and the
-    same ``seed`` (:func:`frivolous.statistics.streaming.collect`); of several samplings the first is used.
-    Order and fit come from one half of the examples, and labels are compared on the other half:
-    with fewer samples than a few times the width, fits to noise show as changed labels.
+    Units go in the order of :func:`frivolous.measures.elimination.eliminate`; what read them is
+    re-fitted by least squares to the activity of those kept. ``activity`` is that of the same
+    batches and the same ``seed`` (:func:`frivolous.statistics.streaming.collect`); of several
+    samplings the first is used. Order and fit come from one half of the examples, and labels are
+    compared on the other half: with fewer samples than a few times the width, fits to noise show as
+    changed labels.
 
     The search takes unchanged labels to fall as units go; where they do not, fewer units than the
     answer may do as well. It passes over the batches about log(width) / log(9) times.

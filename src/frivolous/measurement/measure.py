@@ -66,10 +66,10 @@ def measure(
 
     Args:
         model: any module with class scores (N, classes) as its output, or among its outputs.
-        data: inputs, or inputs with labels, in any form that :func:`frivolous.inputs.batches.as_batches`
-            reads; labels serve only to state the accuracy. What the model predicts is the arg-max
-            of its scores: of a multilabel model, whose scores are compared with thresholds, only
-            the best class is measured.
+        data: inputs, or inputs with labels, in any form that
+            :func:`frivolous.inputs.batches.as_batches` reads; labels serve only to state the
+            accuracy. What the model predicts is the arg-max of its scores: of a multilabel model,
+            whose scores are compared with thresholds, only the best class is measured.
         sites: names of the sites to measure; default all. ``trace(model, inputs).sites`` has them.
         output: which of several outputs holds the scores, a key, field or place; default the entry
             ``logits``, or the only one that can.
@@ -84,9 +84,9 @@ def measure(
         protocol: the conventions of counting, ``AS_WRITTEN`` or ``AS_PUBLISHED``.
         precision: how far the bounds of prunable units may lie from their middle, as a share of a
             site's units, such as 0.01. Each curve then takes only as many examples, drawn at
-            random, as that needs (:func:`frivolous.ablation.sequential.precise_curves`), and all else at most
-            ``protocol.cap`` examples, so that the cost does not grow with the data. None takes all
-            examples; so does a curve that never gets so precise.
+            random, as that needs (:func:`frivolous.ablation.sequential.precise_curves`), and all
+            else at most ``protocol.cap`` examples, so that the cost does not grow with the data.
+            None takes all examples; so does a curve that never gets so precise.
         intervals: of proportions over examples, ``wilson`` or ``exact`` (Clopper-Pearson). With
             ``precision`` those of ablation curves are confidence sequences.
         batch_size: examples per batch for data given as a tensor.
@@ -145,8 +145,8 @@ def measure_network(
 ) -> Measurement:
     """Measure a traced network: what :func:`measure` does after reading model and data.
 
-    ``wanted`` are the fields of :class:`frivolous.measurement.run.Wanted`. Joint frivolity and the units'
-    table are left out unless ``joint_tolerance`` and ``unit_examples`` ask for them.
+    ``wanted`` are the fields of :class:`frivolous.measurement.run.Wanted`. Joint frivolity and the
+    units' table are left out unless ``joint_tolerance`` and ``unit_examples`` ask for them.
     """
     work = Work(network, batches, Wanted(**wanted), progress)
     work.run()

@@ -55,9 +55,10 @@ class Measurement:
     ``correlations``: how the absolute correlations of pairs of units are distributed, one row per
     site and bin (:func:`frivolous.measurement.rows.correlation_frame`).
 
-    ``units``: one row per unit, with its kind (:func:`frivolous.measurement.unit_table.unit_frame`), and
-    ``joint``: the order in which the units of each site can go, readers re-fitted, with the error
-    after each (:func:`frivolous.measurement.unit_table.joint_frame`); both empty where they were left out.
+    ``units``: one row per unit, with its kind
+    (:func:`frivolous.measurement.unit_table.unit_frame`), and ``joint``: the order in which the
+    units of each site can go, readers re-fitted, with the error after each
+    (:func:`frivolous.measurement.unit_table.joint_frame`); both empty where they were left out.
     Measure ``effective`` of the table is the fewest units of a site that keep all but
     ``facts["joint_tolerance"]`` of the labels so, each site by itself; "all" is the sum.
     """

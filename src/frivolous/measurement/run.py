@@ -36,8 +36,8 @@ GROUPS = 8
 class Wanted:
     """What is to be measured of a network, and how.
 
-    The arguments of :func:`frivolous.measurement.measure.measure`, and: ``ablated_sites`` are those of
-    ``sites`` that get an ablation curve, by default all; the others have statistics alone.
+    The arguments of :func:`frivolous.measurement.measure.measure`, and: ``ablated_sites`` are those
+    of ``sites`` that get an ablation curve, by default all; the others have statistics alone.
     ``silenced_as`` maps a site to the values (U,) that its silenced units give instead of zero
     (:func:`frivolous.ablation.pre_norm.as_silenced`). ``protocol.sites`` decides what prunable and
     area of site "all" are (:class:`Measurement`). ``groups`` of examples give the intervals of the

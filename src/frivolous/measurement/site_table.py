@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from frivolous.ablation import curves
+from frivolous.ablation.curves import AblationCurve
 from frivolous.errors import BadArgument
 from frivolous.measurement.effective_width import EffectiveWidth
 from frivolous.measurement.result import ALL
@@ -37,8 +37,8 @@ def ablated_of(names: Sequence[str], chosen: Sequence[str] | None) -> list[str]:
 
 
 def with_whole(
-    curves: Mapping[str, curves.AblationCurve], names: Sequence[str], protocol: Protocol
-) -> dict[str, curves.AblationCurve]:
+    curves: Mapping[str, AblationCurve], names: Sequence[str], protocol: Protocol
+) -> dict[str, AblationCurve]:
     """Return the sites' own curves and that of site "all", where the protocol has one."""
     single = {name: curves[name] for name in names}
     first = single[names[0]]
@@ -58,7 +58,7 @@ def with_whole(
 
 def table_of(
     sites: Sequence[Site],
-    curves: Mapping[str, curves.AblationCurve],
+    curves: Mapping[str, AblationCurve],
     activity: Mapping[str, Activity],
     widths: Mapping[str, EffectiveWidth],
     protocol: Protocol,

@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 
 from frivolous.errors import BadArgument, look_up
-from frivolous.published.tables import PublishedFigure, read
 
 SOURCE = (
     "Casper et al. 2021, Frivolous Units (AAAI), values read off the plots in the notebooks of "

@@ -51,8 +51,9 @@ class Read:
 class Cut:
     """Units that are removed together where they are the same in several sites.
 
-    ``number_U`` has the number of each unit in :class:`~frivolous.compression.coupling.propagate.Axes`;
-    ``places`` maps each site to the cut's unit at each of its own, -1 for another cut's.
+    ``number_U`` has the number of each unit in
+    :class:`~frivolous.compression.coupling.propagate.Axes`; ``places`` maps each site to the cut's
+    unit at each of its own, -1 for another cut's.
     """
 
     name: str

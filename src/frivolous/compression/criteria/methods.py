@@ -1,10 +1,10 @@
 """In which order the units of a cut go, by every method, and what each step is expected to cost.
 
 The expected cost is the mean square of the error that removal makes in what the readers compute, in
-the metric of :class:`~frivolous.compression.criteria.calibration.Evidence`: with C the covariance of the units
-and M the products of the readers' rows, removing a set G costs tr(M_GG E_GG) where readers stay as
-they are, E being second moments, and tr(M S) where they are fitted anew, S being the covariance
-that the units kept leave unexplained.
+the metric of :class:`~frivolous.compression.criteria.calibration.Evidence`: with C the covariance
+of the units and M the products of the readers' rows, removing a set G costs tr(M_GG E_GG) where
+readers stay as they are, E being second moments, and tr(M S) where they are fitted anew, S being
+the covariance that the units kept leave unexplained.
 """
 
 from __future__ import annotations

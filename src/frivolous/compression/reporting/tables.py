@@ -92,8 +92,8 @@ def _sites(bench: Workbench, found: Found) -> pd.DataFrame:
 def _kinds(cut: Cut, evidence: list[Evidence], gone_U: NDArray[np.bool_]) -> NDArray[np.str_]:
     """Why each unit that went could go: shape (U,).
 
-    Silent and constant as :mod:`frivolous.measures.unit_kinds` has them; redundant where the units kept
-    explain 95% of its variance for some reader; else prunable.
+    Silent and constant as :mod:`frivolous.measures.unit_kinds` has them; redundant where the units
+    kept explain 95% of its variance for some reader; else prunable.
     """
     limits = Thresholds()
     silent = np.ones(cut.units, dtype=bool)

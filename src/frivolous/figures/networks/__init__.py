@@ -1,1 +1,1 @@
-"""TODO figures/networks."""
+"""Figures of one network: its measurement, its widths, its compressions."""

@@ -1,1 +1,1 @@
-"""TODO figures/studies."""
+"""Figures of studies, beside the published ones."""

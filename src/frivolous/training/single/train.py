@@ -92,12 +92,13 @@ def train_network(
             shares add up to 1.
         compile: compute by ``torch.compile``: other kernels, so the same function to rounding only,
             and other draws of dropout. Compiling takes about a minute at first.
-        fabric: a launched ``Fabric`` (see :func:`~frivolous.training.single.fabric.make_fabric`): every
-            process calls this function with the same arguments, works on the device that Fabric
-            gives it in place of ``device``, and returns the same result. Gradients are averaged, so
-            that it is the training of one process to rounding, save for what each process has of
-            its own: augmentation, dropout, and the statistics of batch normalisation (the running
-            ones are the first process's). ``checkpoint`` is a file that all of them can see.
+        fabric: a launched ``Fabric`` (see :func:`~frivolous.training.single.fabric.make_fabric`):
+            every process calls this function with the same arguments, works on the device that
+            Fabric gives it in place of ``device``, and returns the same result. Gradients are
+            averaged, so that it is the training of one process to rounding, save for what each
+            process has of its own: augmentation, dropout, and the statistics of batch normalisation
+            (the running ones are the first process's). ``checkpoint`` is a file that all of them
+            can see.
 
     Raises:
         BadArgument: a batch larger than the data or not to be shared equally, a weight decay that

@@ -1,1 +1,0 @@
-"""What a terminal shows: tables, lines and a progress bar."""
