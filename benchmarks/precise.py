@@ -22,12 +22,12 @@ import time
 from collections.abc import Callable
 from types import SimpleNamespace
 
-import ablation
 import networks
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+import ablation
 from frivolous.ablation.curves import FRACTIONS, ablation_curves
 from frivolous.ablation.sequential import precise_curves
 from frivolous.data import digits

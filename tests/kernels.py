@@ -19,9 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 # Tests whose outcome no sum decides: files, processes, drawings, words.
 ELSEWHERE = (
-    *("data", "running", "store", "terminal", "test_cli.py", "test_examples.py"),
-    *("test_progress_lines.py", "test_public.py", "test_published.py", "test_readme.py"),
-    "test_report.py",
+    *("cli", "data", "figures", "published", "report", "store", "text", "studies/engine"),
+    *("inputs/test_progress.py", "test_examples.py", "test_public.py", "test_readme.py"),
 )
 OLDEST = {
     "ATEN_CPU_CAPABILITY": "default",

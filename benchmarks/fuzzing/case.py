@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils._pytree import tree_map
 
-from frivolous.compression.reporting import profiling
+from frivolous.compression import profiling
 from frivolous.errors import FrivolousError
 from fuzzing.given import batch_of, given, in_double, scores_of
 from fuzzing.networks import drawn

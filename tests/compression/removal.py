@@ -13,11 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from frivolous.compression.coupling.channel_ids import Keeping
 from frivolous.compression.coupling.groups import Cut
 from frivolous.compression.coupling.propagate import read_axes
 from frivolous.compression.pruner import Workbench
 from frivolous.compression.surgery.biases import with_biases
-from frivolous.compression.surgery.graph import Keeping, thin_state, thinned
+from frivolous.compression.surgery.graph import thin_state, thinned
 from frivolous.compression.surgery.module import cut_module
 from frivolous.network import Network, trace
 

@@ -20,9 +20,9 @@ from torch.nn.utils import parametrize
 
 import frivolous as fv
 from frivolous.compression import METHODS, Compression
-from frivolous.compression.label_test import divergence, intact_of, upper
+from frivolous.compression.profiling import Latency
 from frivolous.compression.pruner import Workbench
-from frivolous.compression.reporting.profiling import Latency
+from frivolous.compression.search.label_test import divergence, intact_of, upper
 from frivolous.constructions import (
     Construction,
     more_of_both,

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 import frivolous as fv
 from frivolous.compression import Compression
+from frivolous.compression.profiling import Latency, latency_of, paired
 from frivolous.compression.reporting.held_out import Moved
-from frivolous.compression.reporting.profiling import Latency, latency_of, paired
 
 
 def drawn(count: int, *shape: int) -> Tensor:

@@ -16,9 +16,9 @@ from frivolous.ablation.label_agreement import ablate, unchanged_counts
 from frivolous.ablation.masks import GRAINS, Plan, count_units
 from frivolous.ablation.predictions import labels
 from frivolous.errors import BadArgument, Interrupted
+from frivolous.inputs.batch import Inputs
 from frivolous.measures.curve import Interval
 from frivolous.network import Network, Site
-from frivolous.network.binding import Inputs
 from frivolous.rng import generator
 
 #: Proportions of units silenced: 0, 1/6, ..., 1.

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from frivolous.ablation.predictions import UNCOUNTED, counted
 from frivolous.ablation.predictions import labels as predicted_labels
 from frivolous.errors import BadArgument, NotTraceable, one_line
+from frivolous.inputs.batch import Inputs, called, each
 from frivolous.inputs.batches import Batches
-from frivolous.inputs.formats import each
 from frivolous.measures import curve
 from frivolous.network import Network, trace
-from frivolous.network.binding import Inputs, called
 from frivolous.network.module.copying import CannotCopy, copied
 from frivolous.network.module.wrappers import uncompiled
 

@@ -13,8 +13,8 @@ from frivolous.ablation.batched import outputs_under
 from frivolous.ablation.masks import Changes, Plan, masks_for
 from frivolous.ablation.predictions import UNCOUNTED, intact_labels, per_example
 from frivolous.errors import BadArgument, Interrupted
+from frivolous.inputs.batch import Inputs
 from frivolous.network import Alive, Network
-from frivolous.network.binding import Inputs
 
 
 @torch.no_grad()

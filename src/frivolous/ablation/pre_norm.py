@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument
+from frivolous.inputs.batch import Inputs
 from frivolous.network import Network
-from frivolous.network.binding import Inputs
 
 
 @torch.no_grad()

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frivolous.errors import BadArgument, NotFinite
+from frivolous.inputs.batch import Inputs
 from frivolous.network import Network
-from frivolous.network.binding import Inputs
 
 COUNTED = "attention_mask"
 """The keyword of inputs (N, positions) that is 0 where a sequence is padded."""

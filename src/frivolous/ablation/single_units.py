@@ -14,9 +14,8 @@ from frivolous.ablation.batched import outputs_alone
 from frivolous.ablation.masks import masks_for
 from frivolous.ablation.predictions import UNCOUNTED, intact_labels, per_example
 from frivolous.errors import BadArgument
-from frivolous.inputs.formats import size_of, taken
+from frivolous.inputs.batch import Inputs, size_of, taken
 from frivolous.network import Network
-from frivolous.network.binding import Inputs
 from frivolous.rng import deal
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from frivolous.cli.user_inputs import make_folder, user_data, user_model, writing
 from frivolous.cli.user_objects import users_code
 from frivolous.compression import Compression, compress
-from frivolous.compression.budget_arguments import budget_of
+from frivolous.compression.budget import budget_of
 from frivolous.compression.criteria.methods import method_named
 from frivolous.compression.export.load import FACTS, WEIGHTS
 from frivolous.compression.export.onnx import check_installed

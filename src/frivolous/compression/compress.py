@@ -11,22 +11,22 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.ablation.intact_model import accuracy_of, read_model
-from frivolous.compression.budget_arguments import Budget, budget_of
+from frivolous.compression.budget import Budget, budget_of
 from frivolous.compression.criteria.methods import method_named
 from frivolous.compression.distillation import distilled
-from frivolous.compression.label_test import examples_needed, intact_of, most_changed
 from frivolous.compression.private_copy import private, sharing
 from frivolous.compression.pruner import Workbench
-from frivolous.compression.reporting.result import Compression
 from frivolous.compression.reporting.skipped import left_out
-from frivolous.compression.reporting.summary import left_line
 from frivolous.compression.reporting.tables import report_of, sequence_of
-from frivolous.compression.search import Search
+from frivolous.compression.result import Compression
+from frivolous.compression.search.label_test import examples_needed, intact_of, most_changed
+from frivolous.compression.search.search import Search
 from frivolous.compression.selection import asked_for
+from frivolous.compression.summary import left_line
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument, FrivolousError
+from frivolous.inputs.batch import Inputs
 from frivolous.inputs.batches import BATCH_SIZE, Batches, as_batches
-from frivolous.network.binding import Inputs
 from frivolous.network.module.wrappers import module_of
 from frivolous.rng import generator
 

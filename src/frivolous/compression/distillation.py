@@ -6,9 +6,8 @@ import torch
 from torch import nn
 
 from frivolous.compression.pruner import Workbench
+from frivolous.inputs.batch import called, size_of, taken
 from frivolous.inputs.batches import Batches
-from frivolous.inputs.formats import size_of, taken
-from frivolous.network.binding import called
 from frivolous.network.module.copying import copied
 from frivolous.network.module.output_selection import chosen
 from frivolous.network.module.wrappers import uncompiled

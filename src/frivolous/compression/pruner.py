@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from frivolous.compression.coupling.channel_ids import Axes, Keeping
 from frivolous.compression.coupling.costs import Path, Sizes, Units, path, sizes_left, sizes_of
 from frivolous.compression.coupling.groups import Cut, find_cuts
-from frivolous.compression.coupling.propagate import Axes, read_axes
+from frivolous.compression.coupling.propagate import read_axes
 from frivolous.compression.coupling.rules import PARTING
 from frivolous.compression.criteria.calibration import GRADIENT_EXAMPLES, Evidence, collect_evidence
 from frivolous.compression.criteria.methods import Method, Order, ordered, random_of
@@ -25,12 +26,12 @@ from frivolous.compression.reconstruction.layerwise import (
 )
 from frivolous.compression.reconstruction.least_squares import refitted
 from frivolous.compression.surgery.biases import folded_into_norms, with_biases
-from frivolous.compression.surgery.graph import Keeping, thinned
+from frivolous.compression.surgery.graph import thinned
 from frivolous.compression.surgery.module import cut_module, evaluating
 from frivolous.errors import NotFinite, one_line
+from frivolous.inputs.batch import Inputs, called
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network
-from frivolous.network.binding import Inputs, called
 from frivolous.network.module.copying import CannotCopy
 from frivolous.network.module.output_selection import chosen
 from frivolous.network.module.wrappers import uncompiled

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from frivolous.compression.budget_arguments import Budget
+from frivolous.compression.budget import Budget
 from frivolous.compression.coupling.costs import Units
+from frivolous.compression.profiling import latency_of
 from frivolous.compression.pruner import Workbench
-from frivolous.compression.reporting.profiling import latency_of
 from frivolous.compression.reporting.skipped import left_out
 from frivolous.compression.reporting.unit_counts import group_of, total_units
-from frivolous.compression.search import Found, Search
+from frivolous.compression.search.search import Found, Search
 from frivolous.errors import BadArgument, look_up
 from frivolous.inputs.batches import Batches
 

@@ -13,11 +13,11 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument
+from frivolous.inputs.batch import Batch, Inputs, each, form_of, joined, moved, size_of, taken
 from frivolous.inputs.cache import keep, picker
-from frivolous.inputs.formats import Batch, form_of, joined, moved, size_of, taken, whole
+from frivolous.inputs.formats import whole
 from frivolous.inputs.loaders import batches_of, ordered
 from frivolous.inputs.tally import Tally
-from frivolous.network.binding import Inputs, each
 
 BATCH_SIZE = 256
 

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument
-from frivolous.inputs.formats import Batch, joined, size_of, taken
-from frivolous.network.binding import each
+from frivolous.inputs.batch import Batch, each, joined, size_of, taken
 
 IN_MEMORY = 2 * 2**30
 """Bytes of examples that are kept in memory; those after them go to a temporary file."""

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from numbers import Number
-from typing import Any, TypeAlias
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument
-from frivolous.network.binding import Inputs, each
-
-Batch: TypeAlias = tuple[Inputs, Tensor | None]
-"""Inputs with the batch on the first axis of every tensor, and labels if there are any."""
+from frivolous.inputs.batch import Batch, Inputs, size_of
 
 
 def whole(data: Any) -> Batch | None:
@@ -176,58 +173,3 @@ def _converted(labels: Any) -> Tensor | None:
         return torch.tensor(labels)
     except (TypeError, ValueError, RuntimeError):
         return None
-
-
-def form_of(inputs: Inputs) -> str:
-    def one(part: Tensor) -> str:
-        return f"{part.dtype} of shape ({', '.join(('N', *map(str, part.shape[1:])))})"
-
-    if isinstance(inputs, Tensor):
-        return one(inputs)
-    if isinstance(inputs, Mapping):
-        return ", ".join(f"'{name}' {one(inputs[name])}" for name in sorted(inputs))
-    return ", ".join(one(part) for part in inputs)
-
-
-def tensors_of(batch: Batch) -> list[Tensor]:
-    """Return the inputs' tensors and the labels, if there are any."""
-    inputs, labels = batch
-    if isinstance(inputs, Tensor):
-        parts = [inputs]
-    else:
-        parts = list(inputs.values() if isinstance(inputs, Mapping) else inputs)
-    return parts if labels is None else [*parts, labels]
-
-
-def joined(batches: Sequence[Batch]) -> Batch:
-    """Return several batches of one form as one."""
-    first, labels = batches[0]
-    if len(batches) == 1:
-        return first, labels
-    inputs: Inputs
-    if isinstance(first, Tensor):
-        inputs = torch.cat([part for part, _ in batches])  # type: ignore[misc]
-    elif isinstance(first, Mapping):
-        inputs = {name: torch.cat([part[name] for part, _ in batches]) for name in first}  # type: ignore[index,call-overload]
-    else:
-        inputs = tuple(torch.cat(parts) for parts in zip(*(part for part, _ in batches)))  # noqa: B905
-    if labels is None:
-        return inputs, None
-    return inputs, torch.cat([part for _, part in batches if part is not None])
-
-
-def taken(inputs: Inputs, index: Tensor) -> Inputs:
-    """Return the examples of a batch at these places."""
-    return each(inputs, lambda part: part[index.to(part.device)])
-
-
-def size_of(inputs: Inputs) -> int:
-    """Return how many examples a batch holds."""
-    if isinstance(inputs, Tensor):
-        return len(inputs)
-    parts = inputs.values() if isinstance(inputs, Mapping) else inputs
-    return len(next(iter(parts)))
-
-
-def moved(inputs: Inputs, device: torch.device) -> Inputs:
-    return each(inputs, lambda part: part.to(device))

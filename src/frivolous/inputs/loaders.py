@@ -19,7 +19,8 @@ from torch.utils.data import (
 )
 
 from frivolous.errors import BadArgument
-from frivolous.inputs.formats import Batch, form_of, parsed, size_of, tensors_of
+from frivolous.inputs.batch import Batch, form_of, size_of, tensors_of
+from frivolous.inputs.formats import parsed
 from frivolous.rng import generator
 
 PROBED = 64

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
+from frivolous.inputs.batch import Batch, size_of
 from frivolous.inputs.batches import Batches
-from frivolous.inputs.formats import Batch, size_of
 
 EVERY = 0.5
 """Seconds between two lines about the same piece of work."""

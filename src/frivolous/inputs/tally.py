@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from torch import Tensor
 
 from frivolous.errors import BadArgument
-from frivolous.inputs.formats import Batch, form_of, size_of
+from frivolous.inputs.batch import Batch, form_of, size_of
 
 
 class Tally:

@@ -14,12 +14,12 @@ from torch import Tensor
 from frivolous.ablation.label_agreement import kept_labels
 from frivolous.ablation.predictions import UNCOUNTED, intact_labels, per_example
 from frivolous.errors import BadArgument
+from frivolous.inputs.batch import Inputs
 from frivolous.measures import validation
 from frivolous.measures.curve import Interval, Method, proportion
 from frivolous.measures.elimination import Elimination, eliminate
 from frivolous.measures.reconstruction import Reconstructor, reconstructor
 from frivolous.network import Network, Site
-from frivolous.network.binding import Inputs
 from frivolous.network.program import Edit
 from frivolous.rng import deal
 from frivolous.statistics.moments import Moments, pool

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument, look_up
-from frivolous.network.binding import Inputs, as_values
+from frivolous.inputs.batch import Inputs
+from frivolous.network.binding import as_values
 from frivolous.network.frontier import Alive
 from frivolous.network.module.wrappers import own_names
 from frivolous.network.program import Edit, Plan, Program, execute, needed

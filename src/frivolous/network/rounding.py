@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frivolous.network.binding import Inputs, each
+from frivolous.inputs.batch import Inputs, each
 from frivolous.network.network import Network
 from frivolous.network.program import mapped
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, default_decompositions, export
 
 from frivolous.errors import FrivolousError, NotTraceable
-from frivolous.network.binding import Inputs, parts_of
+from frivolous.inputs.batch import Inputs, parts_of
 from frivolous.network.module.diagnostics import (
     check_examples_apart,
     check_settled,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from frivolous.errors import FrivolousError
 from frivolous.store import Store
 from frivolous.studies.choice import choose
 from frivolous.studies.result import Chosen, StudyResult
-from frivolous.studies.study import Study
+
+if TYPE_CHECKING:
+    from frivolous.studies.study import Study
 
 
 def read_result(

@@ -17,12 +17,12 @@ from frivolous.measures import gain as gains_of
 from frivolous.store import Store
 from frivolous.studies.cell import Candidate, Cell
 from frivolous.studies.panel_values import LARGEST, NAMED_SO, VALUES, RunNumbers
-from frivolous.studies.study import Panel, Series, Study
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from frivolous.studies.plots import Pictures
+    from frivolous.studies.study import Panel, Series, Study
 
 TABLE_COLUMNS = (
     "study",

@@ -16,10 +16,10 @@ from frivolous.studies.load import read_result
 from frivolous.studies.result import StudyResult
 from frivolous.studies.runs.dense_spec import RunSpec
 from frivolous.studies.runs.image_spec import ImageSpec
-from frivolous.studies.study import Study
 
 if TYPE_CHECKING:
     from frivolous.studies.runs.train_dense import Finished
+    from frivolous.studies.study import Study
 
 
 class Silent:

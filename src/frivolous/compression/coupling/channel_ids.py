@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from frivolous.network.program import Program, Ref, Step
 
@@ -93,3 +95,40 @@ class Numbering:
             for index, axes in self.along.items()
         }
         return Axes(along, dict(self.reasons))
+
+
+Flags = NDArray[np.bool_]
+
+
+class Keeping:
+    """What is kept of every axis when some numbers are removed.
+
+    ``gone`` (numbers,) is True for every number that is removed.
+    """
+
+    def __init__(self, axes: Axes, gone: Flags) -> None:
+        self.axes = axes
+        self.gone = gone
+
+    def along(self, index: int) -> tuple[Flags | None, ...]:
+        """Per axis of a value which entries are kept; None where all are."""
+        return tuple(
+            None if numbers is None or not (flags := self.gone[numbers]).any() else ~flags
+            for numbers in self.axes.along.get(index, ())
+        )
+
+    def sliced(self, index: int, tensor: Tensor) -> Tensor:
+        """The entries of a value that are kept."""
+        for axis, kept in enumerate(self.along(index)):
+            if kept is not None:
+                places = torch.as_tensor(np.flatnonzero(kept), device=tensor.device)
+                tensor = tensor.index_select(axis, places)
+        return tensor
+
+    def shape(self, index: int, shape: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The sizes of a value without what is removed."""
+        along = self.along(index) or (None,) * len(shape)
+        return tuple(
+            size if kept is None else int(kept.sum())
+            for size, kept in zip(shape, along, strict=True)
+        )

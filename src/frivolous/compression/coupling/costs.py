@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from frivolous.compression.coupling.channel_ids import Axes, Keeping
 from frivolous.compression.coupling.groups import Cut
-from frivolous.compression.coupling.propagate import Axes
-from frivolous.compression.surgery.graph import Keeping
 from frivolous.network import Network
 from frivolous.network.operations import CONVOLUTIONS, MIXING, PRODUCTS
 from frivolous.network.program import Ref, Step

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from frivolous.compression.coupling.propagate import Axes
+from frivolous.compression.coupling.channel_ids import Axes
 from frivolous.network import Network
 from frivolous.network.operations import CONVOLUTIONS, MIXING, SAME
 from frivolous.network.program import Program, Ref, Step
@@ -52,8 +52,8 @@ class Cut:
     """Units that are removed together where they are the same in several sites.
 
     ``number_U`` has the number of each unit in
-    :class:`~frivolous.compression.coupling.propagate.Axes`; ``places`` maps each site to the cut's
-    unit at each of its own, -1 for another cut's.
+    :class:`~frivolous.compression.coupling.channel_ids.Axes`; ``places`` maps each site to the
+    cut's unit at each of its own, -1 for another cut's.
     """
 
     name: str

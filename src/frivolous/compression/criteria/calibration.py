@@ -15,10 +15,9 @@ from torch import Tensor
 from frivolous.ablation.predictions import UNCOUNTED, counted, labels
 from frivolous.compression.coupling.groups import Cut, Read
 from frivolous.compression.criteria.im2col import blocks_of, fits, places_of, rows_at
+from frivolous.inputs.batch import Inputs, each, size_of
 from frivolous.inputs.batches import Batches
-from frivolous.inputs.formats import size_of
 from frivolous.network import Network
-from frivolous.network.binding import Inputs, each
 from frivolous.network.operations import CONVOLUTIONS
 from frivolous.network.program import Step
 from frivolous.rng import choose, generator

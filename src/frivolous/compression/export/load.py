@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.compression.export.surgery_spec import SIZES, Spec, constants_of
-from frivolous.compression.surgery.module import _windowed
+from frivolous.compression.surgery.module import windowed_norm
 from frivolous.errors import BadArgument, one_line
 from frivolous.families.response_norm import ResponseNorm
 from frivolous.network.module.copying import copied
@@ -209,7 +209,7 @@ def _cut(module: nn.Module, spec: Spec, tensors: Mapping[str, Tensor]) -> None:
     for path, window in spec["windows"].items():
         units = torch.arange(window["units"])
         # Its band comes with the weights.
-        exchanged = _windowed(units, 1, 0.0, window["bias"], window["beta"])
+        exchanged = windowed_norm(units, 1, 0.0, window["bias"], window["beta"])
         parent, _, own = path.rpartition(".")
         module.get_submodule(parent)._modules[own] = exchanged
     for path, layer in spec["layers"].items():

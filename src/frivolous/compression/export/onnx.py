@@ -15,9 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from frivolous.compression.reporting.profiling import repeated
 from frivolous.errors import BadArgument, FrivolousError, one_line
-from frivolous.network.binding import Inputs, called, each, parts_of
+from frivolous.inputs.batch import Inputs, called, each, parts_of, repeated
 from frivolous.network.module.copying import copied
 from frivolous.network.module.wrappers import module_of, uncompiled
 

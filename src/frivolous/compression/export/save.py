@@ -14,18 +14,22 @@ import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from frivolous.compression.export.load import FACTS, VERSION, WEIGHTS, load_compressed
 from frivolous.compression.export.surgery_spec import plain, spec_of
-from frivolous.compression.reporting.result import Compression
 from frivolous.errors import BadArgument
 from frivolous.network.state_dict import state_of
 from frivolous.store import atomic
 from frivolous.store.formats import frame_to_bytes
 from frivolous.store.provenance import provenance
+
+if TYPE_CHECKING:
+    from frivolous.compression.result import Compression
+
 
 __all__ = ["load_compressed", "save"]
 

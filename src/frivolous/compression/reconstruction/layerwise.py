@@ -17,10 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from frivolous.compression.coupling.channel_ids import Keeping
 from frivolous.compression.coupling.groups import Cut, Read
 from frivolous.compression.criteria.calibration import part_of
 from frivolous.compression.criteria.im2col import fits, outputs_at, places_of, rows_at
-from frivolous.compression.surgery.graph import Keeping
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network
 from frivolous.network.binding import as_values

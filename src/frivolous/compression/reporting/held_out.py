@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.ablation.predictions import UNCOUNTED, counted, labels
-from frivolous.compression.label_test import Intact
+from frivolous.compression.profiling import runner
 from frivolous.compression.pruner import Workbench
-from frivolous.compression.reporting.profiling import runner
-from frivolous.compression.reporting.result import OUTPUT_COLUMNS
+from frivolous.compression.result import OUTPUT_COLUMNS
+from frivolous.compression.search.label_test import Intact
+from frivolous.inputs.batch import size_of
 from frivolous.inputs.batches import Batches
-from frivolous.inputs.formats import size_of
 from frivolous.measures import curve
 from frivolous.network.module.output_selection import chosen, tensors_of
 

@@ -14,14 +14,15 @@ from frivolous.compression.coupling.groups import Cut
 from frivolous.compression.criteria.calibration import Evidence
 from frivolous.compression.criteria.methods import features_of
 from frivolous.compression.export.surgery_spec import windows_of
-from frivolous.compression.label_test import Intact, upper
+from frivolous.compression.profiling import latency_of, memory_of
 from frivolous.compression.pruner import Workbench
 from frivolous.compression.reporting.held_out import held_out
-from frivolous.compression.reporting.profiling import latency_of, memory_of, repeated
-from frivolous.compression.reporting.result import SITE_COLUMNS, WHOLE_COLUMNS, Report
 from frivolous.compression.reporting.skipped import cut_along, left_out, reason_of
 from frivolous.compression.reporting.unit_counts import own_units, total_units
-from frivolous.compression.search import Found, Search
+from frivolous.compression.result import SITE_COLUMNS, WHOLE_COLUMNS, Report
+from frivolous.compression.search.label_test import Intact, upper
+from frivolous.compression.search.search import Found, Search
+from frivolous.inputs.batch import repeated
 from frivolous.inputs.batches import Batches
 from frivolous.measures import curve
 from frivolous.measures.unit_kinds import Thresholds, constant_units, silent_units

@@ -13,7 +13,8 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.weight_norm import WeightNorm
 
-from frivolous.compression.surgery.graph import Keeping, window
+from frivolous.compression.coupling.channel_ids import Keeping
+from frivolous.compression.surgery.graph import window
 from frivolous.errors import FrivolousError
 from frivolous.families.response_norm import ResponseNorm
 from frivolous.network import Network
@@ -155,12 +156,12 @@ def _set_windows(thin: nn.Module, network: Network, keeping: Keeping) -> None:
             )
         places = torch.as_tensor(np.flatnonzero(kept))
         parent, _, own = step.module.rpartition(".")
-        exchanged = _windowed(places, *step.args[1:])
+        exchanged = windowed_norm(places, *step.args[1:])
         exchanged.train(module.training)
         _module(thin, parent)._modules[own] = exchanged
 
 
-def _windowed(places: Tensor, size: int, alpha: float, bias: float, beta: float) -> nn.Module:
+def windowed_norm(places: Tensor, size: int, alpha: float, bias: float, beta: float) -> nn.Module:
     """Local response normalisation among the units kept, as a graph of PyTorch's operations.
 
     Its one buffer, ``band`` (units, units, 1, 1), sums squares over a unit's neighbours of before.

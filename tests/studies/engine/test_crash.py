@@ -26,12 +26,12 @@ LOGGED = Path(__file__).with_name("logged.script").read_text()
 KILLED = """
 import torch
 torch.set_num_threads(1)
-import frivolous.figures, frivolous.studies.reporting
-from frivolous import cli
+import frivolous.figures, frivolous.studies.report
+from frivolous.cli import main
 for cell in STUDIES["figE7"].cells("cpu"):
-    making._network(cell.prototype.family, "cpu")
-from frivolous.running import here
-from frivolous.store import Store, claims, disk
+    train_dense._network(cell.prototype.family, "cpu")
+from frivolous.studies import engine
+from frivolous.store import Store, atomic, claims
 
 def arm(owner, name, n, half=False):
     real, calls = getattr(owner, name), 0
@@ -46,11 +46,11 @@ def arm(owner, name, n, half=False):
     setattr(owner, name, call)
 
 MOMENTS = {
-    "before the first training": (making, "make", 1),
+    "before the first training": (train_dense, "make", 1),
     "before a put": (Store, "put", 3),
-    "while a file is half written": (disk, "write", 12, True),
+    "while a file is half written": (atomic, "write", 12, True),
     "before a run is published": (Path, "rename", 4),
-    "after a run is published": (disk, "sync", 8),
+    "after a run is published": (atomic, "sync", 8),
     "while a group is claimed": (claims.locks, "take", 8),
     "while the figure is replaced": (Path, "replace", 1),
 }
@@ -60,13 +60,13 @@ for moment, place in MOMENTS.items():
     if child == 0:
         try:
             arm(*place)
-            cli.main()
+            main()
         finally:
             os._exit(1)
     status = os.waitpid(child, 0)[1]
     done = len(list(Path(sys.argv[-1]).glob("runs/*")))
     print(json.dumps([moment, os.WTERMSIG(status), done]))
-cli.main()
+main()
 print(table(sys.argv[-1]))
 """
 

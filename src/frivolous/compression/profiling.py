@@ -12,7 +12,7 @@ from scipy.stats import binom
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from frivolous.network.binding import Inputs, called, each
+from frivolous.inputs.batch import Inputs, called
 from frivolous.network.module.copying import copied
 from frivolous.network.module.wrappers import uncompiled
 
@@ -35,16 +35,6 @@ class Latency:
     ratio: float
     low: float
     high: float
-
-
-def repeated(inputs: Inputs, examples: int) -> Inputs:
-    """A batch of so many examples, made of those given again and again."""
-
-    def one(part: Tensor) -> Tensor:
-        times = -(-examples // len(part))
-        return part.repeat(times, *(1 for _ in part.shape[1:]))[:examples]
-
-    return each(inputs, one)
 
 
 def runner(module: nn.Module) -> Callable[[Inputs], object]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from frivolous.compression.reporting.result import Report
+if TYPE_CHECKING:
+    from frivolous.compression.result import Report
+
 
 KINDS = ("silent", "constant", "redundant", "prunable")
 MOST_OUTPUTS = 12

@@ -15,7 +15,7 @@ from torch.nn.utils import spectral_norm
 
 import frivolous as fv
 from frivolous.compression.private_copy import private
-from frivolous.compression.reporting.profiling import Latency, latency_of
+from frivolous.compression.profiling import Latency, latency_of
 
 asking = importlib.import_module("frivolous.compression.selection")
 

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import binom, binomtest
 from torch import Tensor, nn, tensor
 
-from frivolous.compression.label_test import (
+from frivolous.compression.search.label_test import (
     LEVEL,
     Changed,
     changed_by,

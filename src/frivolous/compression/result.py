@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
-from frivolous.network.binding import Inputs
+from frivolous.inputs.batch import Inputs
 
 SITE_COLUMNS = ("site", "before", "after", "silent", "constant", "prunable", "redundant", "reason")
 WHOLE_COLUMNS = ("quantity", "unit", "batch", "before", "after", "ratio", "low", "high")
@@ -45,7 +45,7 @@ class Report:
     facts: Mapping[str, Any]
 
     def __str__(self) -> str:
-        from frivolous.compression.reporting.summary import as_text
+        from frivolous.compression.summary import as_text
 
         return as_text(self)
 

@@ -112,7 +112,7 @@ def test_rooms_import_neither_torch_nor_pyplot(room: str) -> None:
     allowed = ("frivolous.errors", "frivolous.measures", *(f"frivolous.{name}" for name in ROOMS))
     if room == "published":
         allowed = ("frivolous.errors", "frivolous.published")
-    sources = list(folder.glob("*.py"))
+    sources = list(folder.rglob("*.py"))
     assert sources
     for source in sources:
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):

@@ -24,20 +24,20 @@ import torch
 torch.set_num_threads(1)
 from collections import Counter
 for cell in STUDIES["figE7"].cells("cpu"):
-    making._network(cell.prototype.family, "cpu")
-from frivolous.running import here
-from frivolous.studies.execution import Silent
-here.PAUSE = 0.005
+    train_dense._network(cell.prototype.family, "cpu")
+from frivolous.studies import engine
+from frivolous.studies.run import Silent
+engine.PAUSE = 0.005
 
 def held():
     # Tells when it is about to train, and goes on when it is told to.
-    make = making.make
+    make = train_dense.make
     def held(*args, **options):
-        making.make = make
+        train_dense.make = make
         print("training", flush=True)
         sys.stdin.readline()
         yield from make(*args, **options)
-    making.make = held
+    train_dense.make = held
 
 def waiting():
     # Tells when it waits for another process.

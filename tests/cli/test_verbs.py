@@ -52,9 +52,9 @@ INSTEAD = (
 @pytest.mark.parametrize("words", [[], ["run"]])
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     script = (
-        "import sys\nfrom frivolous import cli\n"
+        "import sys\nfrom frivolous.cli import main\n"
         f"sys.argv = ['frivolous', *{words!r}, '--help']\n"
-        "try:\n    cli.main()\nexcept SystemExit as stop:\n    assert not stop.code\n"
+        "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules])\n"
     )
     done = subprocess.run(
@@ -363,14 +363,15 @@ def test_ctrl_c_is_one_line_and_the_same_command_goes_on(
     child: Child, say: Say, tiny: Study, tmp_path: Path
 ) -> None:
     held = (
-        "import sys\nfrom frivolous.studies import making\nmake, calls = making.make, []\n"
+        "import sys\nfrom frivolous.studies.runs import train_dense\n"
+        "make, calls = train_dense.make, []\n"
         "def held(*args, **options):\n"
         "    calls.append(1)\n"
         "    if len(calls) == 3:\n"
         "        print('here', flush=True)\n"
         "        sys.stdin.readline()\n"
         "    yield from make(*args, **options)\n"
-        "making.make = held\n"
+        "train_dense.make = held\n"
     )
     process = child(held + MAIN, "run", "figE7", *CPU, tmp_path)
     assert process.stdout is not None

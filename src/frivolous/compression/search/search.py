@@ -2,7 +2,7 @@
 
 Everything is fitted to the searched examples alone, and makes one path of thinner and thinner
 networks. Held-out examples are then asked along it, from a network that hardly differs on, until
-one of them changes too many labels (see :mod:`frivolous.compression.label_test`).
+one of them changes too many labels (see :mod:`frivolous.compression.search.label_test`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,15 @@ import torch
 
 from frivolous.compression.coupling.costs import Path, Sizes, Units
 from frivolous.compression.criteria.methods import Method
-from frivolous.compression.label_test import Changed, Intact, changed_by, divergence, intact_of
 from frivolous.compression.pruner import Thinner, Workbench
-from frivolous.compression.reporting.estimates import search_ahead, statistics_ahead
+from frivolous.compression.search.estimates import search_ahead, statistics_ahead
+from frivolous.compression.search.label_test import (
+    Changed,
+    Intact,
+    changed_by,
+    divergence,
+    intact_of,
+)
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network
 from frivolous.network.rounding import MARGIN, Rounding, apart

@@ -1,0 +1,129 @@
+"""A batch as a tree of tensors: a tensor, a tuple of tensors, or a dict of keyword tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from frivolous.errors import BadArgument
+
+Inputs: TypeAlias = Tensor | tuple[Tensor, ...] | Mapping[str, Tensor]
+Batch: TypeAlias = tuple[Inputs, Tensor | None]
+"""Inputs with the batch on the first axis of every tensor, and labels if there are any."""
+
+
+def each(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
+    """The batch with every tensor of it changed."""
+    if isinstance(inputs, Tensor):
+        return change(inputs)
+    if isinstance(inputs, Mapping):
+        return {name: change(value) for name, value in inputs.items()}
+    return tuple(change(value) for value in inputs)
+
+
+def called(module: nn.Module, inputs: Inputs) -> Any:
+    """What a module gives for a batch, passed as the module takes it."""
+    if isinstance(inputs, Mapping):
+        return module(**inputs)
+    return module(*(inputs if isinstance(inputs, tuple) else (inputs,)))
+
+
+def parts_of(inputs: Inputs, argument: str) -> tuple[tuple[Tensor, ...], tuple[str, ...]]:
+    """The tensors of a batch and their keywords, () where they are positional."""
+    keywords: tuple[str, ...] = ()
+    parts: tuple[Any, ...]
+    if isinstance(inputs, Mapping):
+        keywords, parts = tuple(inputs), tuple(inputs.values())
+    elif isinstance(inputs, tuple):
+        parts = inputs
+    else:
+        parts = (inputs,)
+    for place, part in enumerate(parts):
+        where = f"['{keywords[place]}']" if keywords else f"[{place}]" if len(parts) > 1 else ""
+        if not isinstance(part, Tensor):
+            raise BadArgument(
+                f"`{argument}`{where} is of type {type(part).__name__}; a batch is a tensor, a "
+                f"tuple of tensors or a dict of keyword tensors. Leave out what is no tensor."
+            )
+        if part.dim() == 0 or part.shape[0] == 0:
+            raise BadArgument(
+                f"`{argument}`{where} has shape {tuple(part.shape)}; its first axis is the batch "
+                f"and needs at least one example."
+            )
+    if not parts:
+        raise BadArgument(f"`{argument}` is empty; pass a batch of at least one example.")
+    sizes = [part.shape[0] for part in parts]
+    if len(set(sizes)) > 1:
+        raise BadArgument(
+            f"the tensors of `{argument}` have {', '.join(map(str, sizes))} examples; the first "
+            f"axis of each is the batch and must be of one size."
+        )
+    return parts, keywords
+
+
+def form_of(inputs: Inputs) -> str:
+    def one(part: Tensor) -> str:
+        return f"{part.dtype} of shape ({', '.join(('N', *map(str, part.shape[1:])))})"
+
+    if isinstance(inputs, Tensor):
+        return one(inputs)
+    if isinstance(inputs, Mapping):
+        return ", ".join(f"'{name}' {one(inputs[name])}" for name in sorted(inputs))
+    return ", ".join(one(part) for part in inputs)
+
+
+def tensors_of(batch: Batch) -> list[Tensor]:
+    """Return the inputs' tensors and the labels, if there are any."""
+    inputs, labels = batch
+    if isinstance(inputs, Tensor):
+        parts = [inputs]
+    else:
+        parts = list(inputs.values() if isinstance(inputs, Mapping) else inputs)
+    return parts if labels is None else [*parts, labels]
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Return several batches of one form as one."""
+    first, labels = batches[0]
+    if len(batches) == 1:
+        return first, labels
+    inputs: Inputs
+    if isinstance(first, Tensor):
+        inputs = torch.cat([part for part, _ in batches])  # type: ignore[misc]
+    elif isinstance(first, Mapping):
+        inputs = {name: torch.cat([part[name] for part, _ in batches]) for name in first}  # type: ignore[index,call-overload]
+    else:
+        inputs = tuple(torch.cat(parts) for parts in zip(*(part for part, _ in batches)))  # noqa: B905
+    if labels is None:
+        return inputs, None
+    return inputs, torch.cat([part for _, part in batches if part is not None])
+
+
+def taken(inputs: Inputs, index: Tensor) -> Inputs:
+    """Return the examples of a batch at these places."""
+    return each(inputs, lambda part: part[index.to(part.device)])
+
+
+def size_of(inputs: Inputs) -> int:
+    """Return how many examples a batch holds."""
+    if isinstance(inputs, Tensor):
+        return len(inputs)
+    parts = inputs.values() if isinstance(inputs, Mapping) else inputs
+    return len(next(iter(parts)))
+
+
+def moved(inputs: Inputs, device: torch.device) -> Inputs:
+    return each(inputs, lambda part: part.to(device))
+
+
+def repeated(inputs: Inputs, examples: int) -> Inputs:
+    """A batch of so many examples, made of those given again and again."""
+
+    def one(part: Tensor) -> Tensor:
+        times = -(-examples // len(part))
+        return part.repeat(times, *(1 for _ in part.shape[1:]))[:examples]
+
+    return each(inputs, one)
