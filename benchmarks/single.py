@@ -29,7 +29,7 @@ from networks import Place, Subject, convolutional, dense3, resnet56
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from frivolous.ablation.batched import outputs_alone
+from frivolous.ablation.batched import run_single_units
 from frivolous.ablation.masks import masks_for
 from frivolous.ablation.single_units import single_effects
 from frivolous.network import Network, trace
@@ -95,7 +95,7 @@ def our_changes(network: Network, site: str, batches: list[Tensor]) -> np.ndarra
         alive = late.until(site, batch)
         labels = late.onward(site, alive).argmax(-1)
         changed_NU = torch.zeros(len(batch), len(alone), dtype=torch.bool)
-        for units, rows, scores in outputs_alone(late, alive, site, masks):
+        for units, rows, scores in run_single_units(late, alive, site, masks):
             changed_NU[rows, units] = scores.argmax(-1) != labels[rows]
         parts.append(changed_NU)
     return torch.cat(parts).numpy()

@@ -26,12 +26,12 @@ from torch.utils.flop_counter import FlopCounterMode
 from frivolous.data import Examples
 from frivolous.families import FAMILIES
 from frivolous.training.single.determinism import controlled
-from frivolous.training.single.heartbeat import Clock
-from frivolous.training.single.loader import Feed, layout_for, placed
-from frivolous.training.single.process_group import Alone
+from frivolous.training.single.heartbeat import Heartbeat
+from frivolous.training.single.loader import BatchLoader, layout_for, placed
+from frivolous.training.single.process_group import SingleProcess
 from frivolous.training.single.recipe import LoopRecipe
 from frivolous.training.single.train import _lay_out
-from frivolous.training.single.trainer import UnderWay
+from frivolous.training.single.trainer import Trainer
 
 BATCH = 128
 CPU = torch.device("cpu")
@@ -57,15 +57,15 @@ def ours(
         shuffle=True,
         preparation=f"{family}-augmented",
     )
-    model, crew = FAMILIES[family].build(factor).to(device), Alone()
+    model, crew = FAMILIES[family].build(factor).to(device), SingleProcess()
     examples = Examples(images, labels)
     _lay_out(model, layout_for(device, recipe.precision))
-    feed = Feed(examples, recipe, 0, device, crew)
-    run = UnderWay(model, feed, placed(examples, device), crew=crew, compiled=False)
+    feed = BatchLoader(examples, recipe, 0, device, crew)
+    run = Trainer(model, feed, placed(examples, device), crew=crew, compiled=False)
 
     def update(count: int) -> None:
         with controlled(device):
-            run._train_to(run.update + count, Clock(crew, None, None, 60.0))
+            run._train_to(run.update + count, Heartbeat(crew, None, None, 60.0))
 
     return update
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import frivolous as fv
-from frivolous.compression.pruner import Workbench
+from frivolous.compression.pruner import Pruner
 from frivolous.errors import FrivolousError
 from fuzzing.case import Case, Wrong, changed_labels
 from fuzzing.given import some_of
@@ -72,7 +72,7 @@ AGAIN = r"`(parameters|flops|units|latency)` is|.* held-out examples cannot"
 def _keep(case: Case, network: Any) -> dict[str, int]:
     """Numbers of units for some of the sites that may be cut: any, not every second one."""
     rng = case.rng
-    bench = Workbench(case.inner, network, case.net.output)
+    bench = Pruner(case.inner, network, case.net.output)
     cuts = [cut for cut in bench.cuts if cut.units > 1]
     chosen = [cut for cut in cuts if rng.random() < 0.7] or cuts
     return {cut.name: rng.randint(1, cut.units - 1) for cut in chosen}

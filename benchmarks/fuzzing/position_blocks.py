@@ -111,7 +111,7 @@ def padded(d: Draft) -> None:
     d.becomes("I", c, h + 2, w + 2)
 
 
-def turned(d: Draft) -> None:
+def unmirrored_relus(d: Draft) -> None:
     """Flips, rolls and transposes of positions, channels in another order."""
     c, h, w = d.shape
     order = d.rng.sample(range(c), c)
@@ -213,7 +213,7 @@ POSITIONS: dict[str, Block] = {
     "upsampling": upsampled,
     "unfold": unfolded,
     "padding": padded,
-    "turned images": turned,
+    "turned images": unmirrored_relus,
     "coordinates": coordinates,
     "blur": blurred,
 }

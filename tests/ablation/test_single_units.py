@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frivolous.ablation.batched import outputs_alone
+from frivolous.ablation.batched import run_single_units
 from frivolous.ablation.label_agreement import ablate
 from frivolous.ablation.masks import masks_for
 from frivolous.ablation.single_units import single_effects
@@ -123,7 +123,7 @@ def test_only_pairs_that_differ_are_tried(model: nn.Sequential, images: Tensor) 
     network = trace(model, images[:2])
     alive = network.until("4", images)
     masks = masks_for(network, "4", [[u] for u in range(7)], "channel", "zero", None)
-    tried = list(outputs_alone(network, alive, "4", masks, 5_000))
+    tried = list(run_single_units(network, alive, "4", masks, 5_000))
     pairs = torch.cat([torch.stack([units, rows], dim=1) for units, rows, _ in tried])
     assert len(tried) > 1
     assert pairs.tolist() == alive.value.T.nonzero().tolist()

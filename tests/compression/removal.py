@@ -13,10 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from frivolous.compression.coupling.channel_ids import Keeping
-from frivolous.compression.coupling.groups import Cut
+from frivolous.compression.coupling.channel_ids import ChannelMask
+from frivolous.compression.coupling.groups import PruningGroup
 from frivolous.compression.coupling.propagate import read_axes
-from frivolous.compression.pruner import Workbench
+from frivolous.compression.pruner import Pruner
 from frivolous.compression.surgery.biases import with_biases
 from frivolous.compression.surgery.graph import thin_state, thinned
 from frivolous.compression.surgery.module import cut_module
@@ -47,10 +47,10 @@ class Removed:
 
 def bench_of(
     model: nn.Module, inputs: Any, output: str | int | None = None, *, add_biases: bool = False
-) -> Workbench:
+) -> Pruner:
     """A workbench of a model read by a batch."""
     network = trace(model, inputs, residual=True, output=output)
-    return Workbench(model, network, output, add_biases=add_biases)
+    return Pruner(model, network, output, add_biases=add_biases)
 
 
 @torch.no_grad()
@@ -65,7 +65,7 @@ def rounding_of(model: nn.Module, x: Tensor) -> float:
     return max(measured, 4 * digit * float(scores.abs().max()))
 
 
-def half_of(cut: Cut, seed: int = 0) -> NDArray[np.int64]:
+def half_of(cut: PruningGroup, seed: int = 0) -> NDArray[np.int64]:
     """Half of the units of a cut, but not all of them."""
     return np.sort(np.random.default_rng(seed).permutation(cut.units)[: cut.units // 2])
 
@@ -77,7 +77,7 @@ def masked(keep_U: Tensor, axis: int, value: Tensor) -> Tensor:
     return value * keep_U.to(value).reshape(shape)
 
 
-def removed(bench: Workbench, gone: Gone, inputs: Any) -> Removed:
+def removed(bench: Pruner, gone: Gone, inputs: Any) -> Removed:
     """The same units silenced, left out and cut."""
     network = with_biases(bench.whole, bench.model, everywhere=False)
     axes = read_axes(network.program, network.ties)
@@ -90,7 +90,7 @@ def removed(bench: Workbench, gone: Gone, inputs: Any) -> Removed:
         for name, unit_S in cut.places.items():
             keep = torch.as_tensor(~np.isin(unit_S, gone[cut.name]))
             edits[name] = partial(masked, keep, network.site(name).axis)
-    keeping = Keeping(axes, flags)
+    keeping = ChannelMask(axes, flags)
     state = {
         name: tensor
         for name, tensor in thin_state(network, keeping).items()
@@ -106,7 +106,7 @@ def removed(bench: Workbench, gone: Gone, inputs: Any) -> Removed:
     )
 
 
-def refused(bench: Workbench) -> dict[str, str]:
+def refused(bench: Pruner) -> dict[str, str]:
     """The reasons without the lines of code that they name."""
     return {name: why.split(" at ")[0] for name, why in bench.refused.items()}
 

@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from frivolous.compression.coupling.groups import Read
+from frivolous.compression.coupling.groups import GroupReader
 from frivolous.compression.criteria import calibration
 from frivolous.compression.criteria.calibration import (
-    SquaresOf,
-    collect_evidence,
+    GradientCollector,
+    collect_statistics,
     gradients_of,
     products_of,
 )
-from frivolous.compression.pruner import Workbench
+from frivolous.compression.pruner import Pruner
 from frivolous.inputs.batches import as_batches
 from frivolous.network import Network, trace
 from frivolous.network.program import Edit
@@ -119,7 +119,7 @@ def test_squares_by_a_plain_loop_whatever_the_batches() -> None:
     (dense,) = (step.index for step in network.program.steps if step.op == "linear")
     _, slopes = gradients_of(network, set(), {*convs, dense}, x)
     for cuts in ([11], [4, 7], [1, 5, 5]):
-        squares = SquaresOf(network, {*convs, dense})
+        squares = GradientCollector(network, {*convs, dense})
         assert squares.mean(convs[0]) is None
         for part in zip(*(slopes[i].split(cuts) for i in slopes), strict=True):
             squares.add({}, dict(zip(slopes, part, strict=True)), len(part[0]))
@@ -133,7 +133,7 @@ def test_examples_without_gradients_do_not_count() -> None:
     _, network, x = read()
     step = next(step.index for step in network.program.steps if step.op == "conv1d")
     _, slopes = gradients_of(network, set(), {step}, x)
-    squares = SquaresOf(network, {step})
+    squares = GradientCollector(network, {step})
     for part in (slopes, {}, {}):
         squares.add({}, part, len(x))
     np.testing.assert_allclose(squares.mean(step), plain_squares(slopes[step]), atol=1e-12)
@@ -145,8 +145,8 @@ def test_evidence_is_in_the_metric_of_the_first_examples(
 ) -> None:
     model, network, x = read(12)
     monkeypatch.setattr(calibration, "GRADIENT_BATCH", 1000)
-    bench = Workbench(model, network, None)
-    found = collect_evidence(
+    bench = Pruner(model, network, None)
+    found = collect_statistics(
         bench.network, bench.cuts, as_batches(x), differentiated=differentiated
     )
     for cut in bench.cuts:
@@ -164,7 +164,7 @@ def test_evidence_is_in_the_metric_of_the_first_examples(
             assert one.moments.count > 5 * 3
 
 
-def features(read: Read, weight: Tensor) -> Callable[[Any], np.ndarray]:
+def features(read: GroupReader, weight: Tensor) -> Callable[[Any], np.ndarray]:
     """Products by the definition, for a read in which a unit is one feature."""
     rows = weight.movedim(read.inner, 0).flatten(2).double().numpy()
 
@@ -177,7 +177,7 @@ def features(read: Read, weight: Tensor) -> Callable[[Any], np.ndarray]:
 def test_products_with_taps_together() -> None:
     _, network, _ = read()
     weight = network.state["two.weight"]
-    one = Read(0, "conv1d", 1, 1, np.arange(5)[:, None], "two.weight", "two.bias", 1, True)
+    one = GroupReader(0, "conv1d", 1, 1, np.arange(5)[:, None], "two.weight", "two.bias", 1, True)
     random = np.random.default_rng(0).normal(size=(4, 4))
     metric = random @ random.T
     found = products_of(one, weight, 1, torch.as_tensor(metric))

@@ -21,7 +21,7 @@ from torch.nn.utils import parametrize
 import frivolous as fv
 from frivolous.compression import METHODS, Compression
 from frivolous.compression.profiling import Latency
-from frivolous.compression.pruner import Workbench
+from frivolous.compression.pruner import Pruner
 from frivolous.compression.search.label_test import divergence, intact_of, upper
 from frivolous.constructions import (
     Construction,
@@ -248,9 +248,9 @@ def test_search_and_held_out_examples_are_different_ones(monkeypatch: pytest.Mon
         for inputs in batches:
             seen[kind] |= set((inputs[:, 0, 0, 0] * 1000).round().int().tolist())
 
-    study, intact = Workbench.study, compressing.intact_of
+    study, intact = Pruner.study, compressing.intact_of
     monkeypatch.setattr(
-        Workbench, "study", lambda own, m, fit, **k: (note("search", fit), study(own, m, fit, **k))
+        Pruner, "study", lambda own, m, fit, **k: (note("search", fit), study(own, m, fit, **k))
     )
     monkeypatch.setattr(
         compressing,
@@ -432,7 +432,7 @@ def test_every_layer_of_a_concatenation_keeps_a_unit(method: str) -> None:
 
 def test_which_units_are_of_one_layer() -> None:
     model, x = joined()
-    bench = Workbench(model, trace(model, x[:2]), None)
+    bench = Pruner(model, trace(model, x[:2]), None)
     (cut,) = bench.cuts
     units = {tuple(part.nonzero()[0].tolist()) for part in bench.parts(cut)}
     # Of either layer what it writes, and all that their reader reads.

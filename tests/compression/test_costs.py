@@ -16,7 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from frivolous import families
 from frivolous.compression.coupling.costs import Sizes, path
-from frivolous.compression.pruner import Thinner, Workbench
+from frivolous.compression.pruner import PrunedNetwork, Pruner
 from frivolous.compression.surgery.graph import thinned
 
 
@@ -58,7 +58,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
 
 
 @cache
-def known(name: str) -> tuple[Workbench, Sizes, Tensor]:
+def known(name: str) -> tuple[Pruner, Sizes, Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = CASES[name][0]().eval()
@@ -67,7 +67,7 @@ def known(name: str) -> tuple[Workbench, Sizes, Tensor]:
     return bench, bench.sizes(), x
 
 
-def drawn(bench: Workbench, seed: int) -> tuple[int, ...]:
+def drawn(bench: Pruner, seed: int) -> tuple[int, ...]:
     random = np.random.default_rng(seed)
     return tuple(int(random.integers(max(1, c.units // 2), c.units + 1)) for c in bench.cuts)
 
@@ -102,7 +102,7 @@ def test_both_are_what_the_cut_module_has(name: str) -> None:
             for cut, count in zip(bench.cuts, units, strict=True)
         }
         keeping = bench.keeping(gone)
-        module = bench.module(Thinner(units, keeping, thinned(bench.network, keeping)))
+        module = bench.module(PrunedNetwork(units, keeping, thinned(bench.network, keeping)))
         found, wanted = sizes.both(units), counted(module, x)
         assert found.tolist() == pytest.approx(wanted, rel=1e-9), (units, whole)
 
@@ -120,7 +120,7 @@ def test_slopes_are_differences(name: str) -> None:
     assert (slopes > 0).all()
 
 
-def costs(bench: Workbench, seed: int, *, convex: bool = False) -> list[np.ndarray]:
+def costs(bench: Pruner, seed: int, *, convex: bool = False) -> list[np.ndarray]:
     random = np.random.default_rng(seed)
     made = []
     for cut in bench.cuts:

@@ -9,7 +9,7 @@ from torch import Tensor, nn, tensor
 
 from frivolous.compression.search.label_test import (
     LEVEL,
-    Changed,
+    ChangedLabels,
     changed_by,
     divergence,
     examples_needed,
@@ -28,7 +28,7 @@ def test_the_bound_is_that_of_an_exact_test(count: int, examples: int) -> None:
     assert upper(count, examples) == pytest.approx(interval.high, rel=1e-9)
     # By its definition: with that share so few are seen in 5% of cases.
     assert binom.cdf(count, examples, upper(count, examples)) == pytest.approx(LEVEL, rel=1e-6)
-    found = Changed(count, examples)
+    found = ChangedLabels(count, examples)
     assert (found.high, found.share) == (upper(count, examples), count / examples)
 
 
@@ -50,7 +50,7 @@ def test_how_many_may_change_and_how_many_examples_that_takes(tolerance: float) 
 
 def test_a_sequence_ends_at_the_first_that_fails() -> None:
     counts = [0, 3, 30, 0]
-    found = [Changed(count, 1000) for count in counts]
+    found = [ChangedLabels(count, 1000) for count in counts]
     assert furthest(found, 0.02) == 2
     assert furthest(found[2:], 0.02) == 0
     assert furthest(found[:2], 0.02) == 2
@@ -89,9 +89,9 @@ def test_labels_counted_and_the_divergence_by_hand() -> None:
     one, other = ([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 0.6]])
     whole, thin = (trace(linear(weight), x[:2]) for weight in (one, other))
     intact = intact_of(whole, as_batches(x, batch_size=2))
-    assert changed_by(whole, intact) == Changed(0, 5)
+    assert changed_by(whole, intact) == ChangedLabels(0, 5)
     # Scores (1, 1.2), (1, 0.9): the second keeps its label, the fourth does not.
-    assert changed_by(thin, intact) == Changed(1, 5)
+    assert changed_by(thin, intact) == ChangedLabels(1, 5)
     p, q = ((x @ tensor(weight).T).double().softmax(-1) for weight in (one, other))
     wanted: Tensor = (p * (p / q).log()).sum(-1)
     assert divergence(thin, intact) == pytest.approx(float(wanted.mean()), rel=1e-6)
@@ -104,4 +104,4 @@ def test_a_sequence_counts_by_its_share_of_positions() -> None:
     one, other = ([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 0.6]])
     whole, thin = (trace(linear(weight), x[:2]) for weight in (one, other))
     intact = intact_of(whole, as_batches(x, batch_size=2))
-    assert changed_by(thin, intact) == Changed(1.0, 3)
+    assert changed_by(thin, intact) == ChangedLabels(1.0, 3)

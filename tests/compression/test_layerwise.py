@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from frivolous.compression.criteria.calibration import gradients_of
 from frivolous.compression.criteria.methods import METHODS
-from frivolous.compression.pruner import Workbench
+from frivolous.compression.pruner import Pruner
 from frivolous.compression.reconstruction.layerwise import (
-    DRAW,
     LEAST_WEIGHT,
     MOST_WEIGHT,
+    PROXIMAL_PENALTY,
     ROWS,
-    TargetsOf,
+    TargetCollector,
     change_of,
     fine_tuned,
 )
@@ -41,10 +41,10 @@ def design(rows: np.ndarray, constant: bool) -> tuple[np.ndarray, np.ndarray, np
     """Features of mean square 1 and the constant, their penalties, and the features' scale."""
     square = (rows**2).mean(0)
     scale = np.sqrt(np.where(square > 0, square, 1))
-    x, penalty = rows / scale, np.full(rows.shape[1], DRAW * len(rows))
+    x, penalty = rows / scale, np.full(rows.shape[1], PROXIMAL_PENALTY * len(rows))
     if constant:
         x = np.column_stack([x, np.ones(len(rows))])
-        penalty = np.append(penalty, 1e-5 * DRAW * len(rows))
+        penalty = np.append(penalty, 1e-5 * PROXIMAL_PENALTY * len(rows))
     return x, penalty, scale
 
 
@@ -150,7 +150,7 @@ def test_silent_features_stay_as_they_are() -> None:
     np.testing.assert_allclose(np.delete(change, 2, 0), rest, rtol=1e-6)
 
 
-class Read(nn.Module):
+class GroupReader(nn.Module):
     """A layer that writes units and one that reads them, by taps; scores from what that gives."""
 
     def __init__(self, kind: str) -> None:
@@ -173,10 +173,10 @@ class Read(nn.Module):
 
 def made(
     kind: str, batch_size: int = 100, dtype: torch.dtype = torch.float32
-) -> tuple[Workbench, Batches, Tensor]:
+) -> tuple[Pruner, Batches, Tensor]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(2)
-        model = Read(kind).eval().to(dtype)
+        model = GroupReader(kind).eval().to(dtype)
         x = torch.randn(240, *((6,) if kind == "dense" else (2, 7)), dtype=dtype)
     bench, batches = bench_of(model, x[:2]), as_batches(x, batch_size=batch_size)
     bench.study(METHODS["joint"], batches, seed=0)
@@ -251,7 +251,7 @@ def test_targets_are_what_the_layer_gives_and_how_much_it_matters(kind: str) -> 
 
 def test_values_without_gradients_are_left_out_of_the_targets() -> None:
     bench, _, x = made("dense")
-    again = TargetsOf(bench.network, bench.cuts, len(x))
+    again = TargetCollector(bench.network, bench.cuts, len(x))
     wanted = set(again.values)
     seen, slopes = gradients_of(bench.network, wanted, wanted, x[:50])
     again.add(

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from removal import bench_of
 from torch import Tensor, nn
 
-from frivolous.compression.criteria.calibration import collect_evidence
+from frivolous.compression.criteria.calibration import collect_statistics
 from frivolous.compression.criteria.methods import METHODS
-from frivolous.compression.pruner import Thinner, Workbench
+from frivolous.compression.pruner import PrunedNetwork, Pruner
 from frivolous.compression.reconstruction.least_squares import prediction, refitted
 from frivolous.compression.surgery.graph import thinned
 from frivolous.inputs.batches import as_batches
@@ -66,8 +66,8 @@ def rows_convolution(model: nn.Module, x: Tensor) -> Tensor:
     return windows.transpose(1, 2).reshape(-1, 8, 6)
 
 
-def known(bench: Workbench, x: Tensor) -> None:
-    bench.evidence = collect_evidence(bench.network, bench.cuts, as_batches(x, batch_size=25))
+def known(bench: Pruner, x: Tensor) -> None:
+    bench.evidence = collect_statistics(bench.network, bench.cuts, as_batches(x, batch_size=25))
 
 
 CASES = {
@@ -132,12 +132,12 @@ def test_nothing_kept_is_predicted_by_the_mean() -> None:
     assert constants.tolist() == [3.0, 4.0]
 
 
-def thin(bench: Workbench, kept: np.ndarray, how: str = "affine") -> Thinner:
+def thin(bench: Pruner, kept: np.ndarray, how: str = "affine") -> PrunedNetwork:
     (cut, *_) = bench.cuts
     gone = np.setdiff1d(np.arange(cut.units), kept)
     state = refitted(cut, kept, bench.evidence[cut.name], bench.network.state, how)
     keeping = bench.keeping({cut.name: gone})
-    return Thinner((), keeping, thinned(replace(bench.network, state=state), keeping))
+    return PrunedNetwork((), keeping, thinned(replace(bench.network, state=state), keeping))
 
 
 def doubled(module: nn.Module, factor: float = 1.0) -> None:

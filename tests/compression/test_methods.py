@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import qr
 
-from frivolous.compression.coupling.groups import Read
-from frivolous.compression.criteria.calibration import Evidence
+from frivolous.compression.coupling.groups import GroupReader
+from frivolous.compression.criteria.calibration import ReaderStatistics
 from frivolous.compression.criteria.methods import (
     METHODS,
     Order,
@@ -21,7 +21,7 @@ from frivolous.compression.criteria.methods import (
     eliminated,
     expected,
     method_named,
-    ordered,
+    rank_units,
 )
 from frivolous.errors import UnknownName
 from frivolous.statistics.moments import moments
@@ -56,10 +56,12 @@ class Reader:
         return [u * self.per_unit + t for u in units for t in range(self.per_unit)]
 
     @property
-    def evidence(self) -> Evidence:
+    def evidence(self) -> ReaderStatistics:
         places = np.arange(self.units)[:, None]
-        read = Read(0, "linear", 1, -1, places, "weight", "bias", 1, self.refits)
-        return Evidence(read, moments(self.rows), self.weights @ self.weights.T, self.per_unit)
+        read = GroupReader(0, "linear", 1, -1, places, "weight", "bias", 1, self.refits)
+        return ReaderStatistics(
+            read, moments(self.rows), self.weights @ self.weights.T, self.per_unit
+        )
 
     @property
     def part(self) -> Part:
@@ -137,8 +139,8 @@ def test_the_order_follows_the_units(name: str, seed: int) -> None:
     found = [Reader(seed, 7), Reader(seed + 1, 7, 2)]
     writers = np.random.default_rng(seed).normal(size=(7, 4))
     shuffled = np.random.default_rng(seed + 2).permutation(7)
-    one = ordered(METHODS[name], [r.evidence for r in found], writers, torch.Generator())
-    other = ordered(
+    one = rank_units(METHODS[name], [r.evidence for r in found], writers, torch.Generator())
+    other = rank_units(
         METHODS[name],
         [r.permuted(shuffled).evidence for r in found],
         writers[shuffled],
@@ -162,7 +164,7 @@ def test_of_every_part_the_last_to_go_stays() -> None:
 
     def found(*parts: tuple[int, ...]) -> Order:
         given = [flags(*units) for units in parts]
-        return ordered(METHODS["magnitude"], [], writers, torch.Generator(), given)
+        return rank_units(METHODS["magnitude"], [], writers, torch.Generator(), given)
 
     for parts, order, least in (
         ((), [5, 4, 3, 2, 1, 0], 1),
@@ -180,9 +182,9 @@ def test_of_every_part_the_last_to_go_stays() -> None:
 
 def test_costs_are_of_the_order_in_which_something_stays() -> None:
     one, writers = Reader(1, 6), np.zeros((6, 0))
-    free = ordered(METHODS["joint"], [one.evidence], writers, torch.Generator())
+    free = rank_units(METHODS["joint"], [one.evidence], writers, torch.Generator())
     parts = [flags(int(free.order_U[0])), flags(*range(6))]
-    held = ordered(METHODS["joint"], [one.evidence], writers, torch.Generator(), parts)
+    held = rank_units(METHODS["joint"], [one.evidence], writers, torch.Generator(), parts)
     assert held.order_U[-1] == free.order_U[0]
     for kept in range(1, 7):
         wanted = one.left(held.kept(kept).tolist())
@@ -250,7 +252,7 @@ def test_copies_constants_and_unread_units_cost_nothing() -> None:
     one = Reader(2, 8)
     one.rows[:, 5], one.rows[:, 6] = one.rows[:, 1] * 3, 7.0
     one.weights[3] = 0
-    found = ordered(METHODS["joint"], [one.evidence], np.zeros((8, 0)), torch.Generator())
+    found = rank_units(METHODS["joint"], [one.evidence], np.zeros((8, 0)), torch.Generator())
     assert {3, 6} <= set(found.order_U[:3].tolist()) <= {1, 3, 5, 6}
     assert found.cost_K[5] <= 1e-8 * found.cost_K[0]
     assert found.cost_K[4] > 1e-4 * found.cost_K[0]

@@ -11,7 +11,7 @@ from removal import CLOSE, Removed, bench_of, half_of, refused, removed
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations
 
-from frivolous.compression.pruner import Workbench
+from frivolous.compression.pruner import Pruner
 from frivolous.compression.surgery.graph import window
 from frivolous.compression.surgery.module import CannotCut
 from frivolous.families.response_norm import ResponseNorm
@@ -36,7 +36,7 @@ def images(examples: int = 3, side: int = 6) -> Tensor:
     return torch.randn(examples, 3, side, side, generator=generator)
 
 
-def halved(model: nn.Module, x: Tensor | None = None) -> tuple[Workbench, Removed]:
+def halved(model: nn.Module, x: Tensor | None = None) -> tuple[Pruner, Removed]:
     """Every cut at half of its units."""
     x = images() if x is None else x
     bench = bench_of(model, x[:2])

@@ -11,7 +11,7 @@ from architecture_cases import CASES, HUGGING_FACE, OWN
 from readings import batch, model_of, picture, traced
 from removal import CLOSE, half_of, refused, removed
 
-from frivolous.compression.pruner import Workbench
+from frivolous.compression.pruner import Pruner
 
 missing = pytest.mark.skipif(not hugging_face.AVAILABLE, reason=hugging_face.WHY_NOT)
 NAMES = [*OWN, *(pytest.param(name, marks=missing) for name in HUGGING_FACE)]
@@ -184,9 +184,9 @@ KNOWN: dict[str, tuple[Cuts, Refusals]] = {
 
 
 @cache
-def bench_of(name: str) -> Workbench:
+def bench_of(name: str) -> Pruner:
     """A workbench of an architecture, cuts with which the module does not work left out."""
-    bench = Workbench(model_of(name), traced(name)[0], OUTPUTS.get(name))
+    bench = Pruner(model_of(name), traced(name)[0], OUTPUTS.get(name))
     bench.try_out(batch(CASES[name], 2))
     return bench
 

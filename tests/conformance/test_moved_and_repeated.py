@@ -11,7 +11,7 @@ from readings import batch, model_of, picture, traced
 from removal import CLOSE, removed
 
 import frivolous as fv
-from frivolous.compression.pruner import Workbench
+from frivolous.compression.pruner import Pruner
 
 pytestmark = pytest.mark.skipif(not hugging_face.AVAILABLE, reason=hugging_face.WHY_NOT)
 BLOCK = "deberta.encoder.layer.0"
@@ -39,8 +39,8 @@ CUT: dict[str, list[tuple[int, list[str]]]] = {
 }
 
 
-def bench_of(name: str) -> Workbench:
-    bench = Workbench(model_of(name), traced(name)[0], None)
+def bench_of(name: str) -> Pruner:
+    bench = Pruner(model_of(name), traced(name)[0], None)
     bench.try_out(batch(EVERY[name], 2))
     return bench
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from frivolous.data import Splits, Stored, imagenet, with_random_labels
+from frivolous.data import EncodedExamples, Splits, imagenet, with_random_labels
 from frivolous.data.random_crop import central_box, central_crop, random_box
 from frivolous.errors import BadArgument
 from frivolous.inputs.batches import as_batches
@@ -39,8 +39,8 @@ def made(folder: Path, **options: object) -> Splits:
     return imagenet(folder=folder, **{"size": 16, "validation": 0.25, **options})  # type: ignore[arg-type]
 
 
-def stored(splits: Splits, part: str = "train") -> Stored:
-    return cast(Stored, getattr(splits, part))
+def stored(splits: Splits, part: str = "train") -> EncodedExamples:
+    return cast(EncodedExamples, getattr(splits, part))
 
 
 @pytest.mark.parametrize("form", ["tree", "parquet"])

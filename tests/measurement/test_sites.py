@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.ablation.curves import ablate, ablation_curves, permutation
-from frivolous.ablation.pre_norm import as_silenced
+from frivolous.ablation.pre_norm import value_of_zeroed_layer
 from frivolous.errors import BadArgument, UnknownName
 from frivolous.inputs.batches import as_batches
 from frivolous.measurement.measure import Measurement, measure_network
@@ -193,7 +193,7 @@ def test_ablated_sites_are_among_the_measured(network, inputs) -> None:
 
 def test_a_layer_silenced_before_its_normalisation(model, network, inputs) -> None:
     """Equal to zeroing the convolution's channels by a hook, alone and together with others."""
-    values = as_silenced(network, "conv1", inputs[:3])
+    values = value_of_zeroed_layer(network, "conv1", inputs[:3])
     norm = model.norm1
     with torch.no_grad():
         scale = norm.weight / (norm.running_var + norm.eps).sqrt()
@@ -274,7 +274,7 @@ def test_a_value_that_depends_on_the_inputs_is_refused() -> None:
 
     x = torch.randn(4, 3, generator=torch.Generator().manual_seed(0))
     with pytest.raises(BadArgument, match="`site` 'a' does not give the same value for all"):
-        as_silenced(trace(Residual(), x), "a", x)
+        value_of_zeroed_layer(trace(Residual(), x), "a", x)
 
 
 def test_weights_with_running_statistics_are_exchanged(network, inputs) -> None:

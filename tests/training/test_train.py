@@ -82,11 +82,11 @@ def test_weight_decay_acts_on_the_parameters_named_and_on_no_other(
 
 
 def test_shuffled_batches_read_every_example_once_a_pass(splits: Splits) -> None:
-    from frivolous.training.single.loader import Feed
+    from frivolous.training.single.loader import BatchLoader
 
     recipe = LoopRecipe(batch_size=16, shuffle=True)
     numbered = Examples(torch.arange(50.0).view(50, 1), splits.train.labels)
-    feed = Feed(numbered, recipe, 0, torch.device("cpu"))
+    feed = BatchLoader(numbered, recipe, 0, torch.device("cpu"))
     read = torch.cat([inputs for inputs, _ in feed.batches(0, 25)]).flatten()
     passes = read.view(8, 50)
     assert torch.equal(passes.sort(1).values, torch.arange(50.0).expand(8, 50))
@@ -98,11 +98,11 @@ def test_shuffled_batches_read_every_example_once_a_pass(splits: Splits) -> None
 
 
 def test_images_are_augmented_by_draws_of_the_update(splits: Splits) -> None:
-    from frivolous.training.single.loader import Feed
+    from frivolous.training.single.loader import BatchLoader
 
     bytes_ = torch.randint(0, 256, (50, 3, 16, 16), generator=generator("bytes")).byte()
     recipe = LoopRecipe(batch_size=16, preparation="alexnet-augmented")
-    feed = Feed(Examples(bytes_, splits.train.labels), recipe, 7, torch.device("cpu"))
+    feed = BatchLoader(Examples(bytes_, splits.train.labels), recipe, 7, torch.device("cpu"))
     ((inputs, _),) = feed.batches(2, 3)
     prepare = PREPARATIONS["alexnet-augmented"].train
     assert torch.equal(inputs, prepare(bytes_[32:48], generator(7, "augment", 2)))

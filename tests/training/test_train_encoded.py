@@ -11,13 +11,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from frivolous.data.encoded import Stored
+from frivolous.data.encoded import EncodedExamples
 from frivolous.data.splits import Examples, Splits
 from frivolous.families.initialisers import initialise
 from frivolous.rng import generator
 from frivolous.training import LoopRecipe, Result, train_network
-from frivolous.training.single.loader import Feed
-from frivolous.training.single.trainer import UnderWay
+from frivolous.training.single.loader import BatchLoader
+from frivolous.training.single.trainer import Trainer
 
 CPU = torch.device("cpu")
 
@@ -43,15 +43,15 @@ class Files:
 
 
 @pytest.fixture(scope="module")
-def stored() -> Stored:
-    return Stored(Files(), torch.arange(40), torch.arange(40) % 4, size=8, workers=2)
+def stored() -> EncodedExamples:
+    return EncodedExamples(Files(), torch.arange(40), torch.arange(40) % 4, size=8, workers=2)
 
 
-def decoded(stored: Stored) -> Examples:
+def decoded(stored: EncodedExamples) -> Examples:
     return Examples(stored.inputs[:], stored.labels)
 
 
-def split(examples: Stored | Examples) -> Splits:
+def split(examples: EncodedExamples | Examples) -> Splits:
     return Splits(examples, examples, examples, classes=4)  # type: ignore[arg-type]
 
 
@@ -62,7 +62,9 @@ def train(splits: Splits, recipe: LoopRecipe, path: Path | None = None) -> Resul
 
 
 @pytest.mark.parametrize("shuffle", [False, True])
-def test_without_augmentation_they_are_the_images_in_memory(shuffle: bool, stored: Stored) -> None:
+def test_without_augmentation_they_are_the_images_in_memory(
+    shuffle: bool, stored: EncodedExamples
+) -> None:
     recipe = LoopRecipe(
         epochs=2, batch_size=16, preparation="inception", shuffle=shuffle, select="train",
         updates_per_epoch=4,
@@ -72,9 +74,11 @@ def test_without_augmentation_they_are_the_images_in_memory(shuffle: bool, store
     assert all(torch.equal(found.state[key], expected.state[key]) for key in expected.state)
 
 
-def test_each_pass_has_crops_of_its_own_that_only_the_update_decides(stored: Stored) -> None:
+def test_each_pass_has_crops_of_its_own_that_only_the_update_decides(
+    stored: EncodedExamples,
+) -> None:
     recipe = LoopRecipe(batch_size=16, preparation="inception-augmented")
-    feed = Feed(stored, recipe, 3, CPU)
+    feed = BatchLoader(stored, recipe, 3, CPU)
     whole = list(feed.batches(0, 6))
     # Update 2 reads the last 8 images of the first pass and the first 8 of the second.
     inputs = torch.cat(
@@ -88,24 +92,24 @@ def test_each_pass_has_crops_of_its_own_that_only_the_update_decides(stored: Sto
     assert torch.equal(whole[2][1], torch.cat([stored.labels[32:], stored.labels[:8]]))
     for (late, _), (same, _) in zip(whole[4:], feed.batches(4, 6), strict=True):
         assert torch.equal(late, same)
-    assert not torch.equal(whole[0][0], Feed(stored, recipe, 4, CPU)._prepared(inputs, 0))
+    assert not torch.equal(whole[0][0], BatchLoader(stored, recipe, 4, CPU)._prepared(inputs, 0))
 
 
 def test_killed_they_go_on_to_the_bit(
-    stored: Stored, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stored: EncodedExamples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = LoopRecipe(
         epochs=3, batch_size=16, preparation="inception-augmented", updates_per_epoch=3
     )
-    straight, step = train(split(stored), recipe), UnderWay._step
+    straight, step = train(split(stored), recipe), Trainer._step
 
-    def killed(run: UnderWay, *batch: torch.Tensor) -> None:
+    def killed(run: Trainer, *batch: torch.Tensor) -> None:
         if run.update == 5:
             raise KeyboardInterrupt
         step(run, *batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(UnderWay, "_step", killed)
+        patch.setattr(Trainer, "_step", killed)
         with pytest.raises(KeyboardInterrupt):
             train(split(stored), recipe, tmp_path / "checkpoint")
     resumed = train(split(stored), recipe, tmp_path / "checkpoint")

@@ -16,7 +16,7 @@ from torch import nn
 from frivolous.data.splits import Splits
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.training import LoopRecipe, Result, forget, train_network
-from frivolous.training.single.trainer import UnderWay
+from frivolous.training.single.trainer import Trainer
 
 Make = Callable[..., nn.Sequential]
 
@@ -42,16 +42,16 @@ class Killed(BaseException):
 def killed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Give the list of updates (counted over all calls) at which training is killed."""
     moments: list[int] = []
-    calls, step = 0, UnderWay._step
+    calls, step = 0, Trainer._step
 
-    def counted(run: UnderWay, *batch: Any) -> None:
+    def counted(run: Trainer, *batch: Any) -> None:
         nonlocal calls
         calls += 1
         if calls in moments:
             raise Killed
         step(run, *batch)
 
-    monkeypatch.setattr(UnderWay, "_step", counted)
+    monkeypatch.setattr(Trainer, "_step", counted)
     return moments
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from frivolous.ablation.masks import Changes, Masks
 from frivolous.errors import NotFinite
-from frivolous.network import Alive, Network
+from frivolous.network import Frontier, Network
 
 #: Bytes that one value of a stacked batch may take. Larger stacks leave the processor's cache
 #: without saving anything; on an accelerator they keep it busy.
@@ -19,9 +19,9 @@ STACK_BYTES = {"cpu": 2**20, "cuda": 2**28}
 NEARLY_ALL = 0.9
 
 
-def outputs_under(
+def run_masked(
     network: Network,
-    alive: Alive,
+    alive: Frontier,
     changes: Mapping[str, Changes],
     stack_bytes: int | None = None,
 ) -> Iterator[tuple[int, Tensor]]:
@@ -49,15 +49,15 @@ def outputs_under(
     _check_finite(finite, changes)
 
 
-def outputs_alone(
-    network: Network, alive: Alive, site: str, masks: Masks, stack_bytes: int | None = None
+def run_single_units(
+    network: Network, alive: Frontier, site: str, masks: Masks, stack_bytes: int | None = None
 ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """The network's output for one example with one unit silenced, many such pairs at a time.
 
     ``masks`` silences the site's units one by one, in order; ``alive`` is where the computation
     stopped. Gives triples (units (P,), examples (P,), outputs (P, ...)). Pairs are left out where
     the unit gives what a silenced one gives, such as a ReLU's 0: their output is the intact one.
-    Stacked and refused as by :func:`outputs_under`.
+    Stacked and refused as by :func:`run_masked`.
     """
     axis = network.site(site).axis
     value_NU = alive.at(site).movedim(axis, 1)
@@ -68,7 +68,7 @@ def outputs_alone(
     acting_UN = (value_NU != replaced_U).reshape(*value_NU.shape[:2], -1).any(dim=2).T
     if not alive.stackable or float(acting_UN.double().mean()) > NEARLY_ALL:
         rows_N = torch.arange(alive.batch, device=network.device)
-        for first, outputs in outputs_under(network, alive, {site: masks}, stack_bytes):
+        for first, outputs in run_masked(network, alive, {site: masks}, stack_bytes):
             units = torch.arange(first, first + len(outputs), device=network.device)
             units_P = units.repeat_interleave(alive.batch)
             yield units_P, rows_N.repeat(len(outputs)), outputs.flatten(0, 1)
@@ -87,7 +87,7 @@ def outputs_alone(
     _check_finite(finite, [site])
 
 
-def _copies(network: Network, alive: Alive, stack_bytes: int | None) -> int:
+def _copies(network: Network, alive: Frontier, stack_bytes: int | None) -> int:
     """How many copies of a batch are put side by side."""
     if stack_bytes is None:
         stack_bytes = STACK_BYTES.get(network.device.type, STACK_BYTES["cuda"])

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frivolous.ablation.batched import outputs_under
+from frivolous.ablation.batched import run_masked
 from frivolous.ablation.masks import Changes, Plan, masks_for
 from frivolous.ablation.predictions import UNCOUNTED, intact_labels, per_example
 from frivolous.errors import BadArgument, Interrupted
 from frivolous.inputs.batch import Inputs
-from frivolous.network import Alive, Network
+from frivolous.network import Frontier, Network
 
 
 @torch.no_grad()
@@ -34,7 +34,8 @@ def ablate(
     the flattened value of one example (``Site.shape``). ``replacement`` is ``zero``, or ``mean``
     with ``means``: site -> (U,) for channels, of ``Site.shape`` for positions. ``silenced_as``:
     site -> (U,), what a silenced unit gives there, at every position, instead of zero; for a layer
-    that is silenced before its normalisation see :func:`frivolous.ablation.pre_norm.as_silenced`.
+    that is silenced before its normalisation see
+    :func:`frivolous.ablation.pre_norm.value_of_zeroed_layer`.
     """
     if not units:
         return network(inputs)
@@ -54,14 +55,14 @@ def unchanged_counts(
 ) -> tuple[np.ndarray, int]:
     """How many examples keep their label under each plan, and how many there are.
 
-    ``options`` are those of :class:`Trials`. Returns counts of shape (plans,) and the examples;
-    whole numbers for one label per example, else as
+    ``options`` are those of :class:`AblationTrials`. Returns counts of shape (plans,) and the
+    examples; whole numbers for one label per example, else as
     :func:`frivolous.ablation.predictions.per_example` makes them. Raises ``NotFinite`` naming the
     site where scores stop being numbers, and, when stopped by Ctrl-C after a batch, ``Interrupted``
     with what it would have returned for those before.
     """
     _check_batches(batches)
-    trials = Trials(network, plans, **options)
+    trials = AblationTrials(network, plans, **options)
     parts: list[tuple[Tensor, int, int]] = []
     try:
         for inputs in batches:
@@ -81,7 +82,7 @@ def _summed(parts: Sequence[tuple[Tensor, int, int]]) -> tuple[np.ndarray, int]:
     return per_example(torch.stack(counts).sum(dim=0), sum(labels), sum(examples)), sum(examples)
 
 
-class Trials:
+class AblationTrials:
     """Plans of what to silence, ready to be tried on any batch.
 
     A plan maps sites to the units to silence there, all at once. Plans for the same sites share
@@ -161,7 +162,7 @@ class Trials:
 
 def kept_labels(
     network: Network,
-    alive: Alive,
+    alive: Frontier,
     intact: Tensor,
     changes: Mapping[str, Changes],
     stack_bytes: int | None = None,
@@ -170,7 +171,7 @@ def kept_labels(
     return torch.cat(
         [
             (scores.argmax(dim=-1) == intact).view(len(scores), len(intact), -1).sum(dim=2)
-            for _, scores in outputs_under(network, alive, changes, stack_bytes)
+            for _, scores in run_masked(network, alive, changes, stack_bytes)
         ]
     )
 

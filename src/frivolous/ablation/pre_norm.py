@@ -11,7 +11,7 @@ from frivolous.network import Network
 
 
 @torch.no_grad()
-def as_silenced(network: Network, site: str, inputs: Inputs) -> Tensor:
+def value_of_zeroed_layer(network: Network, site: str, inputs: Inputs) -> Tensor:
     """The value of each unit of ``site`` when the output of its layer is zero: shape (U,).
 
     A site lies behind its layer's tail (normalisation, activation), where a silenced unit gives

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from frivolous.ablation.curves import AblationCurve, checked_fractions, groups_of, plans_of
-from frivolous.ablation.label_agreement import Trials
+from frivolous.ablation.label_agreement import AblationTrials
 from frivolous.ablation.masks import count_units
 from frivolous.ablation.predictions import NO_LABEL
 from frivolous.errors import BadArgument, Interrupted
@@ -98,7 +98,7 @@ def precise_curves(
         )
         for name, found in members.items()
     }
-    trials = Trials(network, plans, grain=grain, **silencing)
+    trials = AblationTrials(network, plans, grain=grain, **silencing)
     most = labels_each(network)
     order = shuffled(batches.examples, seed)
     counts = {
@@ -138,7 +138,7 @@ def precise_curves(
 
 
 def _tried(
-    trials: Trials, wanted: Sequence[int], batches: Batches
+    trials: AblationTrials, wanted: Sequence[int], batches: Batches
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Unchanged labels of each example under each plan (plans, N), and its labels (N,)."""
     parts = [trials.kept(inputs, wanted) for inputs in batches]

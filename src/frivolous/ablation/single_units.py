@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frivolous.ablation.batched import outputs_alone
+from frivolous.ablation.batched import run_single_units
 from frivolous.ablation.masks import masks_for
 from frivolous.ablation.predictions import UNCOUNTED, intact_labels, per_example
 from frivolous.errors import BadArgument
@@ -88,7 +88,7 @@ def single_effects(
         intact = output.double().log_softmax(dim=-1)
         changed_UN = changed.new_zeros(width, alive.batch)
         divergence_UN = divergence.new_zeros(width, alive.batch)
-        for units, rows, scores in outputs_alone(late, alive, site, masks, stack_bytes):
+        for units, rows, scores in run_single_units(late, alive, site, masks, stack_bytes):
             differ = (scores.argmax(dim=-1) != labels[rows]) & counts[rows]
             apart = _divergence(intact[rows], scores) * counts[rows]
             changed_UN[units, rows] = differ.reshape(len(rows), -1).sum(dim=1)

@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from frivolous.cli.user_objects import called, named_object
+from frivolous.cli.user_objects import called, load_object
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.network.module.wrappers import module_of
 
 
 def user_model(place: str, weights: Path | None) -> nn.Module:
     """Return the module that ``FILE.py:NAME`` names or gives, with its weights loaded."""
-    model = named_object(place, "model")
+    model = load_object(place, "model")
     if not isinstance(model, nn.Module):
         model = called(model, place, "model")
     if not isinstance(model, nn.Module):
@@ -33,7 +33,7 @@ def user_model(place: str, weights: Path | None) -> nn.Module:
 
 def user_data(place: str, argument: str) -> Any:
     """Return the examples that ``FILE.py:NAME`` names or gives."""
-    data = named_object(place, argument)
+    data = load_object(place, argument)
     if not isinstance(data, torch.Tensor | nn.Module):
         data = called(data, place, argument)
     return data

@@ -18,7 +18,7 @@ _LOADED: dict[tuple[Path, int], ModuleType] = {}
 """Modules by file and time of change: model and data of one file come from one import."""
 
 
-def named_object(place: str, argument: str) -> Any:
+def load_object(place: str, argument: str) -> Any:
     """Return what ``FILE.py:NAME`` names; the file is run once, however many names are read."""
     file, colon, name = place.rpartition(":")
     path = Path(file)

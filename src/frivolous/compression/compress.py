@@ -15,7 +15,7 @@ from frivolous.compression.budget import Budget, budget_of
 from frivolous.compression.criteria.methods import method_named
 from frivolous.compression.distillation import distilled
 from frivolous.compression.private_copy import private, sharing
-from frivolous.compression.pruner import Workbench
+from frivolous.compression.pruner import Pruner
 from frivolous.compression.reporting.skipped import left_out
 from frivolous.compression.reporting.tables import report_of, sequence_of
 from frivolous.compression.result import Compression
@@ -130,7 +130,7 @@ def compress(
     before = accuracy_of(recording, held)
     seconds = (time.perf_counter() - started) / held.examples
     _check_examples(budget, search, held)
-    bench = Workbench(own.to(where), network, output, add_biases=add_biases)
+    bench = Pruner(own.to(where), network, output, add_biases=add_biases)
     intact = intact_of(network, held, scores)
     bench.try_out(search.first(2))
     worth = {"parameters": (1.0, 0.0), "flops": (0.0, 1.0)}.get(budget.kind, (0.5, 0.5))
@@ -212,7 +212,7 @@ def _check_examples(budget: Budget, search: Batches, held: Batches) -> None:
         )
 
 
-def _nothing_to_cut(bench: Workbench) -> str:
+def _nothing_to_cut(bench: Pruner) -> str:
     left = left_out(bench)
     if not left:
         return (

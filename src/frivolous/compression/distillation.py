@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from frivolous.compression.pruner import Workbench
+from frivolous.compression.pruner import Pruner
 from frivolous.inputs.batch import called, size_of, taken
 from frivolous.inputs.batches import Batches
 from frivolous.network.module.copying import copied
@@ -18,7 +18,7 @@ BATCH = 64
 
 
 def distilled(
-    module: nn.Module, bench: Workbench, batches: Batches, *, epochs: int, seed: int
+    module: nn.Module, bench: Pruner, batches: Batches, *, epochs: int, seed: int
 ) -> None:
     """Train a thinner module in place to give the class probabilities of the original.
 
@@ -34,9 +34,7 @@ def distilled(
             mine.copy_(new)
 
 
-def _train(
-    module: nn.Module, bench: Workbench, batches: Batches, *, epochs: int, seed: int
-) -> None:
+def _train(module: nn.Module, bench: Pruner, batches: Batches, *, epochs: int, seed: int) -> None:
     parameters = [p for p in module.parameters() if p.requires_grad] or list(module.parameters())
     for parameter in parameters:
         parameter.requires_grad_(True)

@@ -10,17 +10,21 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from frivolous.compression.coupling.channel_ids import Axes, Keeping
+from frivolous.compression.coupling.channel_ids import ChannelMask, CoupledAxes
 from frivolous.compression.coupling.costs import Path, Sizes, Units, path, sizes_left, sizes_of
-from frivolous.compression.coupling.groups import Cut, find_cuts
+from frivolous.compression.coupling.groups import PruningGroup, find_groups
 from frivolous.compression.coupling.propagate import read_axes
 from frivolous.compression.coupling.rules import PARTING
-from frivolous.compression.criteria.calibration import GRADIENT_EXAMPLES, Evidence, collect_evidence
-from frivolous.compression.criteria.methods import Method, Order, ordered, random_of
-from frivolous.compression.criteria.mirrored_relu import turned
+from frivolous.compression.criteria.calibration import (
+    GRADIENT_EXAMPLES,
+    ReaderStatistics,
+    collect_statistics,
+)
+from frivolous.compression.criteria.methods import Criterion, Ranking, random_of, rank_units
+from frivolous.compression.criteria.mirrored_relu import unmirrored_relus
 from frivolous.compression.reconstruction.layerwise import (
     Target,
-    TargetsOf,
+    TargetCollector,
     examples_for,
     fine_tuned,
 )
@@ -47,15 +51,15 @@ The last takes all units that may go.
 
 
 @dataclass(frozen=True, eq=False)
-class Thinner:
+class PrunedNetwork:
     """A thinner network: how many units of each cut it keeps, and its graph."""
 
     units: Units
-    keeping: Keeping
+    keeping: ChannelMask
     network: Network
 
 
-class Workbench:
+class Pruner:
     """A network with its cuts, and what a method knows of them."""
 
     def __init__(
@@ -73,10 +77,10 @@ class Workbench:
         self.counted = sorted(self.added) if add_biases else []
         self._finest: tuple[Network, Network] | None = None
         self.refused: dict[str, str] = {}
-        self.cuts: tuple[Cut, ...] = ()
+        self.cuts: tuple[PruningGroup, ...] = ()
         self.read()
-        self.evidence: dict[str, list[Evidence]] = {}
-        self.orders: list[Order] = []
+        self.evidence: dict[str, list[ReaderStatistics]] = {}
+        self.orders: list[Ranking] = []
         self.targets: list[Target] = []
         self.fit: Batches | None = None
         self.fitted = 0
@@ -92,8 +96,8 @@ class Workbench:
 
     def read(self, balanced: Collection[int] = ()) -> None:
         """Find the cuts; ``balanced`` are values whose parts are to stay of one size."""
-        self.axes: Axes = read_axes(self.network.program, self.network.ties, balanced)
-        self.cuts, self.refused = find_cuts(self.network, self.axes)
+        self.axes: CoupledAxes = read_axes(self.network.program, self.network.ties, balanced)
+        self.cuts, self.refused = find_groups(self.network, self.axes)
         known = [n for along in self.axes.along.values() for n in along if n is not None and n.size]
         self.numbers = 1 + max((int(numbers.max()) for numbers in known), default=0)
 
@@ -146,7 +150,7 @@ class Workbench:
         faults = {cut.name: why for cut in movable if (why := self._alone(cut, inputs))}
         if faults or not self._tried(movable, inputs):
             return faults
-        works: list[Cut] = []
+        works: list[PruningGroup] = []
         for cut in movable:  # each works by itself: which does not go with those before it
             if why := self._tried([*works, cut], inputs):
                 faults[cut.name] = why
@@ -154,7 +158,7 @@ class Workbench:
                 works.append(cut)
         return faults
 
-    def _alone(self, cut: Cut, inputs: Inputs) -> str:
+    def _alone(self, cut: PruningGroup, inputs: Inputs) -> str:
         """Why a cut does not work by itself; of one that works with two units left, two stay."""
         why = self._tried([cut], inputs)
         if why and cut.units > 2 and self.least.get(cut.name, 1) == 1:
@@ -164,7 +168,7 @@ class Workbench:
             del self.least[cut.name]
         return why
 
-    def _tried(self, cuts: Sequence[Cut], inputs: Inputs) -> str:
+    def _tried(self, cuts: Sequence[PruningGroup], inputs: Inputs) -> str:
         """Why these cuts do not work together; empty if they do, whatever is removed of each."""
         for number in range(TRIALS + 1):
             gone = {cut.name: self._drawn(cut, number) for cut in cuts}
@@ -172,7 +176,7 @@ class Workbench:
                 return why
         return ""
 
-    def _drawn(self, cut: Cut, number: int) -> Indices:
+    def _drawn(self, cut: PruningGroup, number: int) -> Indices:
         """Units to try to remove: every second one, then others of any number."""
         if number == 0:
             gone = np.arange(cut.units) % 2 == 1
@@ -187,7 +191,7 @@ class Workbench:
                 gone[np.flatnonzero(part)[0]] = False
         return np.flatnonzero(gone)
 
-    def faults_of(self, keeping: Keeping, inputs: Inputs) -> dict[str, str]:
+    def faults_of(self, keeping: ChannelMask, inputs: Inputs) -> dict[str, str]:
         """Why cuts do not work with these units gone, by name; empty if all do."""
         if not (why := self.fault(keeping, inputs)):
             return {}
@@ -199,7 +203,7 @@ class Workbench:
         found = {name: own for name, one in alone.items() if (own := self.fault(one, inputs))}
         return found or dict.fromkeys(alone, why)
 
-    def fault(self, keeping: Keeping, inputs: Inputs) -> str:
+    def fault(self, keeping: ChannelMask, inputs: Inputs) -> str:
         """Why the module does not compute, with units gone, what it does with them silenced.
 
         Two scores are the same if they are no further apart than rounding explains, as measured on
@@ -208,7 +212,7 @@ class Workbench:
         """
         try:
             thin = thinned(self.network, keeping)
-            module = self.module(Thinner((), keeping, thin))
+            module = self.module(PrunedNetwork((), keeping, thin))
             ours, theirs = thin(inputs), self.scores(module, inputs)
         except CannotCopy:
             raise
@@ -229,32 +233,34 @@ class Workbench:
             return "with units removed it does not compute what it does with them silenced"
         return ""
 
-    def keeping(self, gone: Mapping[str, Indices]) -> Keeping:
+    def keeping(self, gone: Mapping[str, Indices]) -> ChannelMask:
         """What stays when these units of these cuts go."""
         flags = np.zeros(self.numbers, dtype=bool)
         for cut in self.cuts:
             if cut.name in gone:
                 flags[cut.number_U[gone[cut.name]]] = True
-        return Keeping(self.axes, flags)
+        return ChannelMask(self.axes, flags)
 
     # What is known.
 
-    def study(self, method: Method, fit: Batches, *, seed: int) -> None:
+    def study(self, method: Criterion, fit: Batches, *, seed: int) -> None:
         """Collect the evidence of every reader and order the units of every cut."""
         self.fit = fit
         if method.refits == "affine":
             self.network = self._turned(fit)
         whole = self.sizes().both([cut.units for cut in self.cuts])
         self.fitted = examples_for(float(whole[1]), fit.examples)
-        wanted = [TargetsOf(self.network, self.cuts, self.fitted, seed)] if method.fine else []
-        self.evidence = collect_evidence(
+        wanted = (
+            [TargetCollector(self.network, self.cuts, self.fitted, seed)] if method.fine else []
+        )
+        self.evidence = collect_statistics(
             *(self.network, self.cuts, fit),
             differentiated=self.fitted if method.fine else GRADIENT_EXAMPLES,
             seed=seed,
             also=wanted,
         )
         self.orders = [
-            ordered(
+            rank_units(
                 *(method, self.evidence[cut.name], self.writers(cut)),
                 random_of(seed, cut.name),
                 self.parts(cut),
@@ -266,7 +272,7 @@ class Workbench:
 
     def _turned(self, fit: Batches) -> Network:
         """The network with mirrored units turned round, where rounding lets it be the same."""
-        network = turned(self.network, self.cuts, fit)
+        network = unmirrored_relus(self.network, self.cuts, fit)
         if network is self.network:
             return network
         both = Rounding(self.network), Rounding(network)
@@ -277,7 +283,7 @@ class Workbench:
                 return self.network
         return network
 
-    def writers(self, cut: Cut) -> NDArray[np.float64]:
+    def writers(self, cut: PruningGroup) -> NDArray[np.float64]:
         """The weights that write each unit of a cut: shape (U, F)."""
         inner = {(read.weight, read.inner) for read in cut.reads}
         parts = [np.zeros((cut.units, 0))]
@@ -299,7 +305,7 @@ class Workbench:
                     parts.append(rows[[place[turn] for place in places]].numpy())
         return np.concatenate(parts, axis=1)
 
-    def parts(self, cut: Cut) -> list[NDArray[np.bool_]]:
+    def parts(self, cut: PruningGroup) -> list[NDArray[np.bool_]]:
         """Sets of units (U,) of which one stays: all along some axis of a weight are of one set."""
         unit_of = {number: unit for unit, number in enumerate(cut.number_U.tolist())}
         found: dict[bytes, NDArray[np.bool_]] = {}
@@ -316,14 +322,14 @@ class Workbench:
         """How parameters and multiply-adds depend on the units kept."""
         return sizes_of(self.network, self.axes, self.cuts, self._parameters())
 
-    def sizes_left(self, keeping: Keeping) -> NDArray[np.float64]:
+    def sizes_left(self, keeping: ChannelMask) -> NDArray[np.float64]:
         """Parameters and multiply-adds with these very units gone."""
         return sizes_left(self.network, keeping, self._parameters())
 
     def _parameters(self) -> list[str]:
         return [*(name for name, _ in self.model.named_parameters()), *self.counted]
 
-    def keeping_of(self, units: Units) -> Keeping:
+    def keeping_of(self, units: Units) -> ChannelMask:
         """What stays with so many units of each cut."""
         pairs = zip(self.cuts, self.orders, units, strict=True)
         return self.keeping(
@@ -343,7 +349,7 @@ class Workbench:
 
     # What is made.
 
-    def thin(self, method: Method, units: Units, *, fine: bool) -> Thinner:
+    def thin(self, method: Criterion, units: Units, *, fine: bool) -> PrunedNetwork:
         """The network with so many units of each cut, readers fitted as the method does."""
         state = dict(self.network.state)
         for cut, order, count in zip(self.cuts, self.orders, units, strict=True):
@@ -352,9 +358,9 @@ class Workbench:
         network = thinned(replace(self.network, state=state), keeping)
         if fine and self.targets and self.fit is not None:
             network = fine_tuned(network, keeping, self.targets, self.fit, self.fitted)
-        return Thinner(units, keeping, network)
+        return PrunedNetwork(units, keeping, network)
 
-    def module(self, thinner: Thinner) -> nn.Module:
+    def module(self, thinner: PrunedNetwork) -> nn.Module:
         """The module of the model's class that computes what a thinner network does."""
         state = dict(thinner.network.state)
         folded_into_norms(thinner.network, state, self.added)
@@ -371,7 +377,7 @@ class Workbench:
             given = called(module, inputs)
         return chosen(given, self.output, type(module).__name__)
 
-    def masked_apart(self, thinner: Thinner, inputs: Inputs) -> float:
+    def masked_apart(self, thinner: PrunedNetwork, inputs: Inputs) -> float:
         """Largest difference of scores between units silenced and units removed, before any fit.
 
         Of the largest score. Silenced units are set to zero at every site; removed ones are cut
@@ -382,7 +388,9 @@ class Workbench:
         theirs = self.scores(self.module(removed), inputs)
         return apart(silenced, theirs) / (float(silenced.abs().max()) or 1.0)
 
-    def silenced(self, keeping: Keeping, inputs: Inputs, network: Network | None = None) -> Tensor:
+    def silenced(
+        self, keeping: ChannelMask, inputs: Inputs, network: Network | None = None
+    ) -> Tensor:
         """The scores with what is removed set to zero at every site instead."""
         edits: dict[str, Edit] = {}
         for cut in self.cuts:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from frivolous.compression.budget import Budget
 from frivolous.compression.coupling.costs import Units
 from frivolous.compression.profiling import latency_of
-from frivolous.compression.pruner import Workbench
+from frivolous.compression.pruner import Pruner
 from frivolous.compression.reporting.skipped import left_out
 from frivolous.compression.reporting.unit_counts import group_of, total_units
 from frivolous.compression.search.search import Found, Search
@@ -59,7 +59,7 @@ def asked_for(budget: Budget, work: Search, search: Batches) -> Found:
     return found
 
 
-def _kept(bench: Workbench, keep: Mapping[str, int]) -> Units:
+def _kept(bench: Pruner, keep: Mapping[str, int]) -> Units:
     """The numbers of units that are asked for, by cut; each site's own units are counted."""
     cut_of = {name: place for place, cut in enumerate(bench.cuts) for name in cut.places}
     units = [cut.units for cut in bench.cuts]

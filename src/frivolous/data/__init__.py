@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from frivolous.data.cifar10 import cifar10
 from frivolous.data.digits import digits
-from frivolous.data.encoded import Stored
+from frivolous.data.encoded import EncodedExamples
 from frivolous.data.imagenet import imagenet
 from frivolous.data.random_labels import with_random_labels
 from frivolous.data.splits import Examples, Splits
@@ -23,10 +23,10 @@ DATASETS: dict[str, Callable[..., Splits]] = {
 __all__ = [
     "DATASETS",
     "PREPARATIONS",
+    "EncodedExamples",
     "Examples",
     "Preparation",
     "Splits",
-    "Stored",
     "cifar10",
     "digits",
     "imagenet",

@@ -30,7 +30,7 @@ class Encoded(Protocol):
 
 
 @dataclass(frozen=True)
-class Stored:
+class EncodedExamples:
     """Labelled images of one source, decoded on demand; stands where ``Examples`` does.
 
     Args:
@@ -126,11 +126,11 @@ class Stored:
             images[place] = task.result().transpose(2, 0, 1)
         return torch.from_numpy(images), self.labels[index]
 
-    def first(self, count: int) -> Stored:
+    def first(self, count: int) -> EncodedExamples:
         """Return the first ``count`` examples."""
         return replace(self, numbers=self.numbers[:count], labels=self.labels[:count])
 
-    def to(self, device: torch.device | str) -> Stored:
+    def to(self, device: torch.device | str) -> EncodedExamples:
         """Return itself: files stay where they are, and batches are moved when they are made."""
         return self
 
@@ -143,7 +143,7 @@ class Stored:
 class StoredInputs:
     """What stands for the tensor of images: as much of a tensor's surface as batches need."""
 
-    stored: Stored
+    stored: EncodedExamples
     dtype = torch.uint8
     device = torch.device("cpu")
 

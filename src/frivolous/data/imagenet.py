@@ -7,7 +7,7 @@ from typing import cast
 
 import torch
 
-from frivolous.data.encoded import Stored
+from frivolous.data.encoded import EncodedExamples
 from frivolous.data.folders import named_place, readable
 from frivolous.data.imagenet_files import Source, find
 from frivolous.data.splits import Examples, Splits
@@ -23,7 +23,8 @@ def imagenet(
     seed: int = 0,
     workers: int | None = None,
 ) -> Splits:
-    """Return ImageNet in three splits of :class:`Stored` images (N, 3, size, size) as bytes.
+    """Return ImageNet in three splits of :class:`EncodedExamples` images (N, 3, size, size) as
+    bytes.
 
     The test is the official validation folder, whose labels are known; a share of the training
     images, chosen by ``seed``, validates. Splits keep the order of the files: folders are read
@@ -62,7 +63,7 @@ def imagenet(
     chosen = order[held:].sort().values, order[:held].sort().values
 
     def stored(source: Source, numbers: torch.Tensor) -> Examples:
-        part = Stored(source.encoded, numbers, source.labels[numbers], size, workers)
+        part = EncodedExamples(source.encoded, numbers, source.labels[numbers], size, workers)
         # It has the surface of examples; only its inputs are no tensor until they are indexed.
         return cast(Examples, part)
 

@@ -39,9 +39,9 @@ class Wanted:
     The arguments of :func:`frivolous.measurement.measure.measure`, and: ``ablated_sites`` are those
     of ``sites`` that get an ablation curve, by default all; the others have statistics alone.
     ``silenced_as`` maps a site to the values (U,) that its silenced units give instead of zero
-    (:func:`frivolous.ablation.pre_norm.as_silenced`). ``protocol.sites`` decides what prunable and
-    area of site "all" are (:class:`Measurement`). ``groups`` of examples give the intervals of the
-    statistics; 1 leaves them out.
+    (:func:`frivolous.ablation.pre_norm.value_of_zeroed_layer`). ``protocol.sites`` decides what
+    prunable and area of site "all" are (:class:`Measurement`). ``groups`` of examples give the
+    intervals of the statistics; 1 leaves them out.
     """
 
     sites: Sequence[str] | None = None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from frivolous.network.frontier import Alive
+from frivolous.network.frontier import Frontier
 from frivolous.network.network import Network
 from frivolous.network.trace import trace
 from frivolous.network.units.sites import Site
 
-__all__ = ["Alive", "Network", "Site", "trace"]
+__all__ = ["Frontier", "Network", "Site", "trace"]

@@ -14,7 +14,7 @@ from frivolous.network.program import Program
 
 
 @dataclass(frozen=True)
-class Alive:
+class Frontier:
     """Everything that the rest of a computation needs, at one site or at several.
 
     ``values`` are the values alive there by their place in the program, ``heads`` the sites among
@@ -36,7 +36,7 @@ class Alive:
         """The activity at one of ``heads``."""
         return self.values[look_up(self.heads, site, "site alive here")]
 
-    def replace(self, value: Tensor | Mapping[str, Tensor]) -> Alive:
+    def replace(self, value: Tensor | Mapping[str, Tensor]) -> Frontier:
         """The same with another activity (or one for each site named), of the same shape."""
         values = {self.sites[0]: value} if isinstance(value, Tensor) else value
         for site, new in values.items():
@@ -59,7 +59,7 @@ class Alive:
             return False
         return True
 
-    def stacked(self, copies: int, given: Mapping[str, Tensor] = MappingProxyType({})) -> Alive:
+    def stacked(self, copies: int, given: Mapping[str, Tensor] = MappingProxyType({})) -> Frontier:
         """Give this many copies in one batch, one after another.
 
         ``given`` has the activity at some of ``heads``, stacked already.
@@ -71,7 +71,7 @@ class Alive:
         }
         return replace(self, values=values, batch=self.batch * copies)
 
-    def taken(self, rows: Tensor, given: Mapping[str, Tensor] = MappingProxyType({})) -> Alive:
+    def taken(self, rows: Tensor, given: Mapping[str, Tensor] = MappingProxyType({})) -> Frontier:
         """Give these examples as one batch, each as often as it is named.
 
         ``given`` has the activity at some of ``heads``, for these examples already.

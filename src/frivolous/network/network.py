@@ -14,7 +14,7 @@ from torch import Tensor
 from frivolous.errors import BadArgument, look_up
 from frivolous.inputs.batch import Inputs
 from frivolous.network.binding import as_values
-from frivolous.network.frontier import Alive
+from frivolous.network.frontier import Frontier
 from frivolous.network.module.wrappers import own_names
 from frivolous.network.program import Edit, Plan, Program, execute, needed
 from frivolous.network.rewrites import past_pooling, smoothed
@@ -72,11 +72,11 @@ class Network:
         return execute(whole, values, self._edits(edits))[program.output]
 
     @torch.no_grad()
-    def until(self, site: str | Sequence[str], inputs: Inputs) -> Alive:
+    def until(self, site: str | Sequence[str], inputs: Inputs) -> Frontier:
         """Run everything that does not depend on the site, and stop there.
 
         With several sites: everything that depends on none of them. Those that depend on another
-        are then not among ``Alive.heads``; they are reached by edits in ``onward``.
+        are then not among ``Frontier.heads``; they are reached by edits in ``onward``.
         """
         names = self._names(site)
         before = self._parts(names)[0]
@@ -85,11 +85,11 @@ class Network:
         execute(before, values, {})
         heads = {name: self.places[name] for name in self.heads(names)}
         kept = {index: values[index] for index in before.alive}
-        return Alive(self.program, names, heads, kept, batch)
+        return Frontier(self.program, names, heads, kept, batch)
 
     @torch.no_grad()
     def onward(
-        self, site: str | Sequence[str], alive: Alive, edits: Mapping[str, Edit] = NO_EDITS
+        self, site: str | Sequence[str], alive: Frontier, edits: Mapping[str, Edit] = NO_EDITS
     ) -> Tensor:
         """Finish a computation that ``until`` stopped at the same site, with edits on the way."""
         names = self._names(site)

@@ -24,7 +24,7 @@ HELD = 0
 
 
 @dataclass(frozen=True)
-class Axes:
+class CoupledAxes:
     """The numbers along every axis, each the least of those that are equal, and what is held.
 
     ``along`` maps a value to its axes; ``held`` a number to the reason why it cannot be removed.
@@ -34,7 +34,7 @@ class Axes:
     held: Mapping[int, str]
 
 
-class Numbering:
+class ChannelIds:
     """Numbers as they are made equal, step by step (union by the least)."""
 
     def __init__(self, program: Program, balanced: Collection[int] = ()) -> None:
@@ -88,25 +88,25 @@ class Numbering:
             for number in () if numbers is None else np.unique(numbers).tolist():
                 self.reasons.setdefault(self.root(number), reason)
 
-    def settled(self) -> Axes:
+    def settled(self) -> CoupledAxes:
         roots = np.array([self.root(number) for number in range(len(self.parent))], dtype=np.int64)
         along = {
             index: tuple(None if numbers is None else roots[numbers] for numbers in axes)
             for index, axes in self.along.items()
         }
-        return Axes(along, dict(self.reasons))
+        return CoupledAxes(along, dict(self.reasons))
 
 
 Flags = NDArray[np.bool_]
 
 
-class Keeping:
+class ChannelMask:
     """What is kept of every axis when some numbers are removed.
 
     ``gone`` (numbers,) is True for every number that is removed.
     """
 
-    def __init__(self, axes: Axes, gone: Flags) -> None:
+    def __init__(self, axes: CoupledAxes, gone: Flags) -> None:
         self.axes = axes
         self.gone = gone
 

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frivolous.compression.coupling.channel_ids import Axes, Keeping
-from frivolous.compression.coupling.groups import Cut
+from frivolous.compression.coupling.channel_ids import ChannelMask, CoupledAxes
+from frivolous.compression.coupling.groups import PruningGroup
 from frivolous.network import Network
 from frivolous.network.operations import CONVOLUTIONS, MIXING, PRODUCTS
 from frivolous.network.program import Ref, Step
@@ -60,7 +60,9 @@ class Sizes:
         return total
 
 
-def sizes_of(network: Network, axes: Axes, cuts: Sequence[Cut], parameters: Sequence[str]) -> Sizes:
+def sizes_of(
+    network: Network, axes: CoupledAxes, cuts: Sequence[PruningGroup], parameters: Sequence[str]
+) -> Sizes:
     """How a network's size depends on its cuts; ``parameters`` are the names that count as such."""
     cut_of = {n: c for c, cut in enumerate(cuts) for n in cut.number_U.tolist()}
     rows = []
@@ -91,7 +93,7 @@ def sizes_of(network: Network, axes: Axes, cuts: Sequence[Cut], parameters: Sequ
     return Sizes(fixed_TA, slope_TAC, coefficients, constant)
 
 
-def sizes_left(network: Network, keeping: Keeping, parameters: Sequence[str]) -> Numbers:
+def sizes_left(network: Network, keeping: ChannelMask, parameters: Sequence[str]) -> Numbers:
     """Parameters and multiply-adds with these very units gone: shape (2,).
 
     :class:`Sizes` knows their numbers alone, and takes those that only some of a cut's sites have

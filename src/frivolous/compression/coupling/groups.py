@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from frivolous.compression.coupling.channel_ids import Axes
+from frivolous.compression.coupling.channel_ids import CoupledAxes
 from frivolous.network import Network
 from frivolous.network.operations import CONVOLUTIONS, MIXING, SAME
 from frivolous.network.program import Program, Ref, Step
@@ -18,7 +18,7 @@ TURNING = frozenset(["t", "transpose", "permute", "mT"])
 
 
 @dataclass(frozen=True, eq=False)
-class Read:
+class GroupReader:
     """A layer that mixes the units of a cut.
 
     ``step`` is its place in the program and ``value`` what it reads, with its units along ``axis``;
@@ -48,18 +48,18 @@ class Read:
 
 
 @dataclass(frozen=True, eq=False)
-class Cut:
+class PruningGroup:
     """Units that are removed together where they are the same in several sites.
 
     ``number_U`` has the number of each unit in
-    :class:`~frivolous.compression.coupling.channel_ids.Axes`; ``places`` maps each site to the
-    cut's unit at each of its own, -1 for another cut's.
+    :class:`~frivolous.compression.coupling.channel_ids.CoupledAxes`; ``places`` maps each site to
+    the cut's unit at each of its own, -1 for another cut's.
     """
 
     name: str
     number_U: Indices
     places: Mapping[str, Indices]
-    reads: tuple[Read, ...]
+    reads: tuple[GroupReader, ...]
 
     @property
     def units(self) -> int:
@@ -67,7 +67,9 @@ class Cut:
         return len(self.number_U)
 
 
-def find_cuts(network: Network, axes: Axes) -> tuple[tuple[Cut, ...], dict[str, str]]:
+def find_groups(
+    network: Network, axes: CoupledAxes
+) -> tuple[tuple[PruningGroup, ...], dict[str, str]]:
     """All cuts in order of execution, and for sites that cannot be cut the reason."""
     program = network.program
     numbers, refused = {}, {}
@@ -94,7 +96,7 @@ def find_cuts(network: Network, axes: Axes) -> tuple[tuple[Cut, ...], dict[str, 
             refused |= dict.fromkeys(names, "no layer is known that reads it")
             continue
         places = {name: _placed(numbers[name], own) for name in names}
-        cuts.append(Cut(names[0], own, places, reads))
+        cuts.append(PruningGroup(names[0], own, places, reads))
     return tuple(cuts), refused
 
 
@@ -142,7 +144,7 @@ class _Layer:
     made: int
 
 
-def _layer(step: Step, network: Network, axes: Axes, fed: Collection[int]) -> _Layer | None:
+def _layer(step: Step, network: Network, axes: CoupledAxes, fed: Collection[int]) -> _Layer | None:
     if step.op not in MIXING:
         return None
     rule, program = MIXING[step.op], network.program
@@ -163,11 +165,11 @@ def _layer(step: Step, network: Network, axes: Axes, fed: Collection[int]) -> _L
         why = "its groups read units apart" if groups > 1 else ""
     elif step.op != "linear":
         inner = len(program.shapes[weight]) - 2
-    own, turned = _parameter(weight, program)
+    own, transposed = _parameter(weight, program)
     name = program.states.get(own)
     if name is None or (step.op not in CONVOLUTIONS and len(program.shapes[weight]) != 2):
         why, name, own = "its weights are computed", "", weight
-    elif turned:
+    elif transposed:
         inner = 1 - inner
     place = {"addmm": 0}.get(step.op, 2)
     given = step.args[place] if len(step.args) > place else step.kwargs.get("bias")
@@ -188,14 +190,14 @@ def _parameter(index: int, program: Program) -> tuple[int, bool]:
     Copies and conversions, such as those of autocast, keep every number.
     """
     steps = {step.index: step for step in program.steps}
-    turned = False
+    transposed = False
     while (made := steps.get(index)) is not None:
         if made.op in TURNING and len(program.shapes[made.index]) == 2:
-            turned = not turned
+            transposed = not transposed
         elif made.op not in SAME:
             break
         index = made.args[0].index
-    return index, turned
+    return index, transposed
 
 
 def _uses(index: int, network: Network) -> int:
@@ -216,7 +218,7 @@ def _readers(index: int, steps: Sequence[Step]) -> int:
     return total
 
 
-def _read(layer: _Layer, own: Indices) -> Read | None:
+def _read(layer: _Layer, own: Indices) -> GroupReader | None:
     """How a layer reads the units of a cut; None where it reads none of them."""
     unit_F = _placed(layer.number_F, own)
     counts = np.bincount(unit_F[unit_F >= 0], minlength=len(own))
@@ -230,7 +232,7 @@ def _read(layer: _Layer, own: Indices) -> Read | None:
     for unit in range(len(own)):
         found = np.flatnonzero(unit_F == unit)
         features[unit, : len(found)] = found
-    return Read(
+    return GroupReader(
         layer.step.index,
         layer.step.op,
         layer.value,

@@ -12,22 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from frivolous.compression.coupling.channel_ids import Along, Axes, Numbering
+from frivolous.compression.coupling.channel_ids import Along, ChannelIds, CoupledAxes
 from frivolous.compression.coupling.rules import RULES, unknown
 from frivolous.network.program import Program
-
-__all__ = ["Axes", "read_axes"]
 
 
 def read_axes(
     program: Program, ties: Sequence[tuple[str, ...]] = (), balanced: Collection[int] = ()
-) -> Axes:
+) -> CoupledAxes:
     """Number the entries of a program's axes.
 
     ``ties`` are names of one and the same weight, ``balanced`` values that are taken apart into
     parts which are to stay of one size, since the module works the sizes out from the whole.
     """
-    found = Numbering(program, balanced)
+    found = ChannelIds(program, balanced)
     first = {name: names[0] for names in ties for name in names}
     known: dict[str, Along] = {}
     for index, name in program.states.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from frivolous.compression.coupling.channel_ids import Along, Numbering, Numbers
+from frivolous.compression.coupling.channel_ids import Along, ChannelIds, Numbers
 from frivolous.network.module.diagnostics import at
 from frivolous.network.operations import (
     ACTIVATIONS,
@@ -22,7 +22,7 @@ from frivolous.network.operations import (
 from frivolous.network.program import Step
 
 COMPUTED = "has weights that are computed from others; make them parameters of their own"
-Rule = Callable[[Numbering, Step], Along]
+Rule = Callable[[ChannelIds, Step], Along]
 Pairs = list[tuple[Numbers | None, Numbers | None]]
 
 
@@ -33,18 +33,18 @@ def argument(step: Step, place: int, name: str, default: Any) -> Any:
     return step.kwargs.get(name, default)
 
 
-def unknown(found: Numbering, step: Step) -> Along:
+def unknown(found: ChannelIds, step: Step) -> Along:
     """Hold all that an operation reads of which nothing is known."""
     for need in step.needs:
         found.hold(found.along.get(need, ()), f"'{step.op}' may need every unit{at(step)}")
     return (None,) * len(found.program.shapes.get(step.index, ()))
 
 
-def _same(found: Numbering, step: Step) -> Along:
+def _same(found: ChannelIds, step: Step) -> Along:
     return found.of(step.args[0])
 
 
-def _elementwise(found: Numbering, step: Step) -> Along:
+def _elementwise(found: ChannelIds, step: Step) -> Along:
     """Entries that are combined are equal; those that meet an input or a constant are held."""
     shape = found.shape(step.index)
     operands = [
@@ -72,7 +72,7 @@ def _elementwise(found: Numbering, step: Step) -> Along:
     return tuple(axes)
 
 
-def _sloped(found: Numbering, step: Step) -> Along:
+def _sloped(found: ChannelIds, step: Step) -> Along:
     """A ReLU with a slope for each unit, along axis 1, or with one for all."""
     read, slope = found.of(step.args[0]), found.of(step.args[1])
     if slope and slope[0] is not None and len(slope[0]) > 1:
@@ -80,11 +80,11 @@ def _sloped(found: Numbering, step: Step) -> Along:
     return read
 
 
-def _held_along(found: Numbering, step: Step, places: Sequence[int], axes: Along) -> None:
+def _held_along(found: ChannelIds, step: Step, places: Sequence[int], axes: Along) -> None:
     found.hold([axes[p] for p in places], f"'{step.op}' works on all units together{at(step)}")
 
 
-def _convolution(found: Numbering, step: Step) -> Along:
+def _convolution(found: ChannelIds, step: Step) -> Along:
     """What it reads is numbered as its weight's inner axis, what it writes as the outer one."""
     read, weight = found.of(step.args[0]), found.of(step.args[1])
     bias = found.of(argument(step, 2, "bias", None))
@@ -141,7 +141,7 @@ def _all_args(step: Step) -> tuple[Any, ...]:
     return tuple(values.get(name, defaults[name]) for name in names)
 
 
-def _dense(found: Numbering, step: Step) -> Along:
+def _dense(found: ChannelIds, step: Step) -> Along:
     read, weight = found.of(step.args[0]), found.of(step.args[1])
     bias = found.of(argument(step, 2, "bias", None))
     out = weight[0]
@@ -157,7 +157,7 @@ def _dense(found: Numbering, step: Step) -> Along:
     return (*read[:-1], out)
 
 
-def _contract(found: Numbering, step: Step, first: Numbers | None, second: Numbers | None) -> None:
+def _contract(found: ChannelIds, step: Step, first: Numbers | None, second: Numbers | None) -> None:
     """Entries that are multiplied and summed are equal; those that meet an input are held."""
     if first is not None and second is not None:
         found.equal(first, second)
@@ -165,7 +165,7 @@ def _contract(found: Numbering, step: Step, first: Numbers | None, second: Numbe
         found.hold([first, second], f"it meets numbers that no layer writes{at(step)}")
 
 
-def _product(found: Numbering, step: Step) -> Along:
+def _product(found: ChannelIds, step: Step) -> Along:
     first, second = found.of(step.args[0]), found.of(step.args[1])
     if min(len(first), len(second)) < 2:
         return unknown(found, step)
@@ -182,7 +182,7 @@ def _product(found: Numbering, step: Step) -> Along:
     return (*batch, first[-2], second[-1])
 
 
-def _added_product(found: Numbering, step: Step) -> Along:
+def _added_product(found: ChannelIds, step: Step) -> Along:
     bias = found.of(step.args[0])
     first, second = found.of(step.args[1]), found.of(step.args[2])
     _contract(found, step, first[-1], second[-2])
@@ -192,7 +192,7 @@ def _added_product(found: Numbering, step: Step) -> Along:
     return out
 
 
-def _attention(found: Numbering, step: Step) -> Along:
+def _attention(found: ChannelIds, step: Step) -> Along:
     query, key, value = (found.of(argument) for argument in step.args[:3])
     found.hold([query[-1], key[-1]], f"attention is scaled by its number of units{at(step)}")
     for place in range(1, len(value) - 2):
@@ -206,13 +206,13 @@ def _attention(found: Numbering, step: Step) -> Along:
     return (*query[:-1], value[-1])
 
 
-def _embedding(found: Numbering, step: Step) -> Along:
+def _embedding(found: ChannelIds, step: Step) -> Along:
     table, places = found.of(step.args[0]), found.of(step.args[1])
     found.hold([table[0]], f"a table needs every entry{at(step)}")
     return (*places, table[1])
 
 
-def _per_unit(found: Numbering, step: Step) -> Along:
+def _per_unit(found: ChannelIds, step: Step) -> Along:
     """A normalisation of every unit by itself, with vectors of one number for each."""
     read = found.of(step.args[0])
     for argument in step.args[1:5]:
@@ -225,7 +225,7 @@ def _per_unit(found: Numbering, step: Step) -> Along:
     return read
 
 
-def _weight_normed(found: Numbering, step: Step) -> Along:
+def _weight_normed(found: ChannelIds, step: Step) -> Along:
     """A weight as a length for each entry of one axis and directions, which need all the others."""
     directions, lengths = found.of(step.args[0]), found.of(step.args[1])
     axis = argument(step, 2, "dim", 0) % len(directions)
@@ -236,7 +236,7 @@ def _weight_normed(found: Numbering, step: Step) -> Along:
     return tuple(numbers if place == axis else None for place, numbers in enumerate(directions))
 
 
-def _over_units(found: Numbering, step: Step) -> Along:
+def _over_units(found: ChannelIds, step: Step) -> Along:
     """A normalisation over units, which all have a part in it."""
     read = found.of(step.args[0])
     for argument in (*step.args, *step.kwargs.values()):
@@ -245,7 +245,7 @@ def _over_units(found: Numbering, step: Step) -> Along:
     return read
 
 
-def _reduced(found: Numbering, step: Step) -> Along:
+def _reduced(found: ChannelIds, step: Step) -> Along:
     read = found.of(step.args[0])
     given = argument(step, 1, "dim", None)
     given = list(range(len(read))) if given is None or given == [] else given
@@ -257,13 +257,13 @@ def _reduced(found: Numbering, step: Step) -> Along:
     return tuple(numbers for a, numbers in enumerate(read) if a not in gone)
 
 
-def _along_axis(found: Numbering, step: Step) -> Along:
+def _along_axis(found: ChannelIds, step: Step) -> Along:
     read = found.of(step.args[0])
     _held_along(found, step, [argument(step, 1, "dim", -1) % len(read)], read)
     return read
 
 
-def _pooled(found: Numbering, step: Step) -> Along:
+def _pooled(found: ChannelIds, step: Step) -> Along:
     read = found.of(step.args[0])
     rank = len(found.program.shapes.get(step.index, read))
     last = next(int(letter) for letter in step.op if letter.isdigit())
@@ -271,7 +271,7 @@ def _pooled(found: Numbering, step: Step) -> Along:
     return (*read[: rank - last], *(None for _ in range(last)))
 
 
-def _moved(found: Numbering, step: Step) -> Along:
+def _moved(found: ChannelIds, step: Step) -> Along:
     read = list(found.of(step.args[0]))
     rank, given = len(read), (*step.args[1:], *step.kwargs.values())
     if step.op in {"t", "mT", "transpose"}:
@@ -290,7 +290,7 @@ def _moved(found: Numbering, step: Step) -> Along:
     return tuple(read)
 
 
-def _reshaped(found: Numbering, step: Step) -> Along:
+def _reshaped(found: ChannelIds, step: Step) -> Along:
     """Axes that are merged or taken apart: a merged axis has a unit's number at each position."""
     read, before = found.of(step.args[0]), found.shape(step.args[0].index)
     after = found.shape(step.index)
@@ -323,7 +323,7 @@ def _blocks(before: Sequence[int], after: Sequence[int]) -> list[tuple[slice, sl
 
 
 def _regrouped(
-    found: Numbering, step: Step, read: Along, before: Sequence[int], after: Sequence[int]
+    found: ChannelIds, step: Step, read: Along, before: Sequence[int], after: Sequence[int]
 ) -> list[Numbers | None]:
     places = [place for place, numbers in enumerate(read) if numbers is not None]
     wide = [place for place in places if before[place] > 1]
@@ -357,7 +357,7 @@ def _regrouped(
     return [line if a == axis else None for a in range(len(after))]
 
 
-def _expanded(found: Numbering, step: Step) -> Along:
+def _expanded(found: ChannelIds, step: Step) -> Along:
     read, before = found.of(step.args[0]), found.shape(step.args[0].index)
     after = found.shape(step.index)
     new = len(after) - len(before)
@@ -367,7 +367,7 @@ def _expanded(found: Numbering, step: Step) -> Along:
     )
 
 
-def _joined(found: Numbering, step: Step) -> Along:
+def _joined(found: ChannelIds, step: Step) -> Along:
     parts = [ref.index for ref in step.args[0]]
     rank = len(found.shape(step.index))
     axis = argument(step, 1, "dim", 0) % rank
@@ -397,7 +397,7 @@ def _joined(found: Numbering, step: Step) -> Along:
     return tuple(axes)
 
 
-def _glued(found: Numbering, step: Step) -> Along:
+def _glued(found: ChannelIds, step: Step) -> Along:
     """Gated units: each of the first half goes with one of the second."""
     read = list(found.of(step.args[0]))
     axis = argument(step, 1, "dim", -1) % len(read)
@@ -409,7 +409,7 @@ def _glued(found: Numbering, step: Step) -> Along:
     return tuple(read)
 
 
-def _split(found: Numbering, step: Step) -> Along:
+def _split(found: ChannelIds, step: Step) -> Along:
     """Parts of an axis; those of ``chunk``, whose sizes are worked out anew, stay of one size."""
     read = found.of(step.args[0])
     axis = argument(step, 2, "dim", 0) % len(read)
@@ -420,7 +420,7 @@ def _split(found: Numbering, step: Step) -> Along:
     return read
 
 
-def _balance(found: Numbering, step: Step, parts: Sequence[Numbers]) -> None:
+def _balance(found: ChannelIds, step: Step, parts: Sequence[Numbers]) -> None:
     """Let parts of an axis lose the same places, so that they stay of one size."""
     if len({len(part) for part in parts}) > 1:
         found.hold(parts, f"its parts are not of one size{at(step)}")
@@ -429,7 +429,7 @@ def _balance(found: Numbering, step: Step, parts: Sequence[Numbers]) -> None:
         found.equal(parts[0], part)
 
 
-def _taken(found: Numbering, step: Step) -> Along:
+def _taken(found: ChannelIds, step: Step) -> Along:
     """One of the values that an operation gives."""
     made = next((s for s in found.program.steps if s.index == step.args[0].index), None)
     read = list(found.along.get(step.args[0].index, ()))
@@ -455,7 +455,7 @@ def parts_along(split: Step, size: int) -> Iterator[tuple[int, int]]:
         start += part
 
 
-def _sliced(found: Numbering, step: Step) -> Along:
+def _sliced(found: ChannelIds, step: Step) -> Along:
     """A part of an axis; entries within a stride go together, so that the part stays what it is."""
     read, shape = list(found.of(step.args[0])), found.shape(step.index)
     axis = argument(step, 1, "dim", 0) % len(read)
@@ -473,7 +473,7 @@ def _sliced(found: Numbering, step: Step) -> Along:
     return tuple(read)
 
 
-def _padded(found: Numbering, step: Step) -> Along:
+def _padded(found: ChannelIds, step: Step) -> Along:
     read, before, after = (
         list(found.of(step.args[0])), found.shape(step.args[0].index), found.shape(step.index)
     )  # fmt: skip

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frivolous.ablation.predictions import UNCOUNTED, counted, labels
-from frivolous.compression.coupling.groups import Cut, Read
+from frivolous.compression.coupling.groups import GroupReader, PruningGroup
 from frivolous.compression.criteria.im2col import blocks_of, fits, places_of, rows_at
 from frivolous.inputs.batch import Inputs, each, size_of
 from frivolous.inputs.batches import Batches
@@ -37,7 +37,7 @@ GRADIENT_BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Evidence:
+class ReaderStatistics:
     """One reader of a cut: the moments of the features it reads, and how much its outputs matter.
 
     A unit's features are ``per_unit`` neighbouring ones, of ``moments`` and of ``products_FF``: its
@@ -47,7 +47,7 @@ class Evidence:
     with respect to the reader's outputs, or the identity.
     """
 
-    read: Read
+    read: GroupReader
     moments: Moments
     products_FF: Numbers
     per_unit: int
@@ -83,7 +83,7 @@ class Evidence:
         return matrix_FF.reshape(units, self.per_unit, units, self.per_unit).sum(axis=(1, 3))
 
 
-def rows_of(read: Read, value: Tensor) -> Tensor:
+def rows_of(read: GroupReader, value: Tensor) -> Tensor:
     """Units of a read value side by side: shape (samples, U), zeros for units not among them."""
     last = value.movedim(read.axis, -1)
     features = torch.as_tensor(read.features_UP, device=value.device)
@@ -93,12 +93,12 @@ def rows_of(read: Read, value: Tensor) -> Tensor:
     return taken.movedim(-1, -2).reshape(-1, len(features))
 
 
-def weight_of(network: Network, read: Read) -> Tensor:
+def weight_of(network: Network, read: GroupReader) -> Tensor:
     """The weight of a reader, worked out where it is made of several parameters."""
     return network.state[read.weight] if read.weight else network.computed(read.made)
 
 
-def weights_on(read: Read, weight: Tensor) -> Tensor:
+def weights_on(read: GroupReader, weight: Tensor) -> Tensor:
     """The weights on each unit: shape (U, P, R, taps); zeros for units that it does not read.
 
     Matrices side by side, of a product for each member or head, count as taps.
@@ -124,23 +124,23 @@ class Collector(Protocol):
     ) -> None: ...
 
 
-def collect_evidence(
+def collect_statistics(
     network: Network,
-    cuts: Sequence[Cut],
+    cuts: Sequence[PruningGroup],
     batches: Batches,
     *,
     differentiated: int = GRADIENT_EXAMPLES,
     seed: int = 0,
     also: Sequence[Collector] = (),
-) -> dict[str, list[Evidence]]:
+) -> dict[str, list[ReaderStatistics]]:
     """Evidence of every reader of every cut, from one pass over the examples.
 
     What is ``also`` to be collected is found in the same pass. Gradients are taken of the first
     ``differentiated`` examples; with 0 all of a reader's outputs matter alike.
     """
     reads = [(cut, read) for cut in cuts for read in cut.reads]
-    moments = MomentsOf(network, reads, batches.examples, seed)
-    squares = SquaresOf(network, {read.step for _, read in reads})
+    moments = MomentCollector(network, reads, batches.examples, seed)
+    squares = GradientCollector(network, {read.step for _, read in reads})
     collectors: list[Collector] = [moments, squares, *also]
     wanted = {index for one in collectors for index in one.values}
     left = differentiated
@@ -153,12 +153,12 @@ def collect_evidence(
             for one in collectors:
                 one.add(seen, gradients, size_of(part))
         left -= size_of(inputs)
-    found: dict[str, list[Evidence]] = {cut.name: [] for cut in cuts}
+    found: dict[str, list[ReaderStatistics]] = {cut.name: [] for cut in cuts}
     for (cut, read), known in zip(reads, moments.moments(), strict=True):
         per_unit = len(known.mean_U) // cut.units
         metric = squares.mean(read.step)
         products = products_of(read, weight_of(network, read), per_unit, metric)
-        found[cut.name].append(Evidence(read, known, products, per_unit))
+        found[cut.name].append(ReaderStatistics(read, known, products, per_unit))
     return found
 
 
@@ -207,7 +207,7 @@ def gradients_of(
     }
 
 
-class SquaresOf:
+class GradientCollector:
     """Collects the second moments (R, R) of the gradients at readers' outputs."""
 
     def __init__(self, network: Network, steps: Collection[int]) -> None:
@@ -237,7 +237,7 @@ class SquaresOf:
 
 
 def products_of(
-    read: Read, weight: Tensor, per_unit: int, gradient_RR: Tensor | None = None
+    read: GroupReader, weight: Tensor, per_unit: int, gradient_RR: Tensor | None = None
 ) -> Numbers:
     """W G W' of the rows of weights on each feature: shape (F, F), float64."""
     rows = weights_on(read, weight.detach().double().cpu())
@@ -257,7 +257,7 @@ def _of_group(gradient_RR: Tensor, outputs: int) -> Numbers:
     return np.asarray(gradient_RR.double().cpu().numpy()[:outputs, :outputs])
 
 
-def features_per_unit(network: Network, cut: Cut, read: Read, step: Step) -> int:
+def features_per_unit(network: Network, cut: PruningGroup, read: GroupReader, step: Step) -> int:
     """Into how many features a unit is told apart for a reader; 1 where they would be too many."""
     if not read.refits or not fits(step):
         return 1
@@ -270,16 +270,20 @@ def samples_of(features: int) -> int:
     return int(np.clip(PRODUCTS / features**2, 4 * features, SAMPLES))
 
 
-class MomentsOf:
+class MomentCollector:
     """Collects the moments of what each reader reads, found once for readers of the same."""
 
     def __init__(
-        self, network: Network, reads: Sequence[tuple[Cut, Read]], examples: int, seed: int
+        self,
+        network: Network,
+        reads: Sequence[tuple[PruningGroup, GroupReader]],
+        examples: int,
+        seed: int,
     ) -> None:
         self.network, self.examples = network, examples
         self.steps = {step.index: step for step in network.program.steps}
         self.keys: list[Any] = []
-        self.first: dict[Any, tuple[Cut, Read, int]] = {}
+        self.first: dict[Any, tuple[PruningGroup, GroupReader, int]] = {}
         for cut, read in reads:
             step = self.steps[read.step]
             per_unit = features_per_unit(network, cut, read, step)
@@ -310,7 +314,7 @@ class MomentsOf:
 def _samples(
     network: Network,
     step: Step,
-    read: Read,
+    read: GroupReader,
     per_unit: int,
     seen: Mapping[int, Tensor],
     most: int,

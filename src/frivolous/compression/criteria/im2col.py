@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frivolous.compression.coupling.groups import Read
+from frivolous.compression.coupling.groups import GroupReader
 from frivolous.network.operations import CONVOLUTIONS
 from frivolous.network.program import Step
 
@@ -23,12 +23,12 @@ def fits(step: Step) -> bool:
     return step.op in {"conv1d", "conv2d"} and not isinstance(_argument(step, 4, 0), str)
 
 
-def places_of(read: Read, output: Tensor) -> int:
+def places_of(read: GroupReader, output: Tensor) -> int:
     """At how many positions of an example a layer gives its outputs."""
     return math.prod(output.shape[1:]) // output.shape[1 if read.convolves else -1]
 
 
-def outputs_at(read: Read, output: Tensor, example_N: Tensor, place_N: Tensor) -> Tensor:
+def outputs_at(read: GroupReader, output: Tensor, example_N: Tensor, place_N: Tensor) -> Tensor:
     """A layer's outputs at samples: shape (N, R)."""
     last = output.movedim(1 if read.convolves else -1, -1)
     return last.reshape(len(last), -1, last.shape[-1])[example_N, place_N]
@@ -36,7 +36,7 @@ def outputs_at(read: Read, output: Tensor, example_N: Tensor, place_N: Tensor) -
 
 def rows_at(
     step: Step,
-    read: Read,
+    read: GroupReader,
     kernel: Sequence[int],
     value: Tensor,
     example_N: Tensor,
@@ -67,7 +67,7 @@ def rows_at(
     return torch.stack(taps, dim=2).flatten(1)
 
 
-def blocks_of(read: Read, taps: int) -> NDArray[np.int64]:
+def blocks_of(read: GroupReader, taps: int) -> NDArray[np.int64]:
     """The features of each unit among those of :func:`rows_at`: (U, t), -1 for a unit not read."""
     features = read.features_UP[:, :, None]
     found = features * taps + np.arange(taps)

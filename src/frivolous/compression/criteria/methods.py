@@ -1,10 +1,10 @@
 """In which order the units of a cut go, by every method, and what each step is expected to cost.
 
 The expected cost is the mean square of the error that removal makes in what the readers compute, in
-the metric of :class:`~frivolous.compression.criteria.calibration.Evidence`: with C the covariance
-of the units and M the products of the readers' rows, removing a set G costs tr(M_GG E_GG) where
-readers stay as they are, E being second moments, and tr(M S) where they are fitted anew, S being
-the covariance that the units kept leave unexplained.
+the metric of :class:`~frivolous.compression.criteria.calibration.ReaderStatistics`: with C the
+covariance of the units and M the products of the readers' rows, removing a set G costs tr(M_GG
+E_GG) where readers stay as they are, E being second moments, and tr(M S) where they are fitted
+anew, S being the covariance that the units kept leave unexplained.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.linalg import blas, lapack
 
-from frivolous.compression.criteria.calibration import Evidence
+from frivolous.compression.criteria.calibration import ReaderStatistics
 from frivolous.errors import look_up
 from frivolous.measures.elimination import eliminate
 from frivolous.measures.reconstruction import RIDGE, cholesky
@@ -32,7 +32,7 @@ _COMPACT = 0.75  # share of units left at which the matrices shrink
 
 
 @dataclass(frozen=True)
-class Method:
+class Criterion:
     """How a method orders units and what it does to their readers.
 
     ``order`` gives the units in the order in which they go; ``refits`` is "affine" where readers
@@ -40,14 +40,14 @@ class Method:
     ``fine`` where they are fitted once more to what they read in the thinner network.
     """
 
-    order: Callable[[Sequence[Evidence], Numbers, torch.Generator], Indices]
+    order: Callable[[Sequence[ReaderStatistics], Numbers, torch.Generator], Indices]
     refits: str
     fine: bool
     what: str
 
 
 @dataclass(frozen=True, eq=False)
-class Order:
+class Ranking:
     """The units of a cut, the first to go first; ``cost_K[k]`` is expected with k units kept.
 
     The last ``least`` never go: no layer would be left without a unit.
@@ -62,14 +62,14 @@ class Order:
         return np.sort(self.order_U[len(self.order_U) - units :])
 
 
-def ordered(
-    method: Method,
-    evidence: Sequence[Evidence],
+def rank_units(
+    method: Criterion,
+    evidence: Sequence[ReaderStatistics],
     writers_UF: Numbers,
     random: torch.Generator,
     parts: Sequence[NDArray[np.bool_]] = (),
     least: int = 1,
-) -> Order:
+) -> Ranking:
     """The order of a method with its expected costs.
 
     ``writers_UF`` holds the weights that write each unit, one row for each; of each of ``parts``,
@@ -87,10 +87,10 @@ def ordered(
             stays.append(unit)
     order = np.concatenate([order[~np.isin(order, stays)], stays])
     cost = np.maximum.accumulate(expected(order, evidence, method.refits)[::-1])[::-1]
-    return Order(order, cost, len(stays))
+    return Ranking(order, cost, len(stays))
 
 
-def expected(order_U: Indices, evidence: Sequence[Evidence], refits: str) -> Numbers:
+def expected(order_U: Indices, evidence: Sequence[ReaderStatistics], refits: str) -> Numbers:
     """The cost with k = 0 .. U units kept, summed over readers: shape (U + 1,)."""
     total = np.zeros(len(order_U) + 1)
     for one in evidence:
@@ -99,13 +99,13 @@ def expected(order_U: Indices, evidence: Sequence[Evidence], refits: str) -> Num
     return total
 
 
-def _excised(order_U: Indices, one: Evidence) -> Numbers:
+def _excised(order_U: Indices, one: ReaderStatistics) -> Numbers:
     terms = one.by_unit(one.products_FF * one.second_FF)[np.ix_(order_U, order_U)]
     gone = np.cumsum(np.cumsum(terms, 0), 1).diagonal()
     return np.concatenate([[0.0], np.maximum(gone, 0.0)])[::-1]
 
 
-def _refitted(order_U: Indices, one: Evidence, how: str) -> Numbers:
+def _refitted(order_U: Indices, one: ReaderStatistics, how: str) -> Numbers:
     """By the Cholesky factor of the units kept first: what is left lies in its last columns."""
     second = one.fitted_FF if how == "affine" else one.second_FF
     kept = features_of(order_U[::-1], one.per_unit)
@@ -125,14 +125,16 @@ def features_of(units: Indices, per_unit: int) -> Indices:
     return (units[:, None] * per_unit + np.arange(per_unit)).ravel()
 
 
-def _joint(evidence: Sequence[Evidence], writers: Numbers, random: torch.Generator) -> Indices:
+def _joint(
+    evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
+) -> Indices:
     parts = [
         Part(one.fitted_FF, one.products_FF, one.per_unit) for one in evidence if one.read.refits
     ]
     return eliminated(parts, _excised_alone([e for e in evidence if not e.read.refits], writers))
 
 
-def _excised_alone(evidence: Sequence[Evidence], writers: Numbers) -> Numbers:
+def _excised_alone(evidence: Sequence[ReaderStatistics], writers: Numbers) -> Numbers:
     """What each unit costs readers that stay as they are, when it alone goes: shape (U,)."""
     costs = [one.by_unit(one.products_FF * one.second_FF).diagonal() for one in evidence]
     return np.asarray(np.sum([np.zeros(len(writers)), *costs], axis=0))
@@ -224,7 +226,9 @@ class _Left:
             self.units, self.alive = self.units[self.alive], self.alive[self.alive]
 
 
-def _refactor(evidence: Sequence[Evidence], writers: Numbers, random: torch.Generator) -> Indices:
+def _refactor(
+    evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
+) -> Indices:
     """Keep a basis: units that the others explain least, whatever reads them."""
     parts = []
     for one in evidence:
@@ -234,7 +238,9 @@ def _refactor(evidence: Sequence[Evidence], writers: Numbers, random: torch.Gene
     return eliminated(parts, np.zeros(len(writers)))
 
 
-def _prune(evidence: Sequence[Evidence], writers: Numbers, random: torch.Generator) -> Indices:
+def _prune(
+    evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
+) -> Indices:
     """Excise again and again what adds least to the error of those that are gone."""
     terms = np.zeros((len(writers), len(writers)))
     for one in evidence:
@@ -248,17 +254,21 @@ def _prune(evidence: Sequence[Evidence], writers: Numbers, random: torch.Generat
     return np.array(order, dtype=np.int64)
 
 
-def _magnitude(evidence: Sequence[Evidence], writers: Numbers, random: torch.Generator) -> Indices:
+def _magnitude(
+    evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
+) -> Indices:
     return np.argsort((writers**2).sum(axis=1), kind="stable")
 
 
-def _frame(evidence: Sequence[Evidence], writers: Numbers, random: torch.Generator) -> Indices:
+def _frame(
+    evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
+) -> Indices:
     """First those whose weight vectors add most to the frame potential of the rest."""
     return _by_frame_potential(writers, most=True)
 
 
 def _frame_least(
-    evidence: Sequence[Evidence], writers: Numbers, random: torch.Generator
+    evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
 ) -> Indices:
     return _by_frame_potential(writers, most=False)
 
@@ -279,12 +289,14 @@ def _by_frame_potential(writers_UF: Numbers, *, most: bool) -> Indices:
     return np.array(order, dtype=np.int64)
 
 
-def _random(evidence: Sequence[Evidence], writers: Numbers, random: torch.Generator) -> Indices:
+def _random(
+    evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
+) -> Indices:
     return torch.randperm(len(writers), generator=random).numpy()
 
 
 def _interpolative(
-    evidence: Sequence[Evidence], writers: Numbers, random: torch.Generator
+    evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
 ) -> Indices:
     """Keep the pivots of a QR decomposition of the activity (by a pivoted Cholesky of A'A)."""
     second = np.sum([one.unit_second_UU for one in evidence], axis=0)
@@ -302,19 +314,19 @@ def _interpolative(
     return np.array(chosen[::-1], dtype=np.int64)
 
 
-METHODS: dict[str, Method] = {
-    "joint": Method(_joint, "affine", True, "ordered by cost after re-fit, readers re-fitted"),
-    "refactor": Method(_refactor, "affine", True, "a basis of units, readers re-fitted"),
-    "prune": Method(_prune, "none", False, "what adds least to its readers is excised"),
-    "magnitude": Method(_magnitude, "none", False, "the shortest weight vectors are excised"),
-    "frame-potential": Method(_frame, "none", False, "most frame potential excised first"),
-    "frame-potential-least": Method(_frame_least, "none", False, "least frame potential first"),
-    "random": Method(_random, "none", False, "excised at random"),
-    "interpolative": Method(_interpolative, "linear", False, "pivots kept, readers corrected"),
+METHODS: dict[str, Criterion] = {
+    "joint": Criterion(_joint, "affine", True, "ordered by cost after re-fit, readers re-fitted"),
+    "refactor": Criterion(_refactor, "affine", True, "a basis of units, readers re-fitted"),
+    "prune": Criterion(_prune, "none", False, "what adds least to its readers is excised"),
+    "magnitude": Criterion(_magnitude, "none", False, "the shortest weight vectors are excised"),
+    "frame-potential": Criterion(_frame, "none", False, "most frame potential excised first"),
+    "frame-potential-least": Criterion(_frame_least, "none", False, "least frame potential first"),
+    "random": Criterion(_random, "none", False, "excised at random"),
+    "interpolative": Criterion(_interpolative, "linear", False, "pivots kept, readers corrected"),
 }
 
 
-def method_named(name: str) -> Method:
+def method_named(name: str) -> Criterion:
     """The method of that name; an unknown one is answered with the nearest."""
     return look_up(METHODS, name, "method")
 

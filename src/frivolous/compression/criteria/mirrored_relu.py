@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from frivolous.compression.coupling.groups import Cut, Read
+from frivolous.compression.coupling.groups import GroupReader, PruningGroup
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network
 from frivolous.network.operations import CONVOLUTIONS
@@ -25,7 +25,7 @@ from frivolous.network.program import Ref, Step
 
 PARALLEL = 1e-6
 """How far the cosine of two units' weights may be from -1."""
-WORTH = 0.5
+MAX_OUTGOING_RATIO = 0.5
 """Units are turned round where that leaves the other's outgoing weights at most so long."""
 
 
@@ -33,13 +33,13 @@ WORTH = 0.5
 class _Written:
     """A cut whose units one layer writes, straight before a ReLU; ``bias`` is its name."""
 
-    cut: Cut
+    cut: PruningGroup
     site: str
     weight: str
     bias: str
 
 
-def turned(network: Network, cuts: Sequence[Cut], batches: Batches) -> Network:
+def unmirrored_relus(network: Network, cuts: Sequence[PruningGroup], batches: Batches) -> Network:
     """The same function on these examples, mirrored units turned round; the network itself if none.
 
     Reads the examples only where a layer has units whose weights are opposite.
@@ -61,7 +61,7 @@ def turned(network: Network, cuts: Sequence[Cut], batches: Batches) -> Network:
     return network.with_weights(state) if changed else network
 
 
-def _written(network: Network, cut: Cut) -> _Written | None:
+def _written(network: Network, cut: PruningGroup) -> _Written | None:
     """The layer that alone writes a cut's units before a ReLU, if readers read just that."""
     program = network.program
     steps = {step.index: step for step in program.steps}
@@ -106,7 +106,7 @@ def _lowest(network: Network, site: str, batches: Batches) -> Tensor:
 
 
 def _turn(
-    state: dict[str, Tensor], written: _Written, reads: Sequence[Read], on: int, other: int
+    state: dict[str, Tensor], written: _Written, reads: Sequence[GroupReader], on: int, other: int
 ) -> bool:
     """Turn ``other`` round in ``state`` if the unit that is on is needed less for it."""
     weight, bias = state[written.weight].double(), state[written.bias].double()
@@ -125,7 +125,7 @@ def _turn(
         shifted = state[read.bias].double() + constant * rows[other]
         new[read.weight] = rows.movedim(0, read.inner)
         new[read.bias] = shifted
-    if after > WORTH**2 * before or not before:
+    if after > MAX_OUTGOING_RATIO**2 * before or not before:
         return False
     weight, bias = weight.clone(), bias.clone()
     weight[other], bias[other] = -weight[other], -bias[other]

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frivolous.compression.coupling.channel_ids import Keeping
-from frivolous.compression.coupling.groups import Cut, Read
+from frivolous.compression.coupling.channel_ids import ChannelMask
+from frivolous.compression.coupling.groups import GroupReader, PruningGroup
 from frivolous.compression.criteria.calibration import part_of
 from frivolous.compression.criteria.im2col import fits, outputs_at, places_of, rows_at
 from frivolous.inputs.batches import Batches
@@ -35,9 +35,9 @@ ROWS = 12_288
 """Samples of a layer's output that a fit takes at most."""
 SOLVED = 2048
 """Equations solved at once: the lesser of features and samples is kept at this."""
-DRAW = 0.1
+PROXIMAL_PENALTY = 0.1
 """How strongly a fit is drawn to its start, as a share of the features' mean square."""
-TURNS = 4
+CG_ITERATIONS = 4
 """Turns of conjugate gradients, started from the fit in which all samples count alike."""
 LEAST_WEIGHT, MOST_WEIGHT = 0.02, 20.0
 """Bounds of what a sample counts for an output, its mean being 1."""
@@ -51,7 +51,7 @@ class Target:
     ``weight_NR`` for each output.
     """
 
-    read: Read
+    read: GroupReader
     example_N: Tensor
     place_N: Tensor
     output_NR: Tensor
@@ -68,10 +68,12 @@ def examples_for(multiply_adds: float, examples: int) -> int:
     return min(examples, EXAMPLES, max(affordable, LEAST_EXAMPLES))
 
 
-class TargetsOf:
+class TargetCollector:
     """Collects what each layer that can be fitted gives, on the first ``examples`` of the data."""
 
-    def __init__(self, network: Network, cuts: Sequence[Cut], examples: int, seed: int = 0) -> None:
+    def __init__(
+        self, network: Network, cuts: Sequence[PruningGroup], examples: int, seed: int = 0
+    ) -> None:
         steps = {step.index: step for step in network.program.steps}
         fitting = [read for cut in cuts for read in cut.reads if read.refits]
         self.reads = {
@@ -128,7 +130,7 @@ def _first(program: Program, index: int) -> bool:
 
 @torch.no_grad()
 def fine_tuned(
-    thin: Network, keeping: Keeping, targets: Sequence[Target], batches: Batches, examples: int
+    thin: Network, keeping: ChannelMask, targets: Sequence[Target], batches: Batches, examples: int
 ) -> Network:
     """The thin network with every layer of ``targets`` fitted in turn.
 
@@ -167,7 +169,7 @@ def fine_tuned(
     return replace(thin, state=state)
 
 
-def _remaining(target: Target, keeping: Keeping, sizes: Sequence[Any]) -> Target:
+def _remaining(target: Target, keeping: ChannelMask, sizes: Sequence[Any]) -> Target:
     """The target's outputs and samples that are left; ``sizes`` are those of the thinner output.
 
     Positions are another layer's units where a layer mixes positions, and may have gone as well.
@@ -239,14 +241,14 @@ def change_of(
 ) -> tuple[Tensor, Tensor]:
     """The change of weights (F, R), and constant (R,), that explain residuals of every output.
 
-    Weighted least squares with a penalty of :data:`DRAW` on features scaled to a mean square of 1,
-    none to speak of on the constant. ``weight_NR`` is what sample n counts for output r; outputs of
-    no weight at all count alike everywhere.
+    Weighted least squares with a penalty of :data:`PROXIMAL_PENALTY` on features scaled to a mean
+    square of 1, none to speak of on the constant. ``weight_NR`` is what sample n counts for output
+    r; outputs of no weight at all count alike everywhere.
     """
     scale_F = x_NF.square().mean(dim=0).sqrt()
     scale_F = torch.where(scale_F > 0, scale_F, torch.ones_like(scale_F))
     x_NF = x_NF / scale_F
-    penalty_F = x_NF.new_full((x_NF.shape[1],), DRAW * len(x_NF))
+    penalty_F = x_NF.new_full((x_NF.shape[1],), PROXIMAL_PENALTY * len(x_NF))
     if constant:
         x_NF = torch.cat([x_NF, torch.ones_like(x_NF[:, :1])], dim=1)
         penalty_F = torch.cat([penalty_F, penalty_F[:1] * 1e-5])
@@ -276,7 +278,7 @@ def _weighted(x_NF: Tensor, y_NR: Tensor, weight_NR: Tensor, penalty_F1: Tensor)
     left = right - product(found)
     step = near = nearly.solved(left)
     square = (left * near).sum(dim=0)
-    for _ in range(TURNS):
+    for _ in range(CG_ITERATIONS):
         moved = product(step)
         length = square / (step * moved).sum(dim=0).clamp(min=1e-30)
         found = found + length * step

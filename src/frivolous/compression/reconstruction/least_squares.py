@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 from torch import Tensor
 
-from frivolous.compression.coupling.groups import Cut, Read
-from frivolous.compression.criteria.calibration import Evidence, weights_on
+from frivolous.compression.coupling.groups import GroupReader, PruningGroup
+from frivolous.compression.criteria.calibration import ReaderStatistics, weights_on
 from frivolous.compression.criteria.methods import features_of
 
 Numbers = NDArray[np.float64]
@@ -61,9 +61,9 @@ def _solved(correlation: Numbers, right: Numbers) -> Numbers:
 
 
 def refitted(
-    cut: Cut,
+    cut: PruningGroup,
     kept_K: Indices,
-    evidence: Sequence[Evidence],
+    evidence: Sequence[ReaderStatistics],
     state: Mapping[str, Tensor],
     how: str,
 ) -> dict[str, Tensor]:
@@ -84,7 +84,7 @@ def refitted(
 
 
 def _refit(
-    one: Evidence,
+    one: ReaderStatistics,
     kept_K: Indices,
     gone_G: Indices,
     state: MutableMapping[str, Tensor],
@@ -115,7 +115,7 @@ def _refit(
         state[read.bias] = (bias.double() + total).to(bias.dtype)
 
 
-def _with_more(read: Read, weight: Tensor, kept_K: Indices, more_KPRT: Tensor) -> Tensor:
+def _with_more(read: GroupReader, weight: Tensor, kept_K: Indices, more_KPRT: Tensor) -> Tensor:
     """The weight with something added on the units kept."""
     rows = weight.movedim(read.inner, 0).double()
     shape = rows.shape

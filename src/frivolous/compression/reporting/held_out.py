@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from frivolous.ablation.predictions import UNCOUNTED, counted, labels
 from frivolous.compression.profiling import runner
-from frivolous.compression.pruner import Workbench
+from frivolous.compression.pruner import Pruner
 from frivolous.compression.result import OUTPUT_COLUMNS
-from frivolous.compression.search.label_test import Intact
+from frivolous.compression.search.label_test import Reference
 from frivolous.inputs.batch import size_of
 from frivolous.inputs.batches import Batches
 from frivolous.measures import curve
@@ -21,7 +21,7 @@ from frivolous.network.module.output_selection import chosen, tensors_of
 
 @torch.no_grad()
 def held_out(
-    bench: Workbench, module: nn.Module, intact: Intact, held: Batches
+    bench: Pruner, module: nn.Module, intact: Reference, held: Batches
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Changed labels, accuracy and largest change of a score, and a row per other output.
 

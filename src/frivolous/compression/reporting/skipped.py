@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frivolous.compression.pruner import Workbench
+from frivolous.compression.pruner import Pruner
 from frivolous.network.operations import CONVOLUTIONS, KNOWN, LOOKING_UP, MIXING
 from frivolous.network.program import Ref, Step
 
@@ -15,7 +15,7 @@ LAYERS = {**MIXING, **LOOKING_UP}
 UNKNOWN = "no layer is known that reads its units"
 
 
-def left_out(bench: Workbench) -> list[dict[str, Any]]:
+def left_out(bench: Pruner) -> list[dict[str, Any]]:
     """Each reason why layers cannot be cut, with its layers: rows of ``reason`` and ``layers``.
 
     Layers are sites that cannot be cut, layers that write no site, and those that the network's
@@ -34,7 +34,7 @@ def left_out(bench: Workbench) -> list[dict[str, Any]]:
     return [{"reason": why, "layers": names} for why, names in layers.items()]
 
 
-def cut_along(bench: Workbench) -> dict[str, str]:
+def cut_along(bench: Pruner) -> dict[str, str]:
     """Layers whose units go with a site of another name, such as a sum or a concatenation."""
     sites = {site.name for site in bench.whole.sites}
     found = {}
@@ -48,7 +48,7 @@ def cut_along(bench: Workbench) -> dict[str, str]:
     return found
 
 
-def reason_of(site: str, bench: Workbench) -> str:
+def reason_of(site: str, bench: Pruner) -> str:
     """Why a site's units all stay, whatever is asked for; empty where some can go."""
     place = next((p for p, cut in enumerate(bench.cuts) if site in cut.places), None)
     if place is None:
@@ -63,7 +63,7 @@ def reason_of(site: str, bench: Workbench) -> str:
     return "it has one unit, which stays" if width == 1 else "its units only go all at once"
 
 
-def _mixing(bench: Workbench) -> list[Step]:
+def _mixing(bench: Pruner) -> list[Step]:
     """The steps of layers and tables, without the one that gives the scores.
 
     A product of two values that the inputs reach, such as a gate's, is no layer; nor is one of two
@@ -83,7 +83,7 @@ def _mixing(bench: Workbench) -> list[Step]:
     return found
 
 
-def _opaque(bench: Workbench) -> list[tuple[str, str]]:
+def _opaque(bench: Pruner) -> list[tuple[str, str]]:
     """Layers whose operation is not known, such as a recurrent one, and what that is."""
     program, state = bench.network.program, bench.network.state
     found = []
@@ -97,7 +97,7 @@ def _opaque(bench: Workbench) -> list[tuple[str, str]]:
     return found
 
 
-def _units_of(step: Step, bench: Workbench) -> tuple[str, NDArray[np.int64] | None]:
+def _units_of(step: Step, bench: Pruner) -> tuple[str, NDArray[np.int64] | None]:
     """A layer's name, and the numbers of the units that it writes; None where they have none."""
     weight = step.args[LAYERS[step.op].weight]
     name = bench.network.program.states.get(weight.index) if isinstance(weight, Ref) else None
@@ -106,7 +106,7 @@ def _units_of(step: Step, bench: Workbench) -> tuple[str, NDArray[np.int64] | No
     return path, along[1 if step.op in CONVOLUTIONS else -1] if along else None
 
 
-def _written(step: Step, bench: Workbench) -> tuple[str, str]:
+def _written(step: Step, bench: Pruner) -> tuple[str, str]:
     """A layer's name, and why none of the units that it writes can be removed."""
     path, numbers = _units_of(step, bench)
     if numbers is None:

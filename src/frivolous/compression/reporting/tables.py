@@ -10,17 +10,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import nn
 
-from frivolous.compression.coupling.groups import Cut
-from frivolous.compression.criteria.calibration import Evidence
+from frivolous.compression.coupling.groups import PruningGroup
+from frivolous.compression.criteria.calibration import ReaderStatistics
 from frivolous.compression.criteria.methods import features_of
 from frivolous.compression.export.surgery_spec import windows_of
 from frivolous.compression.profiling import latency_of, memory_of
-from frivolous.compression.pruner import Workbench
+from frivolous.compression.pruner import Pruner
 from frivolous.compression.reporting.held_out import held_out
 from frivolous.compression.reporting.skipped import cut_along, left_out, reason_of
 from frivolous.compression.reporting.unit_counts import own_units, total_units
 from frivolous.compression.result import SITE_COLUMNS, WHOLE_COLUMNS, Report
-from frivolous.compression.search.label_test import Intact, upper
+from frivolous.compression.search.label_test import Reference, upper
 from frivolous.compression.search.search import Found, Search
 from frivolous.inputs.batch import repeated
 from frivolous.inputs.batches import Batches
@@ -32,10 +32,10 @@ BATCHES = (1, 64)
 
 
 def report_of(
-    bench: Workbench,
+    bench: Pruner,
     found: Found,
     module: nn.Module,
-    intact: Intact,
+    intact: Reference,
     search: Batches,
     held: Batches,
     before: Mapping[str, Any],
@@ -71,7 +71,7 @@ def added_biases(before: nn.Module, after: nn.Module) -> list[str]:
     return [name.rpartition(".")[0] for name in new]
 
 
-def _sites(bench: Workbench, found: Found) -> pd.DataFrame:
+def _sites(bench: Pruner, found: Found) -> pd.DataFrame:
     rows = []
     cut_of = {name: cut for cut in bench.cuts for name in cut.places}
     for site in bench.whole.sites:
@@ -90,7 +90,9 @@ def _sites(bench: Workbench, found: Found) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(SITE_COLUMNS))
 
 
-def _kinds(cut: Cut, evidence: list[Evidence], gone_U: NDArray[np.bool_]) -> NDArray[np.str_]:
+def _kinds(
+    cut: PruningGroup, evidence: list[ReaderStatistics], gone_U: NDArray[np.bool_]
+) -> NDArray[np.str_]:
     """Why each unit that went could go: shape (U,).
 
     Silent and constant as :mod:`frivolous.measures.unit_kinds` has them; redundant where the units
@@ -112,7 +114,9 @@ def _kinds(cut: Cut, evidence: list[Evidence], gone_U: NDArray[np.bool_]) -> NDA
     return np.select([silent, steady, explained], ["silent", "constant", "redundant"], "prunable")
 
 
-def _explained(one: Evidence, kept_K: NDArray[np.int64], middle_U: NDArray[np.int64]) -> Any:
+def _explained(
+    one: ReaderStatistics, kept_K: NDArray[np.int64], middle_U: NDArray[np.int64]
+) -> Any:
     """R squared of each unit's own feature, the middle one, by the features of the units kept."""
     covariance = one.moments.covariance_UU
     kept = features_of(kept_K, one.per_unit)
@@ -128,7 +132,7 @@ def _explained(one: Evidence, kept_K: NDArray[np.int64], middle_U: NDArray[np.in
 
 
 def _whole(
-    bench: Workbench, found: Found, module: nn.Module, held: Batches, sites: pd.DataFrame
+    bench: Pruner, found: Found, module: nn.Module, held: Batches, sites: pd.DataFrame
 ) -> pd.DataFrame:
     flops = [bench.sizes_left(k)[1] for k in (bench.keeping({}), found.thinner.keeping)]
     parameters = [sum(p.numel() for p in m.parameters()) for m in (bench.model, module)]

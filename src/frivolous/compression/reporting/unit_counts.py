@@ -11,19 +11,19 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from frivolous.compression.coupling.groups import Cut
-from frivolous.compression.criteria.methods import Order
+from frivolous.compression.coupling.groups import PruningGroup
+from frivolous.compression.criteria.methods import Ranking
 from frivolous.network import Network
 
 
-def own_units(cut: Cut, site: str, kept_K: NDArray[np.int64]) -> NDArray[np.bool_]:
+def own_units(cut: PruningGroup, site: str, kept_K: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which of a site's units are left with these units of its cut: shape (site's width,)."""
     units_S = cut.places[site]
     return (units_S < 0) | np.isin(units_S, kept_K)
 
 
 def total_units(
-    network: Network, cuts: Sequence[Cut], orders: Sequence[Order], units: Sequence[int]
+    network: Network, cuts: Sequence[PruningGroup], orders: Sequence[Ranking], units: Sequence[int]
 ) -> int:
     """Units of all sites with so many units of each cut left; those that cannot be cut count."""
     total = sum(site.width for site in network.sites)
@@ -34,7 +34,7 @@ def total_units(
     return total
 
 
-def group_of(cut: Cut, site: str) -> int:
+def group_of(cut: PruningGroup, site: str) -> int:
     """How many units of a site go as one; 0 where not all units of the cut are as many there."""
     units_S = cut.places[site]
     counts = np.bincount(units_S[units_S >= 0], minlength=cut.units)

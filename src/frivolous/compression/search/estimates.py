@@ -16,8 +16,8 @@ from frivolous.compression.criteria.calibration import (
     features_per_unit,
     samples_of,
 )
-from frivolous.compression.pruner import Workbench
-from frivolous.compression.reconstruction.layerwise import ROWS, TURNS, examples_for
+from frivolous.compression.pruner import Pruner
+from frivolous.compression.reconstruction.layerwise import CG_ITERATIONS, ROWS, examples_for
 from frivolous.inputs.batches import Batches
 from frivolous.inputs.progress import duration
 
@@ -28,7 +28,7 @@ MATRICES = 4
 PRODUCT = 512
 
 
-def statistics_ahead(bench: Workbench, batches: Batches, seconds: float, fine: bool) -> str:
+def statistics_ahead(bench: Pruner, batches: Batches, seconds: float, fine: bool) -> str:
     """Time and memory of a pass that collects every reader's moments.
 
     ``seconds`` is what one example takes; ``fine`` where layers are fitted once more later.
@@ -46,7 +46,7 @@ def statistics_ahead(bench: Workbench, batches: Batches, seconds: float, fine: b
 
 
 def search_ahead(
-    bench: Workbench, shares: Sequence[float], examples: int, seconds: float, *, fine: bool = True
+    bench: Pruner, shares: Sequence[float], examples: int, seconds: float, *, fine: bool = True
 ) -> str:
     """Time of at most so many networks, whose sizes are ``shares`` of the whole.
 
@@ -57,7 +57,7 @@ def search_ahead(
     for target in targets:
         rows, outputs = min(ROWS, len(target.output_NR)), target.output_NR.shape[1]
         features = bench.network.state[target.read.weight].numel() // outputs
-        fits += rows * features**2 / 2 + 4 * (TURNS + 1) * rows * features * outputs
+        fits += rows * features**2 / 2 + 4 * (CG_ITERATIONS + 1) * rows * features * outputs
     fits *= _seconds_per_product(bench.network.device)
     passes = seconds * (examples + bench.fitted * bool(targets))
     count = len(shares)
@@ -65,7 +65,7 @@ def search_ahead(
     return f"at most {count} network{'s' * (count != 1)}, {_told(time_left, 0.0)}"
 
 
-def _features(bench: Workbench) -> list[tuple[int, int]]:
+def _features(bench: Pruner) -> list[tuple[int, int]]:
     """Of how many features each reader's moments are, and at how many places of an example.
 
     Readers of the same are counted once.

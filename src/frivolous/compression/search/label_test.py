@@ -22,7 +22,7 @@ LEVEL = 0.05
 
 
 @dataclass(frozen=True)
-class Changed:
+class ChangedLabels:
     """How many of ``examples`` have another label; ``high`` bounds the share from above (95%)."""
 
     count: float
@@ -77,7 +77,7 @@ def examples_needed(tolerance: float) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Intact:
+class Reference:
     """The whole network's labels and scores on some examples, batch by batch."""
 
     batches: Batches
@@ -86,18 +86,20 @@ class Intact:
 
 
 @torch.no_grad()
-def intact_of(network: Network, batches: Batches, scores: Sequence[Tensor] | None = None) -> Intact:
+def intact_of(
+    network: Network, batches: Batches, scores: Sequence[Tensor] | None = None
+) -> Reference:
     """Labels and scores of the whole network; ``scores`` of all batches where they are known."""
     found, kept = [], []
     for number, inputs in enumerate(batches):
         output = network(inputs) if scores is None else scores[number]
         found.append(intact_labels(network, inputs, output))
         kept.append(output)
-    return Intact(batches, tuple(found), tuple(kept))
+    return Reference(batches, tuple(found), tuple(kept))
 
 
 @torch.no_grad()
-def changed_by(thin: Network, intact: Intact) -> Changed:
+def changed_by(thin: Network, intact: Reference) -> ChangedLabels:
     """How many labels a thinner network changes; a sequence counts by its share of positions."""
     count, examples = 0.0, 0
     for inputs, own in zip(intact.batches, intact.labels, strict=True):
@@ -106,11 +108,11 @@ def changed_by(thin: Network, intact: Intact) -> Changed:
         each = counted.reshape(len(own), -1).sum(dim=1).clamp(min=1)
         count += float((other.sum(dim=1) / each).sum())
         examples += len(own)
-    return Changed(count, examples)
+    return ChangedLabels(count, examples)
 
 
 @torch.no_grad()
-def divergence(thin: Network, intact: Intact, most: int = 256) -> float:
+def divergence(thin: Network, intact: Reference, most: int = 256) -> float:
     """Mean Kullback-Leibler divergence of the class probabilities, in nats, on a few examples."""
     total, seen = 0.0, 0
     for inputs, own in zip(intact.batches, intact.scores, strict=True):
@@ -123,7 +125,7 @@ def divergence(thin: Network, intact: Intact, most: int = 256) -> float:
     return total / seen
 
 
-def furthest(found: Sequence[Changed], tolerance: float) -> int:
+def furthest(found: Sequence[ChangedLabels], tolerance: float) -> int:
     """How many of a fixed sequence pass before the first that does not."""
     passed = 0
     for one in found:

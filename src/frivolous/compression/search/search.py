@@ -14,12 +14,12 @@ import numpy as np
 import torch
 
 from frivolous.compression.coupling.costs import Path, Sizes, Units
-from frivolous.compression.criteria.methods import Method
-from frivolous.compression.pruner import Thinner, Workbench
+from frivolous.compression.criteria.methods import Criterion
+from frivolous.compression.pruner import PrunedNetwork, Pruner
 from frivolous.compression.search.estimates import search_ahead, statistics_ahead
 from frivolous.compression.search.label_test import (
-    Changed,
-    Intact,
+    ChangedLabels,
+    Reference,
     changed_by,
     divergence,
     intact_of,
@@ -46,9 +46,9 @@ Say = Callable[[str], None]
 class Found:
     """The network found, what it changes on held-out examples, and the networks asked before."""
 
-    thinner: Thinner
-    changed: Changed
-    asked: tuple[tuple[Units, Changed], ...]
+    thinner: PrunedNetwork
+    changed: ChangedLabels
+    asked: tuple[tuple[Units, ChangedLabels], ...]
 
 
 class Search:
@@ -56,10 +56,10 @@ class Search:
 
     def __init__(
         self,
-        bench: Workbench,
-        method: Method,
+        bench: Pruner,
+        method: Criterion,
         batches: Batches,
-        held: Intact,
+        held: Reference,
         *,
         worth: tuple[float, float] = (0.5, 0.5),
         seed: int = 0,
@@ -97,7 +97,7 @@ class Search:
                 low = middle
             else:
                 high = middle - 1
-        asked: list[tuple[Units, Changed]] = []
+        asked: list[tuple[Units, ChangedLabels]] = []
         for place in range(low, -1, -1):
             thinner = self._plain(self.path.units[place])
             changed = changed_by(thinner.network, self.held)
@@ -106,7 +106,7 @@ class Search:
                 break
         return Found(thinner, changed, tuple(asked))
 
-    def _plain(self, units: Units) -> Thinner:
+    def _plain(self, units: Units) -> PrunedNetwork:
         return self.bench.thin(self.method, units, fine=False)
 
     def within(self, tolerance: float) -> Found:
@@ -115,7 +115,7 @@ class Search:
             self._remeasure(tolerance)
         whole = self._plain(self.whole)
         best = Found(whole, changed_by(whole.network, self.held), ())
-        asked: list[tuple[Units, Changed]] = []
+        asked: list[tuple[Units, ChangedLabels]] = []
         sequence = list(self._sequence(tolerance))
         shares = [self.size(units) for units in sequence]
         held = self.held.batches.examples
@@ -187,13 +187,13 @@ class Search:
         return Found(thinner, changed_by(thinner.network, self.held), ())
 
 
-def _furthest(thinner: Thinner, shown: Intact) -> float:
+def _furthest(thinner: PrunedNetwork, shown: Reference) -> float:
     """How far any score lies from the whole network's."""
     pairs = zip(shown.batches, shown.scores, strict=True)
     return max(apart(thinner.network(inputs), scores) for inputs, scores in pairs)
 
 
-def _rounding(network: Network, shown: Intact) -> float:
+def _rounding(network: Network, shown: Reference) -> float:
     """How far rounding moves a network's scores on some of the examples."""
     rounding, largest, seen = Rounding(network), 0.0, 0
     for inputs, scores in zip(shown.batches, shown.scores, strict=True):

@@ -9,14 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frivolous.compression.coupling.channel_ids import Flags, Keeping
+from frivolous.compression.coupling.channel_ids import ChannelMask, Flags
 from frivolous.compression.coupling.rules import PARTING, argument, parts_along
 from frivolous.network import Network
 from frivolous.network.operations import CONVOLUTIONS, RESHAPING
 from frivolous.network.program import Program, Ref, Step
 
 
-def thinned(network: Network, keeping: Keeping) -> Network:
+def thinned(network: Network, keeping: ChannelMask) -> Network:
     """The network without what is removed: the same places and names, fewer units."""
     program = network.program
     steps = tuple(_thin_step(step, program, keeping) for step in program.steps)
@@ -39,7 +39,7 @@ def thinned(network: Network, keeping: Keeping) -> Network:
     )
 
 
-def thin_state(network: Network, keeping: Keeping) -> dict[str, Tensor]:
+def thin_state(network: Network, keeping: ChannelMask) -> dict[str, Tensor]:
     """Parameters and buffers without what is removed, by name; others are the same tensors."""
     places = {name: index for index, name in network.program.states.items()}
     groups = {name: group for group in network.ties for name in group}
@@ -50,7 +50,7 @@ def thin_state(network: Network, keeping: Keeping) -> dict[str, Tensor]:
     return state
 
 
-def _thin_step(step: Step, program: Program, keeping: Keeping) -> Step:
+def _thin_step(step: Step, program: Program, keeping: ChannelMask) -> Step:
     if step.op in CONVOLUTIONS:
         return _thin_convolution(step, program, keeping)
     reads = step.args[0].index if step.args and isinstance(step.args[0], Ref) else step.index
@@ -71,7 +71,7 @@ def _thin_step(step: Step, program: Program, keeping: Keeping) -> Step:
     return step
 
 
-def _thin_view(step: Step, keeping: Keeping) -> Step:
+def _thin_view(step: Step, keeping: ChannelMask) -> Step:
     """A view to fewer entries, where the sizes are written in it."""
     places = [i for i, arg in enumerate(step.args) if i and isinstance(arg, list | tuple)]
     if not places:  # `flatten` has no sizes
@@ -83,11 +83,11 @@ def _thin_view(step: Step, keeping: Keeping) -> Step:
     return replace(step, args=(*step.args[: places[0]], sizes, *step.args[places[0] + 1 :]))
 
 
-def _cut(keeping: Keeping, index: int) -> bool:
+def _cut(keeping: ChannelMask, index: int) -> bool:
     return any(kept is not None for kept in keeping.along(index))
 
 
-def _thin_convolution(step: Step, program: Program, keeping: Keeping) -> Step:
+def _thin_convolution(step: Step, program: Program, keeping: ChannelMask) -> Step:
     """A depthwise convolution has as many groups as it reads units."""
     _, groups = CONVOLUTIONS[step.op](step.args)
     kept = keeping.along(step.args[0].index)[1]
@@ -97,7 +97,7 @@ def _thin_convolution(step: Step, program: Program, keeping: Keeping) -> Step:
     return replace(step, args=(*step.args[:place], int(kept.sum()), *step.args[place + 1 :]))
 
 
-def _thin_split(step: Step, keeping: Keeping) -> Step:
+def _thin_split(step: Step, keeping: ChannelMask) -> Step:
     """Parts of the sizes that are left; ``chunk`` works them out itself."""
     kept = keeping.along(step.args[0].index)
     axis = argument(step, 2, "dim", 0) % len(kept)
@@ -109,7 +109,7 @@ def _thin_split(step: Step, keeping: Keeping) -> Step:
     return replace(step, target=target, args=(step.args[0], parts, axis), kwargs={})
 
 
-def _thin_slice(step: Step, keeping: Keeping) -> Step:
+def _thin_slice(step: Step, keeping: ChannelMask) -> Step:
     """The same entries of what is left; entries a stride apart are kept together."""
     axis, stride = argument(step, 1, "dim", 0), argument(step, 4, "step", 1)
     flags = keeping.along(step.args[0].index)[axis]

@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.prune import BasePruningMethod
 from torch.nn.utils.weight_norm import WeightNorm
 
-from frivolous.compression.coupling.channel_ids import Keeping
+from frivolous.compression.coupling.channel_ids import ChannelMask
 from frivolous.compression.surgery.graph import window
 from frivolous.errors import FrivolousError
 from frivolous.families.response_norm import ResponseNorm
@@ -26,7 +26,7 @@ class CannotCut(FrivolousError):
 
 
 def cut_module(
-    model: nn.Module, network: Network, keeping: Keeping, state: Mapping[str, Tensor]
+    model: nn.Module, network: Network, keeping: ChannelMask, state: Mapping[str, Tensor]
 ) -> nn.Module:
     """A copy of the model with the thinner state, layers' sizes set to it.
 
@@ -109,7 +109,7 @@ def _set_sizes(module: nn.Module, path: str) -> None:
             setattr(module, name, int(size))
 
 
-def _set_groups(thin: nn.Module, network: Network, keeping: Keeping) -> None:
+def _set_groups(thin: nn.Module, network: Network, keeping: ChannelMask) -> None:
     """Give depthwise convolutions a group for every unit that is left."""
     for step in network.program.steps:
         module = _module(thin, step.module)
@@ -124,7 +124,7 @@ def _set_groups(thin: nn.Module, network: Network, keeping: Keeping) -> None:
             module.out_channels = module.groups * module.weight.shape[1]
 
 
-def _set_features(thin: nn.Module, network: Network, keeping: Keeping) -> None:
+def _set_features(thin: nn.Module, network: Network, keeping: ChannelMask) -> None:
     """Tell normalisations without weights or statistics how many units they read."""
     for step in network.program.steps:
         module = _module(thin, step.module)
@@ -135,7 +135,7 @@ def _set_features(thin: nn.Module, network: Network, keeping: Keeping) -> None:
             module.num_features = int(flags.sum())
 
 
-def _set_windows(thin: nn.Module, network: Network, keeping: Keeping) -> None:
+def _set_windows(thin: nn.Module, network: Network, keeping: ChannelMask) -> None:
     """Exchange response normalisations for ones in which units keep their neighbours."""
     steps = [step for step in network.program.steps if step.op == "response_norm"]
     calls = Counter(step.module for step in steps if step.module)

@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from frivolous.ablation.pre_norm import as_silenced
+from frivolous.ablation.pre_norm import value_of_zeroed_layer
 from frivolous.data import DATASETS, Splits
 from frivolous.data.random_labels import with_random_labels
 from frivolous.data.transforms import PREPARATIONS
@@ -185,7 +185,9 @@ class _Measuring:
             self.test,
             sites=[self.layers[name] for name in measured.layers],
             ablated_sites=[self.layers[name] for name in measured.ablated] or None,
-            silenced_as={name: as_silenced(network, name, self.test.first(1)) for name in early},
+            silenced_as={
+                name: value_of_zeroed_layer(network, name, self.test.first(1)) for name in early
+            },
             protocol=protocol_of(measured),
             **joint_of(measured),
             seed=seed_of("measures", self.spec.seed, self.spec.replicate),

@@ -8,7 +8,7 @@ import torch
 
 from frivolous.data.transforms import PREPARATIONS
 from frivolous.training.single.loader import Source, laid_out, one_after_another, sent
-from frivolous.training.single.process_group import Crew, Forward
+from frivolous.training.single.process_group import Forward, ProcessGroup
 
 BATCH = 512
 """Examples that are evaluated at once."""
@@ -25,7 +25,7 @@ def accuracy(
     forward: Forward,
     examples: Source,
     device: torch.device,
-    crew: Crew,
+    crew: ProcessGroup,
     *,
     preparation: str,
     precision: str,

@@ -42,7 +42,7 @@ def _fabric_class() -> Any:
     )
 
 
-class FabricCrew:
+class FabricGroup:
     """The processes that a ``Fabric`` launched."""
 
     def __init__(self, fabric: Any) -> None:

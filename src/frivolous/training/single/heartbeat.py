@@ -6,18 +6,18 @@ import math
 import time
 from collections.abc import Callable
 
-from frivolous.training.single.process_group import Crew
+from frivolous.training.single.process_group import ProcessGroup
 
 BEAT = 1.0
 """Seconds between calls of ``progress`` within an epoch."""
 
 
-class Clock:
+class Heartbeat:
     """Calls ``progress`` and ``save`` when it is time, the latter in step with the crew."""
 
     def __init__(
         self,
-        crew: Crew,
+        crew: ProcessGroup,
         progress: Callable[[float], None] | None,
         save: Callable[[], None] | None,
         every: float,

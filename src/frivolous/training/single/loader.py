@@ -9,15 +9,15 @@ from operator import itemgetter
 import torch
 from torch import Tensor
 
-from frivolous.data.encoded import Stored
+from frivolous.data.encoded import EncodedExamples
 from frivolous.data.splits import Examples
 from frivolous.data.transforms import PREPARATIONS
 from frivolous.errors import BadArgument
 from frivolous.rng import generator
-from frivolous.training.single.process_group import Alone, Crew, mark
+from frivolous.training.single.process_group import ProcessGroup, SingleProcess, mark
 from frivolous.training.single.recipe import LoopRecipe
 
-Source = Examples | Stored
+Source = Examples | EncodedExamples
 Part = tuple[int, int, int]
 """A pass over the training examples, and the first and the last (not read) position in it."""
 
@@ -45,7 +45,7 @@ def one_after_another(
     """
     starts = range(first * size, len(examples), step * size)
     parts = [slice(start, start + size) for start in starts]
-    if isinstance(examples, Stored):
+    if isinstance(examples, EncodedExamples):
         yield from examples.batches(parts)
     else:
         for part in parts:
@@ -80,7 +80,7 @@ def laid_out(inputs: Tensor, precision: str) -> Tensor:
     return inputs.contiguous(memory_format=layout_for(inputs.device, precision))
 
 
-class Feed:
+class BatchLoader:
     """The batches that a recipe's updates read, each known by the update's number alone.
 
     Update b reads the examples at the positions b * batch_size and on of the training examples
@@ -96,14 +96,14 @@ class Feed:
         recipe: LoopRecipe,
         seed: int,
         device: torch.device,
-        crew: Crew | None = None,
+        crew: ProcessGroup | None = None,
     ) -> None:
         if recipe.batch_size > len(examples):
             raise BadArgument(
                 f"`batch_size` {recipe.batch_size} is larger than the training data "
                 f"({len(examples)} examples); take at most that."
             )
-        self.crew = crew or Alone()
+        self.crew = crew or SingleProcess()
         if recipe.batch_size % self.crew.size:
             raise BadArgument(
                 f"`batch_size` {recipe.batch_size} cannot be shared by {self.crew.size} processes "
@@ -138,7 +138,7 @@ class Feed:
 
     def _pieces(self, parts: list[Part]) -> Iterator[tuple[Tensor, Tensor]]:
         """Give the inputs and labels of each part; files are decoded ahead within a pass."""
-        if isinstance(self.examples, Stored):
+        if isinstance(self.examples, EncodedExamples):
             for turn, together in groupby(parts, key=itemgetter(0)):
                 indices = [self._index(*part) for part in together]
                 yield from self.examples.batches(

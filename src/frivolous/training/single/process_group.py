@@ -10,7 +10,7 @@ from torch import Tensor, nn
 Forward = Callable[[Tensor], Tensor]
 
 
-class Crew(Protocol):
+class ProcessGroup(Protocol):
     """What one process of several knows of the others, and asks of them.
 
     Every process asks in the same order: each question waits for all of them.
@@ -43,7 +43,7 @@ class Crew(Protocol):
         """Wait until all processes wait."""
 
 
-class Alone:
+class SingleProcess:
     """A crew of one."""
 
     rank, size = 0, 1
@@ -71,6 +71,6 @@ class Alone:
         """Go on."""
 
 
-def mark(crew: Crew) -> tuple[int, ...]:
+def mark(crew: ProcessGroup) -> tuple[int, ...]:
     """Return what tells a process's random draws from the others'; nothing for one alone."""
     return (crew.rank,) if crew.size > 1 else ()

@@ -21,13 +21,13 @@ from frivolous.training.single.checkpoint import (
 )
 from frivolous.training.single.determinism import controlled
 from frivolous.training.single.evaluation import accuracy
-from frivolous.training.single.fabric import FabricCrew
-from frivolous.training.single.heartbeat import Clock
+from frivolous.training.single.fabric import FabricGroup
+from frivolous.training.single.heartbeat import Heartbeat
 from frivolous.training.single.history import EpochRecord, Failure
-from frivolous.training.single.loader import Feed, layout_for, placed
-from frivolous.training.single.process_group import Alone, Crew
+from frivolous.training.single.loader import BatchLoader, layout_for, placed
+from frivolous.training.single.process_group import ProcessGroup, SingleProcess
 from frivolous.training.single.recipe import LoopRecipe
-from frivolous.training.single.trainer import UnderWay
+from frivolous.training.single.trainer import Trainer
 from frivolous.training.single.trainer_state import captured, restore
 
 __all__ = ["EpochRecord", "Failure", "Result", "train_network"]
@@ -105,18 +105,18 @@ def train_network(
             fits no parameter, a device that is not there, or a checkpoint of another training.
         FrivolousError: the checkpoint cannot be written.
     """
-    crew: Crew = Alone() if fabric is None else FabricCrew(fabric)
+    crew: ProcessGroup = SingleProcess() if fabric is None else FabricGroup(fabric)
     place = as_device(device if fabric is None else fabric.device)
     if every < 0:
         raise BadArgument(f"`every` is seconds, at least 0; got {every}.")
-    feed = Feed(splits.train, recipe, seed, place, crew)
+    feed = BatchLoader(splits.train, recipe, seed, place, crew)
     path = None if checkpoint is None else Path(checkpoint)
     identity = _identity(model, recipe, splits, seed, crew) if path else {}
     model.to(place)
     _lay_out(model, layout_for(place, recipe.precision))
     with controlled(place):
         validation = placed(splits.validation, place)
-        run = UnderWay(model, feed, validation, crew=crew, compiled=compile)
+        run = Trainer(model, feed, validation, crew=crew, compiled=compile)
         if path is not None:
             _go_on(run, path, identity)
 
@@ -125,14 +125,14 @@ def train_network(
                 tensors, facts = captured(run)
                 write_checkpoint(path, tensors, {**facts, "identity": identity})
 
-        run.go(Clock(crew, progress, save if path else None, every))
+        run.go(Heartbeat(crew, progress, save if path else None, every))
         result = _result(model, run)
     _lay_out(model, torch.contiguous_format)
     return result
 
 
 def _identity(
-    model: nn.Module, recipe: LoopRecipe, splits: Splits, seed: int, crew: Crew
+    model: nn.Module, recipe: LoopRecipe, splits: Splits, seed: int, crew: ProcessGroup
 ) -> dict[str, object]:
     """Return what must agree for a checkpoint to belong to a training."""
     alone = {
@@ -144,7 +144,7 @@ def _identity(
     return alone if crew.size == 1 else {**alone, "number of processes": crew.size}
 
 
-def _go_on(run: UnderWay, path: Path, identity: Mapping[str, object]) -> None:
+def _go_on(run: Trainer, path: Path, identity: Mapping[str, object]) -> None:
     """Take up what the checkpoint holds; the first process looks at it before the others."""
     if run.crew.rank > 0:
         run.crew.wait()
@@ -162,7 +162,7 @@ def _lay_out(model: nn.Module, layout: torch.memory_format) -> None:
             module.weight.data = module.weight.data.contiguous(memory_format=layout)
 
 
-def _result(model: nn.Module, run: UnderWay) -> Result:
+def _result(model: nn.Module, run: Trainer) -> Result:
     model.load_state_dict(run.best)
     model.eval()
     best = run.history[run.best_epoch]

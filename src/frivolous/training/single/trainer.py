@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from frivolous.training.single.determinism import reseed
 from frivolous.training.single.evaluation import accuracy, narrowed
-from frivolous.training.single.heartbeat import Clock
+from frivolous.training.single.heartbeat import Heartbeat
 from frivolous.training.single.history import EpochRecord, Failure
-from frivolous.training.single.loader import Feed, Source
+from frivolous.training.single.loader import BatchLoader, Source
 from frivolous.training.single.optimisers import LOOP_OPTIMISERS, make_updates
-from frivolous.training.single.process_group import Crew, Forward, mark
+from frivolous.training.single.process_group import Forward, ProcessGroup, mark
 from frivolous.training.single.schedules import rate_at
 
 State = dict[str, Tensor]
@@ -22,16 +22,16 @@ LOOKS = 50
 """Updates between two looks at the losses on an accelerator: each look waits for it."""
 
 
-class UnderWay:
+class Trainer:
     """The moving parts of one network's training."""
 
     def __init__(
         self,
         model: nn.Module,
-        feed: Feed,
+        feed: BatchLoader,
         validation: Source,
         *,
-        crew: Crew,
+        crew: ProcessGroup,
         compiled: bool,
     ) -> None:
         recipe = feed.recipe
@@ -59,7 +59,7 @@ class UnderWay:
         self.loss_sum, self.last_loss = 0.0, math.nan
         self.pending: list[Tensor] = []
 
-    def go(self, clock: Clock) -> None:
+    def go(self, clock: Heartbeat) -> None:
         """Train to the end."""
         while True:
             epoch, within = divmod(self.update, self.per_epoch)
@@ -89,7 +89,7 @@ class UnderWay:
             or (share is not None and (record.train_accuracy or 0.0) >= share)
         )
 
-    def _train_to(self, stop: int, clock: Clock) -> None:
+    def _train_to(self, stop: int, clock: Heartbeat) -> None:
         self.model.train()
         for inputs, labels in self.feed.batches(self.update, stop):
             self._step(inputs, labels)

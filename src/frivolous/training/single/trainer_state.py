@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from frivolous.training.single.history import EpochRecord
-from frivolous.training.single.trainer import State, UnderWay
+from frivolous.training.single.trainer import State, Trainer
 
 
-def captured(run: UnderWay) -> tuple[State, dict[str, Any]]:
+def captured(run: Trainer) -> tuple[State, dict[str, Any]]:
     """Return the tensors and the facts from which :func:`restore` goes on."""
     tensors = {f"live/{name}": value for name, value in run.live.items()}
     for name, parameter in run.parameters.items():
@@ -35,7 +35,7 @@ def captured(run: UnderWay) -> tuple[State, dict[str, Any]]:
 
 
 @torch.no_grad()
-def restore(run: UnderWay, tensors: State, facts: Mapping[str, Any]) -> None:
+def restore(run: Trainer, tensors: State, facts: Mapping[str, Any]) -> None:
     """Take up a training where :func:`captured` left it; ``run`` has made no update yet."""
     parts: dict[str, State] = {}
     for full, value in tensors.items():
@@ -59,7 +59,7 @@ def restore(run: UnderWay, tensors: State, facts: Mapping[str, Any]) -> None:
     run.history = [EpochRecord(**record) for record in facts["history"]]
 
 
-def _placed(run: UnderWay, state: State) -> State:
+def _placed(run: Trainer, state: State) -> State:
     return {n: _like(value, state[n]) for n, value in run.live.items() if n in state}
 
 
