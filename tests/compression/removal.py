@@ -17,8 +17,8 @@ from frivolous.compression.coupling.channel_ids import ChannelMask
 from frivolous.compression.coupling.groups import PruningGroup
 from frivolous.compression.coupling.propagate import read_axes
 from frivolous.compression.pruner import Pruner
-from frivolous.compression.surgery.biases import with_biases
-from frivolous.compression.surgery.graph import thin_state, thinned
+from frivolous.compression.surgery.biases import add_missing_biases
+from frivolous.compression.surgery.graph import remove_channels, remove_from_state
 from frivolous.compression.surgery.module import cut_module
 from frivolous.network import Network, trace
 
@@ -79,7 +79,7 @@ def masked(keep_U: Tensor, axis: int, value: Tensor) -> Tensor:
 
 def removed(bench: Pruner, gone: Gone, inputs: Any) -> Removed:
     """The same units silenced, left out and cut."""
-    network = with_biases(bench.whole, bench.model, everywhere=False)
+    network = add_missing_biases(bench.whole, bench.model, everywhere=False)
     axes = read_axes(network.program, network.ties)
     flags = np.zeros(bench.numbers, dtype=bool)
     edits = {}
@@ -93,14 +93,14 @@ def removed(bench: Pruner, gone: Gone, inputs: Any) -> Removed:
     keeping = ChannelMask(axes, flags)
     state = {
         name: tensor
-        for name, tensor in thin_state(network, keeping).items()
+        for name, tensor in remove_from_state(network, keeping).items()
         if name in bench.whole.state
     }
     module = cut_module(bench.model, network, keeping, state)
     return Removed(
         network(inputs),
         network.run(inputs, edits),
-        thinned(network, keeping)(inputs),
+        remove_channels(network, keeping)(inputs),
         bench.scores(module, inputs),
         module,
     )

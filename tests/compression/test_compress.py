@@ -22,7 +22,7 @@ import frivolous as fv
 from frivolous.compression import METHODS, Compression
 from frivolous.compression.profiling import Latency
 from frivolous.compression.pruner import Pruner
-from frivolous.compression.search.label_test import divergence, intact_of, upper
+from frivolous.compression.search.label_test import clopper_pearson_upper, divergence, reference_of
 from frivolous.constructions import (
     Construction,
     more_of_both,
@@ -207,7 +207,7 @@ def test_every_method_keeps_to_the_budget(name: str) -> None:
 
 def test_fits_are_better_than_excision_at_the_same_size() -> None:
     model, x = net()
-    intact = intact_of(trace(model, x[:2]), as_batches(x))
+    intact = reference_of(trace(model, x[:2]), as_batches(x))
     apart = {
         name: divergence(trace(compressed(parameters=0.5, method=name).model, x[:2]), intact)
         for name in ("joint", "prune", "magnitude", "random")
@@ -221,7 +221,9 @@ def test_held_out_labels_are_within_the_tolerance() -> None:
     model, x = net()
     assert facts["searched"] + facts["held_out"] == len(x)
     assert facts["bound"] <= 0.1
-    assert facts["bound"] == pytest.approx(upper(facts["changed"], facts["held_out"]))
+    assert facts["bound"] == pytest.approx(
+        clopper_pearson_upper(facts["changed"], facts["held_out"])
+    )
     passed = thin.sequence[thin.sequence.bound <= 0.1]
     assert (thin.sequence.bound[:-1] <= 0.1).all()
     assert passed.iloc[-1].changed == facts["changed"]
@@ -297,7 +299,7 @@ def test_the_same_seed_gives_the_same_bits(method: str) -> None:
 
 def test_fine_tuning_brings_the_scores_closer() -> None:
     model, x = net()
-    intact = intact_of(trace(model, x[:2]), as_batches(x))
+    intact = reference_of(trace(model, x[:2]), as_batches(x))
     plain, tuned = (fv.compress(model, x, parameters=0.15, finetune=epochs) for epochs in (0, 20))
     before, after = (divergence(trace(one.model, x[:2]), intact, 500) for one in (plain, tuned))
     assert after < before
@@ -306,7 +308,7 @@ def test_fine_tuning_brings_the_scores_closer() -> None:
     }
     facts = tuned.report.facts
     assert facts["finetune"] == 20
-    assert facts["bound"] == upper(facts["changed"], facts["held_out"])
+    assert facts["bound"] == clopper_pearson_upper(facts["changed"], facts["held_out"])
     assert all(p.grad is None for p in tuned.model.parameters())
 
 

@@ -17,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from frivolous import families
 from frivolous.compression.coupling.costs import Sizes, path
 from frivolous.compression.pruner import PrunedNetwork, Pruner
-from frivolous.compression.surgery.graph import thinned
+from frivolous.compression.surgery.graph import remove_channels
 
 
 class Mobile(nn.Module):
@@ -102,7 +102,9 @@ def test_both_are_what_the_cut_module_has(name: str) -> None:
             for cut, count in zip(bench.cuts, units, strict=True)
         }
         keeping = bench.keeping(gone)
-        module = bench.module(PrunedNetwork(units, keeping, thinned(bench.network, keeping)))
+        module = bench.module(
+            PrunedNetwork(units, keeping, remove_channels(bench.network, keeping))
+        )
         found, wanted = sizes.both(units), counted(module, x)
         assert found.tolist() == pytest.approx(wanted, rel=1e-9), (units, whole)
 

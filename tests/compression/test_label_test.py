@@ -11,12 +11,12 @@ from frivolous.compression.search.label_test import (
     LEVEL,
     ChangedLabels,
     changed_by,
+    clopper_pearson_upper,
     divergence,
     examples_needed,
     furthest,
-    intact_of,
     most_changed,
-    upper,
+    reference_of,
 )
 from frivolous.inputs.batches import as_batches
 from frivolous.network import trace
@@ -25,25 +25,29 @@ from frivolous.network import trace
 @pytest.mark.parametrize(("count", "examples"), [(0, 1), (0, 149), (3, 40), (12, 1000), (99, 100)])
 def test_the_bound_is_that_of_an_exact_test(count: int, examples: int) -> None:
     interval = binomtest(count, examples, alternative="less").proportion_ci(1 - LEVEL, "exact")
-    assert upper(count, examples) == pytest.approx(interval.high, rel=1e-9)
+    assert clopper_pearson_upper(count, examples) == pytest.approx(interval.high, rel=1e-9)
     # By its definition: with that share so few are seen in 5% of cases.
-    assert binom.cdf(count, examples, upper(count, examples)) == pytest.approx(LEVEL, rel=1e-6)
+    assert binom.cdf(count, examples, clopper_pearson_upper(count, examples)) == pytest.approx(
+        LEVEL, rel=1e-6
+    )
     found = ChangedLabels(count, examples)
-    assert (found.high, found.share) == (upper(count, examples), count / examples)
+    assert (found.high, found.share) == (clopper_pearson_upper(count, examples), count / examples)
 
 
 def test_where_all_labels_changed_nothing_is_bounded() -> None:
-    assert upper(10, 10) == 1.0
-    assert upper(2.5, 40) == pytest.approx((upper(2, 40) + upper(3, 40)) / 2, rel=0.01)
+    assert clopper_pearson_upper(10, 10) == 1.0
+    assert clopper_pearson_upper(2.5, 40) == pytest.approx(
+        (clopper_pearson_upper(2, 40) + clopper_pearson_upper(3, 40)) / 2, rel=0.01
+    )
 
 
 @pytest.mark.parametrize("tolerance", [0.001, 0.01, 0.02, 0.05, 0.3])
 def test_how_many_may_change_and_how_many_examples_that_takes(tolerance: float) -> None:
     for examples in (10, 149, 150, 1000):
-        counts = [k for k in range(examples + 1) if upper(k, examples) <= tolerance]
+        counts = [k for k in range(examples + 1) if clopper_pearson_upper(k, examples) <= tolerance]
         assert most_changed(tolerance, examples) == max(counts, default=-1)
     needed = examples_needed(tolerance)
-    assert upper(0, needed) <= tolerance < upper(0, needed - 1)
+    assert clopper_pearson_upper(0, needed) <= tolerance < clopper_pearson_upper(0, needed - 1)
     # None of n changes at a share p with a chance of (1 - p)^n.
     assert needed == int(np.ceil(np.log(LEVEL) / np.log1p(-tolerance)))
 
@@ -88,7 +92,7 @@ def test_labels_counted_and_the_divergence_by_hand() -> None:
     x = tensor([[2.0, 1.0], [1.0, 2.0], [3.0, 0.0], [1.0, 1.5], [0.0, 4.0]])
     one, other = ([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 0.6]])
     whole, thin = (trace(linear(weight), x[:2]) for weight in (one, other))
-    intact = intact_of(whole, as_batches(x, batch_size=2))
+    intact = reference_of(whole, as_batches(x, batch_size=2))
     assert changed_by(whole, intact) == ChangedLabels(0, 5)
     # Scores (1, 1.2), (1, 0.9): the second keeps its label, the fourth does not.
     assert changed_by(thin, intact) == ChangedLabels(1, 5)
@@ -103,5 +107,5 @@ def test_a_sequence_counts_by_its_share_of_positions() -> None:
     x = tensor([[[2.0, 1.0], [1.0, 1.5]], [[3.0, 0.0], [1.0, 1.5]], [[3.0, 0.0], [1.0, 0.0]]])
     one, other = ([[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 0.6]])
     whole, thin = (trace(linear(weight), x[:2]) for weight in (one, other))
-    intact = intact_of(whole, as_batches(x, batch_size=2))
+    intact = reference_of(whole, as_batches(x, batch_size=2))
     assert changed_by(thin, intact) == ChangedLabels(1.0, 3)

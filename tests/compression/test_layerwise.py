@@ -18,10 +18,10 @@ from frivolous.compression.reconstruction.layerwise import (
     ROWS,
     TargetCollector,
     change_of,
-    fine_tuned,
+    fit_layers,
 )
 from frivolous.compression.reconstruction.layerwise import _remaining as remaining
-from frivolous.compression.surgery.graph import thinned
+from frivolous.compression.surgery.graph import remove_channels
 from frivolous.inputs.batches import Batches, as_batches
 
 pytestmark = pytest.mark.rounding
@@ -267,8 +267,8 @@ def test_values_without_gradients_are_left_out_of_the_targets() -> None:
 def test_the_whole_network_is_left_as_it_is() -> None:
     bench, batches, x = made("convolution")
     keeping = bench.keeping({})
-    same = fine_tuned(
-        thinned(bench.network, keeping), keeping, bench.targets, batches, bench.fitted
+    same = fit_layers(
+        remove_channels(bench.network, keeping), keeping, bench.targets, batches, bench.fitted
     )
     torch.testing.assert_close(same(x), bench.network(x), rtol=0, atol=1e-5)
 

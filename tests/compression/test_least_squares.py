@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from frivolous.compression.criteria.calibration import collect_statistics
 from frivolous.compression.criteria.methods import METHODS
 from frivolous.compression.pruner import PrunedNetwork, Pruner
-from frivolous.compression.reconstruction.least_squares import prediction, refitted
-from frivolous.compression.surgery.graph import thinned
+from frivolous.compression.reconstruction.least_squares import prediction, refit_readers
+from frivolous.compression.surgery.graph import remove_channels
 from frivolous.inputs.batches import as_batches
 
 KEPT = np.array([0, 2, 3, 6])
@@ -90,7 +90,7 @@ def test_weights_are_those_of_least_squares(name: str, bias: bool) -> None:
     cut = replace(cut, reads=reads)
     bench.cuts = (cut,)
     known(bench, x)
-    state = refitted(cut, KEPT, bench.evidence[cut.name], bench.network.state, "affine")
+    state = refit_readers(cut, KEPT, bench.evidence[cut.name], bench.network.state, "affine")
     rows = rows_of(wide, x).detach().numpy()
     weight = wide[reader].weight.detach().numpy()
     flat = weight.reshape(len(weight), 8, -1)
@@ -135,9 +135,9 @@ def test_nothing_kept_is_predicted_by_the_mean() -> None:
 def thin(bench: Pruner, kept: np.ndarray, how: str = "affine") -> PrunedNetwork:
     (cut, *_) = bench.cuts
     gone = np.setdiff1d(np.arange(cut.units), kept)
-    state = refitted(cut, kept, bench.evidence[cut.name], bench.network.state, how)
+    state = refit_readers(cut, kept, bench.evidence[cut.name], bench.network.state, how)
     keeping = bench.keeping({cut.name: gone})
-    return PrunedNetwork((), keeping, thinned(replace(bench.network, state=state), keeping))
+    return PrunedNetwork((), keeping, remove_channels(replace(bench.network, state=state), keeping))
 
 
 def doubled(module: nn.Module, factor: float = 1.0) -> None:
@@ -254,5 +254,7 @@ def test_units_kept_in_full_change_nothing() -> None:
     bench = bench_of(wide, x[:2])
     known(bench, x)
     (cut,) = bench.cuts
-    state = refitted(cut, np.arange(8), bench.evidence[cut.name], bench.network.state, "affine")
+    state = refit_readers(
+        cut, np.arange(8), bench.evidence[cut.name], bench.network.state, "affine"
+    )
     assert all(state[name] is tensor for name, tensor in bench.network.state.items())

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import frivolous as fv
 from frivolous.compression.criteria.methods import METHODS
-from frivolous.compression.criteria.mirrored_relu import unmirrored_relus
+from frivolous.compression.criteria.mirrored_relu import unmirror_relus
 from frivolous.constructions import Construction, neither
 from frivolous.families import MLP, fixed, initialise
 from frivolous.inputs.batches import as_batches
@@ -104,7 +104,7 @@ def pair(
 def test_by_hand() -> None:
     model, x = pair()
     bench = bench_of(model, x[:2])
-    same = unmirrored_relus(bench.network, bench.cuts, as_batches(x, batch_size=70))
+    same = unmirror_relus(bench.network, bench.cuts, as_batches(x, batch_size=70))
     assert same is not bench.network
     torch.testing.assert_close(same(x), bench.network(x), rtol=0, atol=1e-12)
     one, out = model.one, model.out
@@ -147,7 +147,7 @@ def test_what_is_not_turned(
     if change is not None:
         change(model)
     bench = bench_of(model, x[:2])
-    assert unmirrored_relus(bench.network, bench.cuts, as_batches(x)) is bench.network
+    assert unmirror_relus(bench.network, bench.cuts, as_batches(x)) is bench.network
 
 
 def test_a_single_example_on_which_it_is_off_is_enough() -> None:
@@ -155,8 +155,7 @@ def test_a_single_example_on_which_it_is_off_is_enough() -> None:
     off = -model.one.weight[:1].detach() * 50
     bench = bench_of(model, x[:2])
     assert (
-        unmirrored_relus(bench.network, bench.cuts, as_batches(torch.cat([x, off])))
-        is bench.network
+        unmirror_relus(bench.network, bench.cuts, as_batches(torch.cat([x, off]))) is bench.network
     )
 
 
@@ -183,7 +182,7 @@ def test_convolutions_are_left_as_they_are(pooled: bool) -> None:
         torch.manual_seed(1)
         model, x = Maps(pooled).double().eval(), torch.randn(50, 2, 4, 4, dtype=torch.float64)
     bench = bench_of(model, x[:2])
-    assert unmirrored_relus(bench.network, bench.cuts, as_batches(x)) is bench.network
+    assert unmirror_relus(bench.network, bench.cuts, as_batches(x)) is bench.network
 
 
 def test_two_readers_take_over_what_is_linear() -> None:
@@ -199,7 +198,7 @@ def test_two_readers_take_over_what_is_linear() -> None:
     with torch.no_grad():
         model.norm.weight[:, 0] = 2 * model.norm.weight[:, 1]
     bench = bench_of(model, x[:2])
-    same = unmirrored_relus(bench.network, bench.cuts, as_batches(x))
+    same = unmirror_relus(bench.network, bench.cuts, as_batches(x))
     assert same is not bench.network
     torch.testing.assert_close(same(x), bench.network(x), rtol=0, atol=1e-12)
 
@@ -210,5 +209,5 @@ def test_a_unit_that_is_opposite_to_two_is_turned_once() -> None:
         model.one.weight[2], model.one.bias[2] = model.one.weight[0], model.one.bias[0]
         model.out.weight[:, 2] = model.out.weight[:, 0]
     bench = bench_of(model, x[:2])
-    same = unmirrored_relus(bench.network, bench.cuts, as_batches(x))
+    same = unmirror_relus(bench.network, bench.cuts, as_batches(x))
     torch.testing.assert_close(same(x), bench.network(x), rtol=0, atol=1e-12)

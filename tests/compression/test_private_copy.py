@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.utils import spectral_norm
 
 import frivolous as fv
-from frivolous.compression.private_copy import private
+from frivolous.compression.private_copy import private_copy
 from frivolous.compression.profiling import Latency, latency_of
 
 asking = importlib.import_module("frivolous.compression.selection")
@@ -116,7 +116,7 @@ def test_hooks_and_loggers_see_nothing(asked: str, caplog: pytest.LogCaptureFixt
 def test_hooks_that_compute_weights_stay() -> None:
     layer = spectral_norm(nn.Linear(6, 12))
     model = nn.Sequential(layer, nn.ReLU(), nn.Linear(12, 3)).eval()
-    own, silenced = private(model)
+    own, silenced = private_copy(model)
     assert silenced == ()
     with torch.no_grad():
         layer.weight_orig *= 2

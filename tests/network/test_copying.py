@@ -16,7 +16,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 import frivolous as fv
 from frivolous.errors import FrivolousError
-from frivolous.network.module.copying import CannotCopy, copied
+from frivolous.network.module.copying import CannotCopy, copy_module
 
 
 class Refusing(nn.Linear):
@@ -77,7 +77,7 @@ def picture(module: nn.Module) -> list[Any]:
 
 
 def test_a_copy_computes_the_same_and_shares_no_tensor(held) -> None:
-    twin = copied(held)
+    twin = copy_module(held)
     assert torch.equal(twin(data()), held(data()))
     ours, theirs = ({t.data_ptr() for t in m.state_dict().values()} for m in (held, twin))
     assert len(ours) == len(theirs)
@@ -90,7 +90,7 @@ def test_a_copy_computes_the_same_and_shares_no_tensor(held) -> None:
 
 
 def test_what_is_shared_inside_stays_shared_inside(held) -> None:
-    twin = copied(held)
+    twin = copy_module(held)
     assert twin.tied.weight is twin.a.weight
     assert twin.alias is twin.scale
     assert twin.itself[0] is twin
@@ -100,7 +100,7 @@ def test_what_is_shared_inside_stays_shared_inside(held) -> None:
 
 
 def test_what_has_no_copy_is_the_originals_and_the_rest_is_not(held) -> None:
-    twin = copied(held)
+    twin = copy_module(held)
     assert twin.lock is held.lock
     assert twin.file is held.file
     assert twin.places is held.places
@@ -121,7 +121,7 @@ def test_copying_leaves_the_original_as_it_is(held) -> None:
     held.out.train(False)
     held.a.weight.requires_grad_(False)
     before = picture(held)
-    twin = copied(held)
+    twin = copy_module(held)
     assert picture(held) == before
     assert [m.training for m in twin.modules()] == before[2]
     assert not twin.a.weight.requires_grad
@@ -130,7 +130,7 @@ def test_copying_leaves_the_original_as_it_is(held) -> None:
 
 def test_what_deepcopy_copies_is_its_copy() -> None:
     graph = torch.fx.symbolic_trace(nn.Sequential(nn.Linear(8, 3), nn.ReLU()))
-    assert torch.equal(copied(graph)(data()), graph(data()))
+    assert torch.equal(copy_module(graph)(data()), graph(data()))
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
@@ -139,7 +139,7 @@ def test_a_computed_weight_follows_the_copys_own_parameters(norm: Any) -> None:
     model = nn.Sequential(norm(nn.Linear(8, 12)), nn.ReLU(), nn.Linear(12, 3))
     model(data())
     model.eval()
-    twin = copied(model)
+    twin = copy_module(model)
     with torch.no_grad():
         assert torch.equal(twin(data()), model(data()))
         expected = model(data())
@@ -163,7 +163,7 @@ def test_a_parameter_without_a_copy_is_named() -> None:
     model = nn.Sequential(nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 3))
     model[0].weight = nn.Parameter(torch.ones(12, 8).as_subclass(Uncopied))
     with pytest.raises(CannotCopy) as caught:
-        copied(model)
+        copy_module(model)
     assert str(caught.value) == (
         "`model` cannot be copied: Sequential.0.weight, a Uncopied of shape (12, 8), has no copy "
         "(RuntimeError: no copies of this). Keep it as a plain tensor."
@@ -174,7 +174,7 @@ def test_a_failure_to_copy_is_not_told_as_one_to_cut(monkeypatch: pytest.MonkeyP
     def refused(module: nn.Module) -> nn.Module:
         raise CannotCopy("`model` cannot be copied.")
 
-    monkeypatch.setattr("frivolous.compression.surgery.module.copied", refused)
+    monkeypatch.setattr("frivolous.compression.surgery.module.copy_module", refused)
     with pytest.raises(FrivolousError, match=r"^`model` cannot be copied\.$"):
         fv.compress(nn.Sequential(nn.Linear(8, 12), nn.ReLU(), nn.Linear(12, 3)), data(), units=0.5)
 

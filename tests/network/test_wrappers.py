@@ -15,7 +15,7 @@ import frivolous as fv
 from frivolous.cli import main
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.network import trace
-from frivolous.network.module.wrappers import module_of
+from frivolous.network.module.wrappers import unwrap
 
 
 def plain(seed: int = 0) -> nn.Sequential:
@@ -289,7 +289,7 @@ def test_a_class_of_ones_own_with_a_wrappers_name_is_no_wrapper() -> None:
             return self.module(x) * 2
 
     model = DataParallel()
-    assert module_of(model) is model
+    assert unwrap(model) is model
     assert torch.equal(trace(model, data(2))(data()), model(data()).detach())
 
 

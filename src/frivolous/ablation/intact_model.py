@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from frivolous.ablation.predictions import UNCOUNTED, counted
 from frivolous.ablation.predictions import labels as predicted_labels
 from frivolous.errors import BadArgument, NotTraceable, one_line
-from frivolous.inputs.batch import Inputs, called, each
+from frivolous.inputs.batch import Inputs, call_module, map_batch
 from frivolous.inputs.batches import Batches
 from frivolous.measures import curve
 from frivolous.network import Network, trace
-from frivolous.network.module.copying import CannotCopy, copied
+from frivolous.network.module.copying import CannotCopy, copy_module
 from frivolous.network.module.wrappers import uncompiled
 
 FEW_DIGITS = (torch.bfloat16, torch.float16)
@@ -70,7 +70,7 @@ def rounding_of(
     few = {str(part.dtype) for part in model.parameters() if part.dtype in FEW_DIGITS}
     if not few:
         return {}
-    finer = copied(model).float()
+    finer = copy_module(model).float()
     exact = trace(finer, _finer(batches.first(2, home)), output=output).to(network.device)
     changed = total = 0
     for inputs in batches:
@@ -91,15 +91,15 @@ def rounding_of(
 
 
 def _finer(inputs: Inputs) -> Inputs:
-    return each(inputs, lambda part: part.float() if part.dtype in FEW_DIGITS else part)
+    return map_batch(inputs, lambda part: part.float() if part.dtype in FEW_DIGITS else part)
 
 
 def _refusal(model: nn.Module, inputs: Inputs) -> str:
     """What a copy of the model raises on the inputs as it is; empty if it takes them."""
     try:
-        own = copied(model).eval()
+        own = copy_module(model).eval()
         with torch.no_grad(), uncompiled(), warnings.catch_warnings(action="ignore"):
-            called(own, inputs)
+            call_module(own, inputs)
     except (AttributeError, CannotCopy, NameError, NotImplementedError):
         return ""  # a fault of the model, of which the first error says more
     except Exception as error:  # noqa: BLE001 - a module's forward may raise anything

@@ -151,7 +151,7 @@ class AblationTrials:
                     places = [at for at, number in enumerate(numbers) if number in row]
                     numbers = [numbers[at] for at in places]
                     masks = {name: mask.some(places) for name, mask in masks.items()}
-                kept = kept_labels(self.late, alive, intact, masks, self.stack_bytes)
+                kept = labels_kept(self.late, alive, intact, masks, self.stack_bytes)
                 found |= dict(zip(numbers, kept, strict=True))
         assert intact is not None
         labels = (intact != UNCOUNTED).reshape(len(intact), -1).sum(dim=1)
@@ -160,7 +160,7 @@ class AblationTrials:
         return torch.stack(rows) if rows else labels.new_zeros(0, len(labels)), labels
 
 
-def kept_labels(
+def labels_kept(
     network: Network,
     alive: Frontier,
     intact: Tensor,

@@ -14,7 +14,7 @@ from frivolous.ablation.batched import run_single_units
 from frivolous.ablation.masks import masks_for
 from frivolous.ablation.predictions import UNCOUNTED, intact_labels, per_example
 from frivolous.errors import BadArgument
-from frivolous.inputs.batch import Inputs, size_of, taken
+from frivolous.inputs.batch import Inputs, batch_size_of, take_examples
 from frivolous.network import Network
 from frivolous.rng import deal
 
@@ -75,12 +75,12 @@ def single_effects(
     divergence = torch.zeros(width, dtype=torch.float64, device=network.device)
     seen = examples = counted = 0
     for batch in batches:
-        size = size_of(batch)
+        size = batch_size_of(batch)
         chosen = np.flatnonzero(deal(seen, seen + size, every, seed) == 0)
         seen += size
         if not len(chosen):
             continue
-        inputs = batch if every == 1 else taken(batch, torch.as_tensor(chosen))
+        inputs = batch if every == 1 else take_examples(batch, torch.as_tensor(chosen))
         alive = late.until(site, inputs)
         output = late.onward(site, alive)
         labels = intact_labels(network, inputs, output)

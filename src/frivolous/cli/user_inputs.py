@@ -12,7 +12,7 @@ from torch import nn
 
 from frivolous.cli.user_objects import called, load_object
 from frivolous.errors import BadArgument, FrivolousError
-from frivolous.network.module.wrappers import module_of
+from frivolous.network.module.wrappers import unwrap
 
 
 def user_model(place: str, weights: Path | None) -> nn.Module:
@@ -25,7 +25,7 @@ def user_model(place: str, weights: Path | None) -> nn.Module:
             f"`model` {place} is of type {type(model).__name__}; name a torch.nn.Module or a "
             "function that returns one."
         )
-    inner = module_of(model)  # refuses what cannot be read before weights are
+    inner = unwrap(model)  # refuses what cannot be read before weights are
     if weights is not None:
         load_weights(model, weights)
     return inner

@@ -13,21 +13,21 @@ from torch import Tensor, nn
 from frivolous.ablation.intact_model import accuracy_of, read_model
 from frivolous.compression.budget import Budget, budget_of
 from frivolous.compression.criteria.methods import method_named
-from frivolous.compression.distillation import distilled
-from frivolous.compression.private_copy import private, sharing
+from frivolous.compression.distillation import distill
+from frivolous.compression.private_copy import private_copy, sharing
 from frivolous.compression.pruner import Pruner
-from frivolous.compression.reporting.skipped import left_out
+from frivolous.compression.reporting.skipped import skipped_layers
 from frivolous.compression.reporting.tables import report_of, sequence_of
 from frivolous.compression.result import Compression
-from frivolous.compression.search.label_test import examples_needed, intact_of, most_changed
+from frivolous.compression.search.label_test import examples_needed, most_changed, reference_of
 from frivolous.compression.search.search import Search
-from frivolous.compression.selection import asked_for
+from frivolous.compression.selection import select_network
 from frivolous.compression.summary import left_line
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.inputs.batch import Inputs
 from frivolous.inputs.batches import BATCH_SIZE, Batches, as_batches
-from frivolous.network.module.wrappers import module_of
+from frivolous.network.module.wrappers import unwrap
 from frivolous.rng import generator
 
 LEAST_EXAMPLES = 8
@@ -112,10 +112,10 @@ def compress(
     chosen = method_named(method)
     if isinstance(finetune, bool) or not isinstance(finetune, int) or finetune < 0:
         raise BadArgument(f"`finetune` is a whole number of epochs, 0 or more; got {finetune!r}.")
-    model = module_of(model)
+    model = unwrap(model)
     began, say = time.perf_counter(), progress or (lambda line: None)
     say("reading the model")
-    own, silenced = private(model)
+    own, silenced = private_copy(model)
     home = _home(own)
     where = as_device(device) if device is not None else home
     search, held = _halves(data, held_out, batch_size, where, seed)
@@ -131,7 +131,7 @@ def compress(
     seconds = (time.perf_counter() - started) / held.examples
     _check_examples(budget, search, held)
     bench = Pruner(own.to(where), network, output, add_biases=add_biases)
-    intact = intact_of(network, held, scores)
+    intact = reference_of(network, held, scores)
     bench.try_out(search.first(2))
     worth = {"parameters": (1.0, 0.0), "flops": (0.0, 1.0)}.get(budget.kind, (0.5, 0.5))
     while True:
@@ -140,7 +140,7 @@ def compress(
         work = Search(
             bench, chosen, search, intact, worth=worth, seed=seed, say=say, seconds=seconds
         )
-        found = asked_for(budget, work, search)
+        found = select_network(budget, work, search)
         if not (faults := bench.faults_of(found.thinner.keeping, search.first(64))):
             break
         bench.leave(faults)  # trials found no fault with them; this very choice of units has one
@@ -148,7 +148,7 @@ def compress(
     apart = bench.masked_apart(found.thinner, search.first(64))
     if finetune:
         say("fine-tuning")
-        distilled(module, bench, search, epochs=finetune, seed=seed)
+        distill(module, bench, search, epochs=finetune, seed=seed)
     say("report")
     report = report_of(
         *(bench, found, module, intact, search, held, before),
@@ -213,7 +213,7 @@ def _check_examples(budget: Budget, search: Batches, held: Batches) -> None:
 
 
 def _nothing_to_cut(bench: Pruner) -> str:
-    left = left_out(bench)
+    left = skipped_layers(bench)
     if not left:
         return (
             "`model` has no hidden layer that could be cut: no layer reads what another one writes."

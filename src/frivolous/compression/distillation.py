@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from frivolous.compression.pruner import Pruner
-from frivolous.inputs.batch import called, size_of, taken
+from frivolous.inputs.batch import batch_size_of, call_module, take_examples
 from frivolous.inputs.batches import Batches
-from frivolous.network.module.copying import copied
+from frivolous.network.module.copying import copy_module
 from frivolous.network.module.output_selection import chosen
 from frivolous.network.module.wrappers import uncompiled
 from frivolous.rng import generator
@@ -17,16 +17,14 @@ RATE = 3e-4
 BATCH = 64
 
 
-def distilled(
-    module: nn.Module, bench: Pruner, batches: Batches, *, epochs: int, seed: int
-) -> None:
+def distill(module: nn.Module, bench: Pruner, batches: Batches, *, epochs: int, seed: int) -> None:
     """Train a thinner module in place to give the class probabilities of the original.
 
     Adam on the Kullback-Leibler divergence from the original's probabilities, its rate falling to
     zero along a cosine; normalisations keep their statistics and dropout is off. Labels are not
     used. A copy is what runs; the module takes over its weights, and nothing else that it wrote.
     """
-    trained = copied(module)
+    trained = copy_module(module)
     with uncompiled():
         _train(trained, bench, batches, epochs=epochs, seed=seed)
     with torch.no_grad():
@@ -45,11 +43,11 @@ def _train(module: nn.Module, bench: Pruner, batches: Batches, *, epochs: int, s
     for epoch in range(epochs):
         order = torch.randperm(batches.examples, generator=generator(seed, "fine-tune", epoch))
         for inputs in batches.at(order):
-            for index in torch.arange(size_of(inputs)).split(BATCH):
-                part = taken(inputs, index)
+            for index in torch.arange(batch_size_of(inputs)).split(BATCH):
+                part = take_examples(inputs, index)
                 wanted = torch.log_softmax(bench.whole(part), dim=-1)
                 with torch.enable_grad():
-                    given = called(module, part)
+                    given = call_module(module, part)
                     scores = chosen(given, bench.output, type(module).__name__)
                     found = torch.log_softmax(scores, dim=-1)
                     loss = nn.functional.kl_div(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from frivolous.network.module.copying import copied
+from frivolous.network.module.copying import copy_module
 
 CALLED = (
     *("_forward_pre_hooks", "_forward_hooks"),
@@ -18,14 +18,14 @@ def sharing(module: nn.Module) -> nn.Module:
 
     What a forward assigns or appends to as it is read stays in the copy.
     """
-    twin = copied(module)
+    twin = copy_module(module)
     for mine, own in zip(module.modules(), twin.modules(), strict=True):
         own._parameters.update(mine._parameters)
         own._buffers.update(mine._buffers)
     return twin
 
 
-def private(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
+def private_copy(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
     """A copy that nobody listens to, and the paths of modules whose hooks it has not.
 
     A copied hook would still call the user's function. The hooks that PyTorch's own utilities put
@@ -33,11 +33,11 @@ def private(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
 
     >>> layer = nn.Linear(2, 2)
     >>> handle = layer.register_forward_hook(print)
-    >>> own, silenced = private(nn.Sequential(layer))
+    >>> own, silenced = private_copy(nn.Sequential(layer))
     >>> silenced, len(own[0]._forward_hooks), len(layer._forward_hooks)
     (('0',), 0, 1)
     """
-    own = copied(model)
+    own = copy_module(model)
     silenced = [path for path, part in own.named_modules() if _silence(part)]
     return own, tuple(silenced)
 

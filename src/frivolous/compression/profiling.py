@@ -12,8 +12,8 @@ from scipy.stats import binom
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from frivolous.inputs.batch import Inputs, called
-from frivolous.network.module.copying import copied
+from frivolous.inputs.batch import Inputs, call_module
+from frivolous.network.module.copying import copy_module
 from frivolous.network.module.wrappers import uncompiled
 
 PAIRS, FEWEST_PAIRS = 41, 6
@@ -42,12 +42,12 @@ def runner(module: nn.Module) -> Callable[[Inputs], object]:
 
     What its forward writes into buffers and attributes, it writes into the copy.
     """
-    own = copied(module).eval()
+    own = copy_module(module).eval()
 
     @torch.no_grad()
     def run(inputs: Inputs) -> object:
         with uncompiled():
-            return called(own, inputs)
+            return call_module(own, inputs)
 
     return run
 

@@ -21,19 +21,19 @@ from frivolous.compression.criteria.calibration import (
     collect_statistics,
 )
 from frivolous.compression.criteria.methods import Criterion, Ranking, random_of, rank_units
-from frivolous.compression.criteria.mirrored_relu import unmirrored_relus
+from frivolous.compression.criteria.mirrored_relu import unmirror_relus
 from frivolous.compression.reconstruction.layerwise import (
     Target,
     TargetCollector,
     examples_for,
-    fine_tuned,
+    fit_layers,
 )
-from frivolous.compression.reconstruction.least_squares import refitted
-from frivolous.compression.surgery.biases import folded_into_norms, with_biases
-from frivolous.compression.surgery.graph import thinned
-from frivolous.compression.surgery.module import cut_module, evaluating
+from frivolous.compression.reconstruction.least_squares import refit_readers
+from frivolous.compression.surgery.biases import add_missing_biases, folded_into_norms
+from frivolous.compression.surgery.graph import remove_channels
+from frivolous.compression.surgery.module import cut_module, set_evaluation
 from frivolous.errors import NotFinite, one_line
-from frivolous.inputs.batch import Inputs, called
+from frivolous.inputs.batch import Inputs, call_module
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network
 from frivolous.network.module.copying import CannotCopy
@@ -71,7 +71,7 @@ class Pruner:
         add_biases: bool = False,
     ) -> None:
         self.model, self.whole, self.output = model, network, output
-        self.network = with_biases(network, model, everywhere=add_biases)
+        self.network = add_missing_biases(network, model, everywhere=add_biases)
         self.added = set(self.network.state) - set(network.state)
         self.least: dict[str, int] = {}  # units that stay of a cut, where more than one must
         self.counted = sorted(self.added) if add_biases else []
@@ -211,7 +211,7 @@ class Pruner:
         float64.
         """
         try:
-            thin = thinned(self.network, keeping)
+            thin = remove_channels(self.network, keeping)
             module = self.module(PrunedNetwork((), keeping, thin))
             ours, theirs = thin(inputs), self.scores(module, inputs)
         except CannotCopy:
@@ -228,7 +228,7 @@ class Pruner:
         finest = self.finest
         least = noise * torch.finfo(finest.dtype).eps / torch.finfo(ours.dtype).eps
         exact = cast_to(finest, inputs)
-        removed = thinned(finest, keeping)(exact)
+        removed = remove_channels(finest, keeping)(exact)
         if not apart(self.silenced(keeping, exact, finest), removed) <= MARGIN * least:
             return "with units removed it does not compute what it does with them silenced"
         return ""
@@ -272,7 +272,7 @@ class Pruner:
 
     def _turned(self, fit: Batches) -> Network:
         """The network with mirrored units turned round, where rounding lets it be the same."""
-        network = unmirrored_relus(self.network, self.cuts, fit)
+        network = unmirror_relus(self.network, self.cuts, fit)
         if network is self.network:
             return network
         both = Rounding(self.network), Rounding(network)
@@ -353,11 +353,13 @@ class Pruner:
         """The network with so many units of each cut, readers fitted as the method does."""
         state = dict(self.network.state)
         for cut, order, count in zip(self.cuts, self.orders, units, strict=True):
-            state = refitted(cut, order.kept(count), self.evidence[cut.name], state, method.refits)
+            state = refit_readers(
+                cut, order.kept(count), self.evidence[cut.name], state, method.refits
+            )
         keeping = self.keeping_of(units)
-        network = thinned(replace(self.network, state=state), keeping)
+        network = remove_channels(replace(self.network, state=state), keeping)
         if fine and self.targets and self.fit is not None:
-            network = fine_tuned(network, keeping, self.targets, self.fit, self.fitted)
+            network = fit_layers(network, keeping, self.targets, self.fit, self.fitted)
         return PrunedNetwork(units, keeping, network)
 
     def module(self, thinner: PrunedNetwork) -> nn.Module:
@@ -373,8 +375,8 @@ class Pruner:
 
     def scores(self, module: nn.Module, inputs: Inputs) -> Tensor:
         """What a module gives in evaluation mode, of its outputs the one that holds the scores."""
-        with evaluating(module), torch.no_grad(), uncompiled():
-            given = called(module, inputs)
+        with set_evaluation(module), torch.no_grad(), uncompiled():
+            given = call_module(module, inputs)
         return chosen(given, self.output, type(module).__name__)
 
     def masked_apart(self, thinner: PrunedNetwork, inputs: Inputs) -> float:
@@ -383,7 +385,7 @@ class Pruner:
         Of the largest score. Silenced units are set to zero at every site; removed ones are cut
         from the module.
         """
-        removed = replace(thinner, network=thinned(self.network, thinner.keeping))
+        removed = replace(thinner, network=remove_channels(self.network, thinner.keeping))
         silenced = self.silenced(thinner.keeping, inputs)
         theirs = self.scores(self.module(removed), inputs)
         return apart(silenced, theirs) / (float(silenced.abs().max()) or 1.0)

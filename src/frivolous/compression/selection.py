@@ -8,14 +8,14 @@ from frivolous.compression.budget import Budget
 from frivolous.compression.coupling.costs import Units
 from frivolous.compression.profiling import latency_of
 from frivolous.compression.pruner import Pruner
-from frivolous.compression.reporting.skipped import left_out
+from frivolous.compression.reporting.skipped import skipped_layers
 from frivolous.compression.reporting.unit_counts import group_of, total_units
 from frivolous.compression.search.search import Found, Search
 from frivolous.errors import BadArgument, look_up
 from frivolous.inputs.batches import Batches
 
 
-def asked_for(budget: Budget, work: Search, search: Batches) -> Found:
+def select_network(budget: Budget, work: Search, search: Batches) -> Found:
     """Search for the network of a budget; the whole one where all may be left.
 
     Raises :class:`BadArgument` for a share that the least network does not meet.
@@ -64,7 +64,7 @@ def _kept(bench: Pruner, keep: Mapping[str, int]) -> Units:
     cut_of = {name: place for place, cut in enumerate(bench.cuts) for name in cut.places}
     units = [cut.units for cut in bench.cuts]
     asked: dict[int, tuple[str, int]] = {}
-    left = {layer: one["reason"] for one in left_out(bench) for layer in one["layers"]}
+    left = {layer: one["reason"] for one in skipped_layers(bench) for layer in one["layers"]}
     for name, count in keep.items():
         if name in left:
             raise BadArgument(f"`keep` names '{name}', which cannot be cut: {left[name]}.")

@@ -15,7 +15,7 @@ Batch: TypeAlias = tuple[Inputs, Tensor | None]
 """Inputs with the batch on the first axis of every tensor, and labels if there are any."""
 
 
-def each(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
+def map_batch(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
     """The batch with every tensor of it changed."""
     if isinstance(inputs, Tensor):
         return change(inputs)
@@ -24,14 +24,14 @@ def each(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
     return tuple(change(value) for value in inputs)
 
 
-def called(module: nn.Module, inputs: Inputs) -> Any:
+def call_module(module: nn.Module, inputs: Inputs) -> Any:
     """What a module gives for a batch, passed as the module takes it."""
     if isinstance(inputs, Mapping):
         return module(**inputs)
     return module(*(inputs if isinstance(inputs, tuple) else (inputs,)))
 
 
-def parts_of(inputs: Inputs, argument: str) -> tuple[tuple[Tensor, ...], tuple[str, ...]]:
+def flatten_batch(inputs: Inputs, argument: str) -> tuple[tuple[Tensor, ...], tuple[str, ...]]:
     """The tensors of a batch and their keywords, () where they are positional."""
     keywords: tuple[str, ...] = ()
     parts: tuple[Any, ...]
@@ -64,7 +64,7 @@ def parts_of(inputs: Inputs, argument: str) -> tuple[tuple[Tensor, ...], tuple[s
     return parts, keywords
 
 
-def form_of(inputs: Inputs) -> str:
+def describe(inputs: Inputs) -> str:
     def one(part: Tensor) -> str:
         return f"{part.dtype} of shape ({', '.join(('N', *map(str, part.shape[1:])))})"
 
@@ -75,7 +75,7 @@ def form_of(inputs: Inputs) -> str:
     return ", ".join(one(part) for part in inputs)
 
 
-def tensors_of(batch: Batch) -> list[Tensor]:
+def all_tensors(batch: Batch) -> list[Tensor]:
     """Return the inputs' tensors and the labels, if there are any."""
     inputs, labels = batch
     if isinstance(inputs, Tensor):
@@ -85,7 +85,7 @@ def tensors_of(batch: Batch) -> list[Tensor]:
     return parts if labels is None else [*parts, labels]
 
 
-def joined(batches: Sequence[Batch]) -> Batch:
+def concatenate(batches: Sequence[Batch]) -> Batch:
     """Return several batches of one form as one."""
     first, labels = batches[0]
     if len(batches) == 1:
@@ -102,12 +102,12 @@ def joined(batches: Sequence[Batch]) -> Batch:
     return inputs, torch.cat([part for _, part in batches if part is not None])
 
 
-def taken(inputs: Inputs, index: Tensor) -> Inputs:
+def take_examples(inputs: Inputs, index: Tensor) -> Inputs:
     """Return the examples of a batch at these places."""
-    return each(inputs, lambda part: part[index.to(part.device)])
+    return map_batch(inputs, lambda part: part[index.to(part.device)])
 
 
-def size_of(inputs: Inputs) -> int:
+def batch_size_of(inputs: Inputs) -> int:
     """Return how many examples a batch holds."""
     if isinstance(inputs, Tensor):
         return len(inputs)
@@ -115,15 +115,15 @@ def size_of(inputs: Inputs) -> int:
     return len(next(iter(parts)))
 
 
-def moved(inputs: Inputs, device: torch.device) -> Inputs:
-    return each(inputs, lambda part: part.to(device))
+def to_device(inputs: Inputs, device: torch.device) -> Inputs:
+    return map_batch(inputs, lambda part: part.to(device))
 
 
-def repeated(inputs: Inputs, examples: int) -> Inputs:
+def repeat_examples(inputs: Inputs, examples: int) -> Inputs:
     """A batch of so many examples, made of those given again and again."""
 
     def one(part: Tensor) -> Tensor:
         times = -(-examples // len(part))
         return part.repeat(times, *(1 for _ in part.shape[1:]))[:examples]
 
-    return each(inputs, one)
+    return map_batch(inputs, one)

@@ -13,7 +13,16 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument
-from frivolous.inputs.batch import Batch, Inputs, each, form_of, joined, moved, size_of, taken
+from frivolous.inputs.batch import (
+    Batch,
+    Inputs,
+    batch_size_of,
+    concatenate,
+    describe,
+    map_batch,
+    take_examples,
+    to_device,
+)
 from frivolous.inputs.cache import keep, picker
 from frivolous.inputs.formats import whole
 from frivolous.inputs.loaders import batches_of, ordered
@@ -67,9 +76,9 @@ class Batches:
         """
         seen = 0
         for inputs, labels in self.source():
-            seen += size_of(inputs)
+            seen += batch_size_of(inputs)
             yield (
-                moved(inputs, self.device),
+                to_device(inputs, self.device),
                 None if labels is None else labels.to(self.device),
             )
         if seen != self.examples:
@@ -91,12 +100,12 @@ class Batches:
         found = list(islice(self.source(), 1) if few is None else self.picked(few))
         if not found:
             raise self._changed(0)
-        return moved(joined(found)[0], device or self.device)
+        return to_device(concatenate(found)[0], device or self.device)
 
     @property
     def form(self) -> str:
         """The type and shape of the inputs, such as "torch.float32 of shape (N, 3)"."""
-        return form_of(self.first(1))
+        return describe(self.first(1))
 
 
 def as_batches(
@@ -201,7 +210,7 @@ def _sliced(together: Batch, batch_size: int) -> tuple[Source, Picked]:
 
     def picked(index: Tensor) -> Iterator[Batch]:
         for part in index.split(batch_size) if len(index) else ():
-            yield taken(inputs, part), None if labels is None else labels[part]
+            yield take_examples(inputs, part), None if labels is None else labels[part]
 
     return lambda: _cut(inputs, labels, batch_size), picked
 
@@ -248,9 +257,9 @@ def _iterable(data: Any, batch_size: int) -> Iterable[Any]:
 
 
 def _cut(inputs: Inputs, labels: Tensor | None, batch_size: int) -> Iterator[Batch]:
-    for start in range(0, size_of(inputs), batch_size):
+    for start in range(0, batch_size_of(inputs), batch_size):
         chosen = slice(start, start + batch_size)
         yield (
-            each(inputs, lambda part, chosen=chosen: part[chosen]),  # type: ignore[misc]
+            map_batch(inputs, lambda part, chosen=chosen: part[chosen]),  # type: ignore[misc]
             None if labels is None else labels[chosen],
         )

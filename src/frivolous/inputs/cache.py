@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument
-from frivolous.inputs.batch import Batch, each, joined, size_of, taken
+from frivolous.inputs.batch import Batch, batch_size_of, concatenate, map_batch, take_examples
 
 IN_MEMORY = 2 * 2**30
 """Bytes of examples that are kept in memory; those after them go to a temporary file."""
@@ -53,7 +53,7 @@ def picker(batches: Sequence[Batch]) -> Callable[[Tensor], Iterator[Batch]]:
 
     They come in batches as large as the largest.
     """
-    sizes = np.array([size_of(inputs) for inputs, _ in batches])
+    sizes = np.array([batch_size_of(inputs) for inputs, _ in batches])
     starts = np.cumsum(sizes) - sizes
 
     def gathered(places: np.ndarray) -> Batch:
@@ -63,9 +63,9 @@ def picker(batches: Sequence[Batch]) -> Callable[[Tensor], Iterator[Batch]]:
         for number in np.unique(of_batch):
             inputs, labels = batches[number]
             rows = torch.as_tensor(places[order][of_batch[order] == number] - starts[number])
-            parts.append((taken(inputs, rows), None if labels is None else labels[rows]))
+            parts.append((take_examples(inputs, rows), None if labels is None else labels[rows]))
         back = torch.as_tensor(np.argsort(order))
-        return _changed(joined(parts), lambda part: part[back])
+        return _changed(concatenate(parts), lambda part: part[back])
 
     def picked(index: Tensor) -> Iterator[Batch]:
         for places in index.split(int(sizes.max())) if len(index) else ():
@@ -76,7 +76,7 @@ def picker(batches: Sequence[Batch]) -> Callable[[Tensor], Iterator[Batch]]:
 
 def _changed(batch: Batch, change: Callable[[Tensor], Tensor]) -> Batch:
     inputs, labels = batch
-    return each(inputs, change), None if labels is None else change(labels)
+    return map_batch(inputs, change), None if labels is None else change(labels)
 
 
 class _File:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument
-from frivolous.inputs.batch import Batch, Inputs, size_of
+from frivolous.inputs.batch import Batch, Inputs, batch_size_of
 
 
 def whole(data: Any) -> Batch | None:
@@ -85,13 +85,13 @@ def parsed(batch: Any) -> Batch:
         without = "((first, second), None)"
         if len(parts) == 1:
             without = f"(inputs, None), for two inputs {without}"
-        return inputs, _checked_labels(labels, size_of(inputs), without)
+        return inputs, _checked_labels(labels, batch_size_of(inputs), without)
     if isinstance(batch, tuple | list) and len(batch) == 1:
         return parsed(batch[0])
     if isinstance(batch, Mapping) and "labels" in batch:
         inputs = _inputs({name: value for name, value in batch.items() if name != "labels"})
         without = "the dictionary without `labels`"
-        return inputs, _checked_labels(batch["labels"], size_of(inputs), without)
+        return inputs, _checked_labels(batch["labels"], batch_size_of(inputs), without)
     return _inputs(batch), None
 
 

@@ -19,7 +19,7 @@ from torch.utils.data import (
 )
 
 from frivolous.errors import BadArgument
-from frivolous.inputs.batch import Batch, form_of, size_of, tensors_of
+from frivolous.inputs.batch import Batch, all_tensors, batch_size_of, describe
 from frivolous.inputs.formats import parsed
 from frivolous.rng import generator
 
@@ -112,7 +112,7 @@ class Ordered:
         # Within one reading, as workers begin every reading with the same seed.
         with _generators_as_they_were():
             found = list(self.once(groups))
-        if [size_of(inputs) for inputs, _ in found] != [len(group) for group in groups]:
+        if [batch_size_of(inputs) for inputs, _ in found] != [len(group) for group in groups]:
             return False
         return all(
             seen.setdefault(place, mark) == mark
@@ -144,7 +144,7 @@ def ordered(loader: DataLoader[Any]) -> Ordered | None:
 
 def batches_of(loader: Iterable[Any]) -> Iterator[Batch]:
     """Read batches; one without examples, on which a loader may end, is of no use."""
-    return (found for batch in loader if size_of((found := parsed(batch))[0]))
+    return (found for batch in loader if batch_size_of((found := parsed(batch))[0]))
 
 
 def _key(key: Any) -> Any:
@@ -155,8 +155,8 @@ def _key(key: Any) -> Any:
 def _marks(batch: Batch) -> list[int]:
     """A number of the bytes and the form of each example; equal for equal ones."""
     inputs, _ = batch
-    parts = [part.detach().cpu().contiguous() for part in tensors_of(batch)]
-    marks = [zlib.crc32(form_of(inputs).encode())] * size_of(inputs)
+    parts = [part.detach().cpu().contiguous() for part in all_tensors(batch)]
+    marks = [zlib.crc32(describe(inputs).encode())] * batch_size_of(inputs)
     for part in parts:
         rows = part.view(len(part), part[0].numel(), 1).view(torch.uint8).numpy()
         marks = [zlib.crc32(row, mark) for row, mark in zip(rows, marks, strict=True)]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from frivolous.inputs.batch import Batch, size_of
+from frivolous.inputs.batch import Batch, batch_size_of
 from frivolous.inputs.batches import Batches
 
 EVERY = 0.5
@@ -61,7 +61,7 @@ class Progress:
             for batch in batches.source():
                 yield batch
                 # Whoever reads on has done its work on this batch.
-                seen += size_of(batch[0])
+                seen += batch_size_of(batch[0])
                 self.share(min(seen / batches.examples, 1.0))
 
         return replace(batches, source=source)

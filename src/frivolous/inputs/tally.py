@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from torch import Tensor
 
 from frivolous.errors import BadArgument
-from frivolous.inputs.batch import Batch, form_of, size_of
+from frivolous.inputs.batch import Batch, batch_size_of, describe
 
 
 class Tally:
@@ -30,7 +30,7 @@ class Tally:
     def through(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """Give the same batches; refuse the first that differs from those before."""
         for inputs, labels in batches:
-            form = form_of(inputs)
+            form = describe(inputs)
             if self.form not in ("", form):
                 apart = " Pass several inputs of a model as ((first, second), None)."
                 raise BadArgument(
@@ -45,5 +45,5 @@ class Tally:
                     "`data` has labels for some batches only; they serve the accuracy. Give labels "
                     "with every batch, or with none."
                 )
-            self.form, self.examples = form, self.examples + size_of(inputs)
+            self.form, self.examples = form, self.examples + batch_size_of(inputs)
             yield inputs, labels

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frivolous.ablation.label_agreement import kept_labels
+from frivolous.ablation.label_agreement import labels_kept
 from frivolous.ablation.predictions import UNCOUNTED, intact_labels, per_example
 from frivolous.errors import BadArgument
 from frivolous.inputs.batch import Inputs
@@ -213,7 +213,7 @@ def _kept_labels(
         rows = [torch.as_tensor(np.flatnonzero(fold_N == f)) for f in range(len(matrices))]
         intact = intact_labels(network, inputs, network.onward(site.name, alive))
         refits = Refits(matrices, constants, rows, site.axis)
-        counts += kept_labels(network, alive, intact, {site.name: refits}).sum(dim=1)
+        counts += labels_kept(network, alive, intact, {site.name: refits}).sum(dim=1)
         seen += alive.batch
         counted += int((intact != UNCOUNTED).sum())
     if not seen:

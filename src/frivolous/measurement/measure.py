@@ -20,7 +20,7 @@ from frivolous.measures import AS_WRITTEN, Protocol
 from frivolous.measures.curve import Method
 from frivolous.measures.unit_kinds import Thresholds
 from frivolous.network import Network
-from frivolous.network.module.wrappers import module_of
+from frivolous.network.module.wrappers import unwrap
 
 __all__ = [
     "ALL",
@@ -106,7 +106,7 @@ def measure(
     >>> list(found.table.columns) == list(COLUMNS), found.table.site.unique().tolist()
     (True, ['0', 'all'])
     """
-    model = module_of(model)
+    model = unwrap(model)
     if tolerance is not None:
         protocol = replace(protocol, tolerance=tolerance)
     plan = Wanted(

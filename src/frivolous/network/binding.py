@@ -7,13 +7,13 @@ from typing import Any
 import torch
 
 from frivolous.errors import BadArgument
-from frivolous.inputs.batch import Inputs, parts_of
+from frivolous.inputs.batch import Inputs, flatten_batch
 from frivolous.network.program import Program, Values
 
 
 def as_values(inputs: Inputs, program: Program, device: torch.device) -> tuple[Values, int]:
     """The inputs' values in a program, and the batch's size; a batch that does not fit is named."""
-    parts, keywords = parts_of(inputs, "inputs")
+    parts, keywords = flatten_batch(inputs, "inputs")
     if sorted(keywords) != sorted(program.keywords) or len(parts) != len(program.inputs):
         raise BadArgument(
             f"`inputs` is {_form(parts, keywords)}; the network was traced with "

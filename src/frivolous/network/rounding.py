@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frivolous.inputs.batch import Inputs, each
+from frivolous.inputs.batch import Inputs, map_batch
 from frivolous.network.network import Network
 from frivolous.network.program import mapped
 
@@ -59,7 +59,7 @@ def finest_of(network: Network) -> Network:
 def cast_to(network: Network, inputs: Inputs) -> Inputs:
     """Inputs in the precision of a network that :func:`in_precision` made."""
     dtype = network.dtype
-    return each(inputs, lambda part: part.to(dtype) if part.dtype in FLOATS else part)
+    return map_batch(inputs, lambda part: part.to(dtype) if part.dtype in FLOATS else part)
 
 
 def apart(first: Tensor, second: Tensor) -> float:

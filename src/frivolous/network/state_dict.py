@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from frivolous.errors import BadArgument
 
 
-def state_of(model: nn.Module) -> tuple[dict[str, Tensor], tuple[tuple[str, ...], ...]]:
+def read_state(model: nn.Module) -> tuple[dict[str, Tensor], tuple[tuple[str, ...], ...]]:
     """A model's parameters and persistent buffers (detached), and names that share a tensor."""
     tensors = dict(model.named_parameters(remove_duplicate=False))
     for prefix, module in model.named_modules(remove_duplicate=False):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, default_decompositions, export
 
 from frivolous.errors import FrivolousError, NotTraceable
-from frivolous.inputs.batch import Inputs, parts_of
+from frivolous.inputs.batch import Inputs, flatten_batch
 from frivolous.network.module.diagnostics import (
     check_examples_apart,
     check_settled,
@@ -24,12 +24,12 @@ from frivolous.network.module.diagnostics import (
     explain_fixed_batch,
 )
 from frivolous.network.module.output_selection import chosen
-from frivolous.network.module.wrappers import inside, module_of, uncompiled
+from frivolous.network.module.wrappers import inside, uncompiled, unwrap
 from frivolous.network.network import Network
 from frivolous.network.operations import KNOWN
 from frivolous.network.program import SIZES, Program, read_program
-from frivolous.network.rewrites import faster
-from frivolous.network.state_dict import state_of
+from frivolous.network.rewrites import apply_rewrites
+from frivolous.network.state_dict import read_state
 from frivolous.network.units.sites import find_sites
 
 #: Operations that are read as those they are made of.
@@ -70,8 +70,8 @@ def trace(
     >>> [(site.name, site.width, site.readers) for site in net.sites]
     [('0', 5, ('2.weight',))]
     """
-    model = module_of(model)
-    parts, keywords = parts_of(example_inputs, "example_inputs")
+    model = unwrap(model)
+    parts, keywords = flatten_batch(example_inputs, "example_inputs")
     if parts[0].shape[0] == 1:  # a batch of one looks like a fixed size
         parts = tuple(part.repeat(2, *(1 for _ in part.shape[1:])) for part in parts)
     with _left_as_it_was(model), torch.no_grad(), _quietly():
@@ -83,7 +83,7 @@ def trace(
         except Exception as error:
             raise NotTraceable(explain(error, model)) from error
     program = read_program(exported, keywords)
-    state, ties = state_of(model)
+    state, ties = read_state(model)
     device = parts[0].device
     network = _network(program, state, ties, device, residual)
     fixed = [i for i in program.inputs if isinstance(program.shapes[i][0], int)]
@@ -102,7 +102,7 @@ def _network(
     residual: bool,
 ) -> Network:
     found = find_sites(program, frozenset(state), ties, residual)
-    program = faster(found.program, found.values.values())
+    program = apply_rewrites(found.program, found.values.values())
     return Network(
         found.sites, found.skipped, program, found.values, found.readers, state, ties, device
     )

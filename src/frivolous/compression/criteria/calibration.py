@@ -15,7 +15,7 @@ from torch import Tensor
 from frivolous.ablation.predictions import UNCOUNTED, counted, labels
 from frivolous.compression.coupling.groups import GroupReader, PruningGroup
 from frivolous.compression.criteria.im2col import blocks_of, fits, places_of, rows_at
-from frivolous.inputs.batch import Inputs, each, size_of
+from frivolous.inputs.batch import Inputs, batch_size_of, map_batch
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network
 from frivolous.network.operations import CONVOLUTIONS
@@ -151,8 +151,8 @@ def collect_statistics(
             else:
                 seen, gradients = network.values(part, wanted)[1], {}
             for one in collectors:
-                one.add(seen, gradients, size_of(part))
-        left -= size_of(inputs)
+                one.add(seen, gradients, batch_size_of(part))
+        left -= batch_size_of(inputs)
     found: dict[str, list[ReaderStatistics]] = {cut.name: [] for cut in cuts}
     for (cut, read), known in zip(reads, moments.moments(), strict=True):
         per_unit = len(known.mean_U) // cut.units
@@ -164,7 +164,7 @@ def collect_statistics(
 
 def _parts(inputs: Inputs, most: int) -> Iterator[tuple[Inputs, bool]]:
     """A batch in parts: of its first examples, as many as at most, gradients are taken."""
-    count = size_of(inputs)
+    count = batch_size_of(inputs)
     first = max(0, min(count, most))
     for start in range(0, first, GRADIENT_BATCH):
         yield part_of(inputs, slice(start, min(start + GRADIENT_BATCH, first))), True
@@ -344,4 +344,4 @@ def _samples(
 
 def part_of(inputs: Inputs, chosen: slice) -> Inputs:
     """Some of a batch's examples."""
-    return each(inputs, lambda part: part[chosen])
+    return map_batch(inputs, lambda part: part[chosen])

@@ -39,7 +39,7 @@ class _Written:
     bias: str
 
 
-def unmirrored_relus(network: Network, cuts: Sequence[PruningGroup], batches: Batches) -> Network:
+def unmirror_relus(network: Network, cuts: Sequence[PruningGroup], batches: Batches) -> Network:
     """The same function on these examples, mirrored units turned round; the network itself if none.
 
     Reads the examples only where a layer has units whose weights are opposite.

@@ -14,8 +14,8 @@ from frivolous.compression.export.surgery_spec import SIZES, Spec, constants_of
 from frivolous.compression.surgery.module import windowed_norm
 from frivolous.errors import BadArgument, one_line
 from frivolous.families.response_norm import ResponseNorm
-from frivolous.network.module.copying import copied
-from frivolous.network.module.wrappers import module_of
+from frivolous.network.module.copying import copy_module
+from frivolous.network.module.wrappers import unwrap
 
 WEIGHTS, FACTS = "model.safetensors", "compression.json"
 VERSION = 1
@@ -120,7 +120,7 @@ def _damaged(path: Path, error: Exception | str) -> BadArgument:
 
 def _built(build: Callable[[], nn.Module] | nn.Module) -> nn.Module:
     if isinstance(build, nn.Module):
-        return copied(module_of(build, "build"))
+        return copy_module(unwrap(build, "build"))
     kind = type(build).__name__
     if not callable(build):
         raise BadArgument(f"`build` is a module or a function; got {kind}. {BEFORE}")
@@ -132,7 +132,7 @@ def _built(build: Callable[[], nn.Module] | nn.Module) -> nn.Module:
         ) from error
     if not isinstance(module, nn.Module):
         raise BadArgument(f"`build` gives a {type(module).__name__}, not a module. {BEFORE}")
-    return module_of(module, "build")
+    return unwrap(module, "build")
 
 
 def _faults(module: nn.Module, facts: Mapping[str, Any]) -> list[str]:
@@ -179,9 +179,9 @@ def _normalises(module: nn.Module, window: Spec) -> bool:
 
 
 def _state_faults(module: nn.Module, modules: Mapping[str, nn.Module], spec: Spec) -> list[str]:
-    from frivolous.network.state_dict import state_of
+    from frivolous.network.state_dict import read_state
 
-    own, _ = state_of(module)
+    own, _ = read_state(module)
     faults = [f"it has '{name}', which was not saved" for name in own if name not in spec["state"]]
     for name, known in spec["state"].items():
         path, _, last = name.rpartition(".")

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.errors import BadArgument, FrivolousError, one_line
-from frivolous.inputs.batch import Inputs, called, each, parts_of, repeated
-from frivolous.network.module.copying import copied
-from frivolous.network.module.wrappers import module_of, uncompiled
+from frivolous.inputs.batch import Inputs, call_module, flatten_batch, map_batch, repeat_examples
+from frivolous.network.module.copying import copy_module
+from frivolous.network.module.wrappers import uncompiled, unwrap
 
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 MARGIN = 64.0
@@ -43,12 +43,12 @@ def export_onnx(model: nn.Module, path: str | Path, example_inputs: Inputs) -> P
     same module in float64; nothing is written then.
     """
     check_installed()
-    parts_of(example_inputs, "example_inputs")
+    flatten_batch(example_inputs, "example_inputs")
     path = Path(path)
     if path.is_dir() or not path.name:
         raise BadArgument(f"`path` {path} is a folder; name a file in it, such as model.onnx.")
-    module = copied(module_of(model)).cpu().eval()
-    inputs = each(example_inputs, Tensor.cpu)
+    module = copy_module(unwrap(model)).cpu().eval()
+    inputs = map_batch(example_inputs, Tensor.cpu)
     try:
         _outputs(module, inputs)
     except Exception as error:
@@ -62,7 +62,7 @@ def export_onnx(model: nn.Module, path: str | Path, example_inputs: Inputs) -> P
         with tempfile.TemporaryDirectory(prefix=".onnx-", dir=path.parent) as folder:
             made = Path(folder) / path.name
             with _quiet():
-                _exported(module, repeated(inputs, SIZES[1])).save(str(made))
+                _exported(module, repeat_examples(inputs, SIZES[1])).save(str(made))
                 _check(made, module, inputs)
             for part in sorted(Path(folder).iterdir(), key=lambda file: file == made):
                 part.replace(path.parent / part.name)
@@ -124,10 +124,10 @@ def _check(path: Path, module: nn.Module, inputs: Inputs) -> None:
             f"onnxruntime cannot run this model in {_dtypes(module)} ({one_line(error)}). Export "
             "it in float32: convert it and its inputs with `.float()`."
         ) from error
-    allowed = MARGIN * _rounding(module, repeated(inputs, max(SIZES)))
+    allowed = MARGIN * _rounding(module, repeat_examples(inputs, max(SIZES)))
     for size in SIZES:
-        batch = repeated(inputs, size)
-        parts, keywords = parts_of(batch, "example_inputs")
+        batch = repeat_examples(inputs, size)
+        parts, keywords = flatten_batch(batch, "example_inputs")
         names = keywords or [one.name for one in session.get_inputs()]
         taken = {one.name for one in session.get_inputs()}
         wanted = _outputs(module, batch)
@@ -160,8 +160,8 @@ def _rounding(module: nn.Module, inputs: Inputs) -> float:
     own = _outputs(module, inputs)
     try:
         exact = _outputs(
-            copied(module).double(),
-            each(inputs, lambda part: part.double() if part.is_floating_point() else part),
+            copy_module(module).double(),
+            map_batch(inputs, lambda part: part.double() if part.is_floating_point() else part),
         )
     except Exception:  # noqa: BLE001 - a module's forward may raise anything
         return 4 * unit
@@ -178,7 +178,7 @@ def _dtypes(module: nn.Module) -> str:
 def _outputs(module: nn.Module, inputs: Inputs) -> list[Tensor]:
     """All tensors that a module gives, in their order."""
     with uncompiled():
-        given = called(module, inputs)
+        given = call_module(module, inputs)
     leaves = torch.utils._pytree.tree_leaves(given)
     return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 

@@ -22,7 +22,7 @@ from torch import nn
 from frivolous.compression.export.load import FACTS, VERSION, WEIGHTS, load_compressed
 from frivolous.compression.export.surgery_spec import plain, spec_of
 from frivolous.errors import BadArgument
-from frivolous.network.state_dict import state_of
+from frivolous.network.state_dict import read_state
 from frivolous.store import atomic
 from frivolous.store.formats import frame_to_bytes
 from frivolous.store.provenance import provenance
@@ -84,7 +84,7 @@ def weights_of(module: nn.Module) -> bytes:
     """A module's parameters and persistent buffers as safetensors, shared ones once."""
     from safetensors.torch import save as to_bytes
 
-    state, ties = state_of(module)
+    state, ties = read_state(module)
     same = {name: names[0] for names in ties for name in names[1:]}
     tensors = {
         name: tensor.cpu().clone(memory_format=torch.contiguous_format)

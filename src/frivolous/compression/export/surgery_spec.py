@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from frivolous.network.state_dict import state_of
+from frivolous.network.state_dict import read_state
 
 SIZES = frozenset(
     {
@@ -33,7 +33,7 @@ def spec_of(module: nn.Module) -> Spec:
     >>> spec_of(nn.Sequential(nn.Linear(3, 2)))["state"]["0.bias"]
     {'shape': [2], 'dtype': 'float32'}
     """
-    state, ties = state_of(module)
+    state, ties = read_state(module)
     windows = windows_of(module)
     return {
         "state": {

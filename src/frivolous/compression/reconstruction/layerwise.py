@@ -129,7 +129,7 @@ def _first(program: Program, index: int) -> bool:
 
 
 @torch.no_grad()
-def fine_tuned(
+def fit_layers(
     thin: Network, keeping: ChannelMask, targets: Sequence[Target], batches: Batches, examples: int
 ) -> Network:
     """The thin network with every layer of ``targets`` fitted in turn.

@@ -60,7 +60,7 @@ def _solved(correlation: Numbers, right: Numbers) -> Numbers:
     return np.asarray((vectors * inverse) @ (vectors.T @ right))
 
 
-def refitted(
+def refit_readers(
     cut: PruningGroup,
     kept_K: Indices,
     evidence: Sequence[ReaderStatistics],

@@ -13,14 +13,14 @@ from frivolous.compression.profiling import runner
 from frivolous.compression.pruner import Pruner
 from frivolous.compression.result import OUTPUT_COLUMNS
 from frivolous.compression.search.label_test import Reference
-from frivolous.inputs.batch import size_of
+from frivolous.inputs.batch import batch_size_of
 from frivolous.inputs.batches import Batches
 from frivolous.measures import curve
 from frivolous.network.module.output_selection import chosen, tensors_of
 
 
 @torch.no_grad()
-def held_out(
+def compare_held_out(
     bench: Pruner, module: nn.Module, intact: Reference, held: Batches
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Changed labels, accuracy and largest change of a score, and a row per other output.
@@ -40,7 +40,7 @@ def held_out(
         if theirs:
             ours = tensors_of(whole(inputs))
             for name, one in theirs.items():
-                moved.setdefault(name, Moved(name)).add(ours[name], one, size_of(inputs))
+                moved.setdefault(name, Moved(name)).add(ours[name], one, batch_size_of(inputs))
         there = own != UNCOUNTED
         predicted = counted(labels(given), inputs)
         other = ((predicted != own) & there).reshape(len(own), -1)

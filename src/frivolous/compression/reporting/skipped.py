@@ -15,7 +15,7 @@ LAYERS = {**MIXING, **LOOKING_UP}
 UNKNOWN = "no layer is known that reads its units"
 
 
-def left_out(bench: Pruner) -> list[dict[str, Any]]:
+def skipped_layers(bench: Pruner) -> list[dict[str, Any]]:
     """Each reason why layers cannot be cut, with its layers: rows of ``reason`` and ``layers``.
 
     Layers are sites that cannot be cut, layers that write no site, and those that the network's

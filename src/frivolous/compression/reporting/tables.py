@@ -16,13 +16,13 @@ from frivolous.compression.criteria.methods import features_of
 from frivolous.compression.export.surgery_spec import windows_of
 from frivolous.compression.profiling import latency_of, memory_of
 from frivolous.compression.pruner import Pruner
-from frivolous.compression.reporting.held_out import held_out
-from frivolous.compression.reporting.skipped import cut_along, left_out, reason_of
+from frivolous.compression.reporting.held_out import compare_held_out
+from frivolous.compression.reporting.skipped import cut_along, reason_of, skipped_layers
 from frivolous.compression.reporting.unit_counts import own_units, total_units
 from frivolous.compression.result import SITE_COLUMNS, WHOLE_COLUMNS, Report
-from frivolous.compression.search.label_test import Reference, upper
+from frivolous.compression.search.label_test import Reference, clopper_pearson_upper
 from frivolous.compression.search.search import Found, Search
-from frivolous.inputs.batch import repeated
+from frivolous.inputs.batch import repeat_examples
 from frivolous.inputs.batches import Batches
 from frivolous.measures import curve
 from frivolous.measures.unit_kinds import Thresholds, constant_units, silent_units
@@ -42,7 +42,7 @@ def report_of(
     facts: Mapping[str, Any],
 ) -> Report:
     """Put together the report of a compression, ``module`` being what is given back."""
-    after, outputs = held_out(bench, module, intact, held)
+    after, outputs = compare_held_out(bench, module, intact, held)
     bounds = curve.proportion(after["changed"], held.examples)
     sites = _sites(bench, found)
     facts = {
@@ -53,9 +53,9 @@ def report_of(
         "changed_share": after["changed"] / held.examples,
         "changed_low": float(bounds[0]),
         "changed_high": float(bounds[1]),
-        "bound": upper(after["changed"], held.examples),
+        "bound": clopper_pearson_upper(after["changed"], held.examples),
         "asked": len(found.asked),
-        "left": left_out(bench),
+        "left": skipped_layers(bench),
         "cut_along": cut_along(bench),
         "biases_added": added_biases(bench.model, module),
         "norms_exchanged": list(windows_of(module)),
@@ -146,7 +146,7 @@ def _whole(
     ]
     first = held.first()
     for size in BATCHES:
-        inputs = repeated(first, size)
+        inputs = repeat_examples(first, size)
         time = latency_of(bench.model, module, inputs)
         told = time.before, time.after, time.ratio, time.low, time.high
         rows.append(("latency", "seconds", size, *told))

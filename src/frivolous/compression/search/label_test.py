@@ -36,13 +36,13 @@ class ChangedLabels:
     @property
     def high(self) -> float:
         """One-sided upper bound at 95% (Clopper and Pearson 1934)."""
-        return upper(self.count, self.examples)
+        return clopper_pearson_upper(self.count, self.examples)
 
 
-def upper(count: float, examples: int, level: float = LEVEL) -> float:
+def clopper_pearson_upper(count: float, examples: int, level: float = LEVEL) -> float:
     """The one-sided upper bound of a share (Clopper-Pearson).
 
-    >>> round(upper(0, 149), 4), round(upper(12, 1000), 4)
+    >>> round(upper(0, 149), 4), round(clopper_pearson_upper(12, 1000), 4)
     (0.0199, 0.0194)
     """
     if count >= examples:
@@ -57,7 +57,7 @@ def most_changed(tolerance: float, examples: int) -> int:
     (12, -1)
     """
     count = -1
-    while count < examples and upper(count + 1, examples) <= tolerance:
+    while count < examples and clopper_pearson_upper(count + 1, examples) <= tolerance:
         count += 1
     return count
 
@@ -69,9 +69,9 @@ def examples_needed(tolerance: float) -> int:
     149
     """
     count = 1
-    while upper(0, count) > tolerance:
+    while clopper_pearson_upper(0, count) > tolerance:
         count += 1 + count // 64
-    while count > 1 and upper(0, count - 1) <= tolerance:
+    while count > 1 and clopper_pearson_upper(0, count - 1) <= tolerance:
         count -= 1
     return count
 
@@ -86,7 +86,7 @@ class Reference:
 
 
 @torch.no_grad()
-def intact_of(
+def reference_of(
     network: Network, batches: Batches, scores: Sequence[Tensor] | None = None
 ) -> Reference:
     """Labels and scores of the whole network; ``scores`` of all batches where they are known."""

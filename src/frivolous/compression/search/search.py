@@ -22,7 +22,7 @@ from frivolous.compression.search.label_test import (
     Reference,
     changed_by,
     divergence,
-    intact_of,
+    reference_of,
 )
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network
@@ -87,7 +87,7 @@ class Search:
         ahead = search_ahead(self.bench, turns, self.batches.examples, self.seconds, fine=False)
         self.say(f"units without which the scores stay as they are: {ahead}")
         network = self.bench.network
-        shown = intact_of(network, self.batches)
+        shown = reference_of(network, self.batches)
         free = MARGIN * max(_rounding(self.bench.whole, self.held), _rounding(network, shown))
         low, high = 0, len(self.path) - 1
         while low < high:
@@ -153,7 +153,7 @@ class Search:
         place = int(np.searchsorted(self.path.cost, tolerance / 4))
         units = self.path.units[min(place, len(self.path) - 1)]
         order = torch.linspace(0, self.batches.examples - 1, min(256, self.batches.examples))
-        shown = intact_of(self.bench.network, self.batches.at(order.long().unique()))
+        shown = reference_of(self.bench.network, self.batches.at(order.long().unique()))
         whole = divergence(self._plain(units).network, shown)
         scale = np.ones(len(units))
         for c, order_c in enumerate(self.bench.orders):

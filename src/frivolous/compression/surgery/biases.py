@@ -20,7 +20,7 @@ PLACE = 2
 """The place of the bias among the arguments of ``linear`` and of convolutions."""
 
 
-def with_biases(network: Network, model: nn.Module, *, everywhere: bool = True) -> Network:
+def add_missing_biases(network: Network, model: nn.Module, *, everywhere: bool = True) -> Network:
     """The same network with a bias of zeros for every layer whose module could have one.
 
     Such a bias is named as the layer's own would be. The computation is the same. Without

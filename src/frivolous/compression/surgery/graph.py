@@ -16,12 +16,12 @@ from frivolous.network.operations import CONVOLUTIONS, RESHAPING
 from frivolous.network.program import Program, Ref, Step
 
 
-def thinned(network: Network, keeping: ChannelMask) -> Network:
+def remove_channels(network: Network, keeping: ChannelMask) -> Network:
     """The network without what is removed: the same places and names, fewer units."""
     program = network.program
     steps = tuple(_thin_step(step, program, keeping) for step in program.steps)
     shapes = {i: keeping.shape(i, shape) for i, shape in program.shapes.items()}
-    state = thin_state(network, keeping)
+    state = remove_from_state(network, keeping)
     sites = tuple(
         replace(
             site, width=int(shapes[place][site.axis if site.axis > 0 else len(shapes[place]) - 1])
@@ -39,7 +39,7 @@ def thinned(network: Network, keeping: ChannelMask) -> Network:
     )
 
 
-def thin_state(network: Network, keeping: ChannelMask) -> dict[str, Tensor]:
+def remove_from_state(network: Network, keeping: ChannelMask) -> dict[str, Tensor]:
     """Parameters and buffers without what is removed, by name; others are the same tensors."""
     places = {name: index for index, name in network.program.states.items()}
     groups = {name: group for group in network.ties for name in group}

@@ -18,7 +18,7 @@ from frivolous.compression.surgery.graph import window
 from frivolous.errors import FrivolousError
 from frivolous.families.response_norm import ResponseNorm
 from frivolous.network import Network
-from frivolous.network.module.copying import copied
+from frivolous.network.module.copying import copy_module
 
 
 class CannotCut(FrivolousError):
@@ -34,7 +34,7 @@ def cut_module(
     have biases that the model has not. Raises :class:`CannotCut` for a response normalisation that
     cannot be exchanged. Whether the module computes with the new sizes is for the caller to see.
     """
-    thin = copied(model)
+    thin = copy_module(model)
     made: dict[tuple[int, int], Any] = {}
     modules = dict(thin.named_modules(remove_duplicate=False))
     for name, tensor in state.items():
@@ -52,7 +52,7 @@ def cut_module(
             module._parameters[own] = made[key]
         elif own in module._buffers:
             module._buffers[own] = tensor.clone()
-    with evaluating(thin):  # in training a parametrised weight may change what it is made of
+    with set_evaluation(thin):  # in training a parametrised weight may change what it is made of
         for path, module in modules.items():
             _compute_anew(module)
             _set_sizes(module, path)
@@ -63,7 +63,7 @@ def cut_module(
 
 
 @contextlib.contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
+def set_evaluation(model: nn.Module) -> Iterator[None]:
     """Every part of a model in evaluation mode, and afterwards in its own."""
     modes = [(module, module.training) for module in model.modules()]
     try:

@@ -17,7 +17,7 @@ class CannotCopy(FrivolousError):
     """A module with a parameter or buffer of which there is no copy; the message says which."""
 
 
-def copied(module: Module) -> Module:
+def copy_module(module: Module) -> Module:
     """A copy of a module: its own parameters and buffers, shared where the module shares them.
 
     Where ``copy.deepcopy`` refuses, modules and containers are rebuilt part by part: what a
@@ -28,7 +28,7 @@ def copied(module: Module) -> Module:
     >>> import torch
     >>> layer = nn.Linear(2, 2)
     >>> layer.seen = layer(torch.ones(1, 2))
-    >>> twin = copied(layer)
+    >>> twin = copy_module(layer)
     >>> twin.seen is layer.seen, torch.equal(twin.seen, layer.seen), twin.seen.requires_grad
     (False, True, False)
     """

@@ -38,14 +38,14 @@ def uncompiled() -> AbstractContextManager[Any]:
     return torch.compiler.set_stance("force_eager")
 
 
-def module_of(model: Any, argument: str = "model") -> nn.Module:
+def unwrap(model: Any, argument: str = "model") -> nn.Module:
     """The module to read: ``model`` itself, or what transparent wrappers are around.
 
     Raises ``BadArgument`` for what is no module and ``NotTraceable``, in one line, for a module
     that cannot be read: TorchScript, quantized layers, layers that have no sizes yet.
 
     >>> layer = nn.Linear(2, 2)
-    >>> module_of(nn.DataParallel(layer)) is layer
+    >>> unwrap(nn.DataParallel(layer)) is layer
     True
     """
     if isinstance(model, torch.export.ExportedProgram):
