@@ -175,7 +175,7 @@ def test_activities_that_overflow() -> None:
 
 def test_control_flow_that_depends_on_the_data() -> None:
     words = (
-        r"^`model` \(Branching\) cannot be read at test_bad_input_measure.py:\d+ \(`if x.sum\(\) > "
+        r"^`model` \(Branching\) cannot be read at test_bad_input.py:\d+ \(`if x.sum\(\) > "
         r"0:`\): the computation depends on the numbers in a tensor.*Choose with `torch.where`"
     )
     refused(NotTraceable, words, Branching(), INPUTS)

@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from frivolous import figures, published, report
+from frivolous import figures, published
 from frivolous.errors import BadArgument
-from frivolous.report import Code, Details, Facts, Paragraph, Picture, Section, Table
+from frivolous.report import Code, Details, Facts, Paragraph, Picture, Section, Table, overview
 from frivolous.report.numbers import with_interval, with_spread
 
 VOID = {"meta", "img", "br", "path", "use", "rect"}
@@ -416,7 +416,7 @@ def test_all_studies_stand_on_one_page_that_loads_nothing(tmp_path: Path) -> Non
 
 def test_the_overview_counts_what_agrees_and_what_failed() -> None:
     (table,) = [
-        block for block in report.all._sections(many())[0].blocks if isinstance(block, Table)
+        block for block in overview._sections(many())[0].blocks if isinstance(block, Table)
     ]
     assert table.rows == [
         ("First & <best>", "3", "10 of 10", "75 of 75", "–"),
