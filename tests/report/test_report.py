@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from frivolous import figures, published
+from frivolous import figures, published, report
 from frivolous.errors import BadArgument
 from frivolous.report import Code, Details, Facts, Paragraph, Picture, Section, Table, overview
 from frivolous.report.numbers import with_interval, with_spread
