@@ -152,18 +152,37 @@ def quickly(again: bool) -> Iterator[None]:
     """Spare what is asked of one network several times and takes the most time.
 
     Reports time a module once, since the fuzz asks for no latency. A module is exported once and
-    what came of it is read by every verb, unless it is to be exported ``again`` by each: nine
-    tenths of all time would be ``torch.export``'s.
+    what came of it is read by every verb, that of copies too, unless it is to be exported ``again``
+    by each: nine tenths of all time would be ``torch.export``'s.
     """
     tracing = importlib.import_module("frivolous.network.trace")
+    compressing = importlib.import_module("frivolous.compression.compress")
     known: dict[Any, Any] = {}
+    copies: dict[int, tuple[nn.Module, int]] = {}
     export = tracing._exported
+
+    def first(module: nn.Module) -> int:
+        return copies[id(module)][1] if id(module) in copies else id(module)
+
+    def noted(model: nn.Module, copy: nn.Module) -> None:
+        pairs = list(zip(model.modules(), copy.modules(), strict=True))
+        copies.update({id(own): (own, first(module)) for module, own in pairs})
+
+    def private(model: nn.Module, make: Any = compressing.private) -> Any:
+        found = make(model)
+        noted(model, found[0])
+        return found
+
+    def sharing(model: nn.Module, make: Any = compressing.sharing) -> nn.Module:
+        found = make(model)
+        noted(model, found)
+        return found
 
     def once(model: nn.Module, *given: Any, **options: Any) -> Any:
         def shape(leaf: Any) -> Any:
             return (leaf.shape[1:], leaf.dtype) if isinstance(leaf, Tensor) else leaf
 
-        key = id(model), repr(tree_map(shape, (given, options)))
+        key = first(model), repr(tree_map(shape, (given, options)))
         if key not in known:  # the model stays alive with its key
             known[key] = model, export(model, *given, **options)
         return known[key][1]
@@ -172,7 +191,8 @@ def quickly(again: bool) -> Iterator[None]:
         if again:
             yield
             return
-        with patched(tracing, _exported=once):
+        of_copies = {"private": private, "sharing": sharing}
+        with patched(tracing, _exported=once), patched(compressing, **of_copies):
             yield
 
 
