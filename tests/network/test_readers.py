@@ -353,3 +353,21 @@ def test_what_mixes_positions_keeps_the_units(along: Callable[[Tensor], Tensor])
     weight = model.get_submodule("reader").weight
     found = trace(model, torch.zeros(2, 3, 6, 6)).reader_products("conv")
     torch.testing.assert_close(found, rows(weight.T))
+
+
+@pytest.mark.parametrize("digits", [torch.bfloat16, torch.float16])
+def test_conversions_keep_the_numbers_of_many_units(digits: torch.dtype) -> None:
+    """More units than a type of few digits can count."""
+    one, out = nn.Linear(4, 4100), nn.Linear(4100, 3)
+
+    class Converted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.out = one, out
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.one(x).relu().to(digits).float())
+
+    found = trace(Converted(), torch.zeros(2, 4)).reader_products("one")
+    weight = out.weight.detach().double()
+    torch.testing.assert_close(found, weight.T @ weight)

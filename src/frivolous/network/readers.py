@@ -57,7 +57,7 @@ def _along(value: Tensor, axis: int, *_: Any, **__: Any) -> Tensor:
 _KEEPING: dict[str, Callable[..., Tensor]] = {
     **dict.fromkeys(REDUCING, _reduced),
     **dict.fromkeys(ALONG, _along),
-    "response_norm": lambda value, *_: value,
+    **dict.fromkeys(["to", "_to_copy", "type_as", "response_norm"], lambda value, *_, **__: value),
 }
 
 
@@ -144,7 +144,6 @@ def _unit_numbers(
             needs, units = reached.intersection(step.needs), shape[axis]
             renamed = {need: _renamed(values[need], units) for need in needs}
             found = _moved(found, execute(plan, {**values, **renamed}, {})[step.index], units)
-        # Conversions to a type of fewer digits keep a unit's number as it is.
         exact = isinstance(found, Tensor) and found.is_floating_point()
         values[step.index] = found.double() if exact else found
     return {index: values[index] for index in wanted}
