@@ -86,11 +86,16 @@ def removed(case: Case, thin: Any, network: Any, places: dict[str, list[Place]])
         kept = torch.as_tensor(thin.kept.get(site.name, range(site.width)), dtype=torch.long)
         if len(kept) == site.width:
             continue
-        if site.name in places:
-            place = places[site.name][0]
-            masks[place] = torch.zeros(site.width).index_fill(0, kept, 1.0)
-        else:
+        if site.name not in places or not _alike(site.name, thin.kept, places):
             unknown.append(site.name)
+            continue
+        own = places[site.name]
+        # Sites of the same numbers cannot be told apart: what all lose is masked wherever it is.
+        alone = not any(
+            set(own) & set(other) for name, other in places.items() if name != site.name
+        )
+        for place in own[:1] if alone else own:
+            masks[place] = torch.zeros(site.width).index_fill(0, kept, 1.0)
     plain = case.found.method.startswith(REMOVING) and "finetune" not in case.found.method
     case.found.removed = (
         "not checked" if unknown else "nothing went" if not masks else "checked" if plain
@@ -101,6 +106,12 @@ def removed(case: Case, thin: Any, network: Any, places: dict[str, list[Place]])
         theirs = masked(case.plain_scores, masks)
         if masks or plain:
             case.same(ours, theirs, "units removed against units masked")
+
+
+def _alike(name: str, kept: Any, places: dict[str, list[Place]]) -> bool:
+    """Whether all sites of the same numbers as this one lose the same units."""
+    others = [n for n, found in places.items() if set(found) & set(places[name])]
+    return len({tuple(kept.get(other, ())) for other in others}) == 1
 
 
 def returned(case: Case, thin: Any) -> None:

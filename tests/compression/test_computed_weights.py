@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -280,3 +281,41 @@ def test_a_share_of_parameters_is_that_of_the_module(share: float, method: str) 
     assert whole.loc["parameters", "after"] == after
     products = sum(p.numel() for n, p in thin.model.named_parameters() if p.dim() == 2)
     assert whole.loc["multiply-adds", "after"] == products
+
+
+class Sorted(nn.Module):
+    """Layers whose weights are worked out, read by what works on all units together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.plain = nn.Linear(8, 12)
+        self.cast = nn.Linear(12, 6)
+        self.kept = nn.utils.parametrizations.weight_norm(nn.Linear(6, 10))
+        self.out = nn.Linear(10, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            h = self.cast(self.plain(x).relu()).relu()
+        return self.out(self.kept(h.float().sort(1).values).relu())
+
+
+class Inside(nn.Module):
+    """The same inside a module that has other layers too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part, self.out = Sorted(), nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.part(x))
+
+
+@pytest.mark.parametrize(("kind", "path"), [(Sorted, ""), (Inside, "part.")])
+def test_layers_that_are_left_have_their_own_names(kind: type[nn.Module], path: str) -> None:
+    """Not that of the module around them; what only works a weight out is no layer."""
+    model, x = drawn(kind, 8)
+    thin = fv.compress(model, x, keep={f"{path}kept": 7}, method="random")
+    left = {name: one["reason"] for one in thin.report.facts["left"] for name in one["layers"]}
+    assert re.search("'sort'", left.pop(f"{path}cast"))
+    assert not [name for name in left if "weight" in name or name == f"{path}kept"]
+    assert len(thin.kept[f"{path}kept"]) == 7

@@ -7,7 +7,9 @@ import pytest
 import torch
 from removal import bench_of
 from torch import Tensor, nn
+from torch.nn import functional as F
 
+import frivolous as fv
 from frivolous.compression.criteria.calibration import gradients_of
 from frivolous.compression.criteria.methods import METHODS
 from frivolous.compression.pruner import Pruner
@@ -305,3 +307,35 @@ def test_samples_at_positions_that_have_gone_are_left_out() -> None:
     flags = thin.keeping.along(index)[-1]
     columns = slice(None) if flags is None else torch.as_tensor(flags)
     torch.testing.assert_close(own.output_NR, wanted[:, columns], rtol=0, atol=0)
+
+
+class Crossed(nn.Module):
+    """Products of pairs of units, as a difference of sums; of one unit that is rounding alone."""
+
+    def __init__(self, units: int) -> None:
+        super().__init__()
+        self.first, self.cross = nn.Linear(6, units), nn.Parameter(torch.randn(units, 3))
+        self.second, self.out = nn.Linear(units + 3, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(self.first(x)) + 0.3
+        pairs = (x @ self.cross).square() - x.square() @ self.cross.square()
+        return self.out(F.relu(self.second(torch.cat([x, pairs], 1))))
+
+
+@pytest.mark.parametrize("method", ["joint", "refactor", "prune"])
+@pytest.mark.parametrize(("units", "keep"), [(4, {"first": 1, "second": 5}), (1, {"second": 5})])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_nothing_is_fitted_to_rounding(
+    method: str, units: int, keep: dict[str, int], dtype: torch.dtype
+) -> None:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        model, x = Crossed(units).to(dtype), torch.randn(300, 6, dtype=dtype)
+    thin = fv.compress(model, x, keep=keep, method=method)
+    for name, tensor in thin.model.state_dict().items():
+        assert float(tensor.abs().max()) < 100 * float(model.state_dict()[name].abs().max()), name
+    with torch.no_grad():
+        together, alone = thin.model(x), torch.cat([thin.model(one) for one in x.split(1)])
+    size = float(together.abs().max())
+    assert float((together - alone).abs().max()) < 1e3 * torch.finfo(dtype).eps * size

@@ -302,3 +302,72 @@ def test_conversions_on_the_way_keep_the_units_numbers() -> None:
     found = trace(model, torch.zeros(2, 4, dtype=torch.float64)).reader_products("one")
     weight = model.out.weight.detach().double()
     assert torch.linalg.matrix_rank(found) == torch.linalg.matrix_rank(weight.T @ weight)
+
+
+@pytest.mark.parametrize(
+    "mixed",
+    [
+        lambda x: x.cumsum(1),
+        lambda x: x.softmax(1),
+        lambda x: x.mean(1, keepdim=True),
+        lambda x: x.sum(1, keepdim=True),
+        lambda x: x.amax(1, keepdim=True),
+        lambda x: x.sort(1).values,
+        lambda x: x.topk(2, 1).values,
+        lambda x: x.std(1, keepdim=True),
+    ],
+    ids=["cumsum", "softmax", "mean", "sum", "amax", "sort", "topk", "std"],
+)
+@pytest.mark.parametrize("first", [True, False])
+def test_what_mixes_the_units_on_a_branch_is_no_unit(
+    mixed: Callable[[Tensor], Tensor], first: bool
+) -> None:
+    def between(x: Tensor) -> Tensor:
+        x = x.mean((2, 3))
+        return torch.cat([x, mixed(x)] if first else [mixed(x), x], 1)
+
+    others = mixed(torch.zeros(1, 4)).shape[1]
+    model = Model(nn.Linear(4 + others, 5), between)
+    weight = model.get_submodule("reader").weight
+    (site,) = trace(model, torch.zeros(2, 3, 6, 6)).sites
+    assert site.name == "conv"
+    found = trace(model, torch.zeros(2, 3, 6, 6)).reader_products("conv")
+    own = weight[:, :4] if first else weight[:, others:]
+    torch.testing.assert_close(found, rows(own.T))
+
+
+@pytest.mark.parametrize(
+    "along",
+    [
+        lambda x: x.flatten(2).cumsum(2).mean(2),
+        lambda x: x.flatten(2).softmax(2).amax(2),
+        lambda x: F.adaptive_avg_pool2d(F.pad(x, (2, 2, 2, 2)), 1).flatten(1),
+        lambda x: F.avg_pool2d(F.pad(x, (2, 2, 2, 2)), 10).flatten(1),
+        lambda x: F.pad(x, (9, 9, 9, 9)).mean((2, 3)),
+        lambda x: F.interpolate(F.pad(x, (2, 2, 2, 2)), (1, 1), mode="bilinear").flatten(1),
+    ],
+    ids=["running sum", "softmax", "adaptive", "average", "mean", "resized"],
+)
+def test_what_mixes_positions_keeps_the_units(along: Callable[[Tensor], Tensor]) -> None:
+    model = Model(nn.Linear(4, 5), along)
+    weight = model.get_submodule("reader").weight
+    found = trace(model, torch.zeros(2, 3, 6, 6)).reader_products("conv")
+    torch.testing.assert_close(found, rows(weight.T))
+
+
+@pytest.mark.parametrize("digits", [torch.bfloat16, torch.float16])
+def test_conversions_keep_the_numbers_of_many_units(digits: torch.dtype) -> None:
+    """More units than a type of few digits can count."""
+    one, out = nn.Linear(4, 4100), nn.Linear(4100, 3)
+
+    class Converted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.out = one, out
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.one(x).relu().to(digits).float())
+
+    found = trace(Converted(), torch.zeros(2, 4)).reader_products("one")
+    weight = out.weight.detach().double()
+    torch.testing.assert_close(found, weight.T @ weight)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,6 +20,7 @@ from frivolous.inputs.batches import Batches
 from frivolous.network import Network
 from frivolous.network.operations import CONVOLUTIONS
 from frivolous.network.program import Step
+from frivolous.network.rounding import MARGIN, Rounding, cast_to
 from frivolous.rng import choose, generator
 from frivolous.statistics.moments import Moments, Rows
 
@@ -34,6 +35,8 @@ MOST_FEATURES = 2560
 GRADIENT_EXAMPLES = 256
 """Examples of which gradients are taken where nothing else needs them."""
 GRADIENT_BATCH = 64
+NOISE_EXAMPLES = 32
+"""Examples on which it is measured how far rounding moves what a layer reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +147,9 @@ def collect_statistics(
     collectors: list[Collector] = [moments, squares, *also]
     wanted = {index for one in collectors for index in one.values}
     left = differentiated
-    for inputs in batches:
+    for turn, inputs in enumerate(batches):
+        if not turn:
+            moments.measure_rounding(part_of(inputs, slice(NOISE_EXAMPLES)))
         for part, counts in _parts(inputs, left):
             if counts:
                 seen, gradients = gradients_of(network, wanted, squares.steps, part)
@@ -291,7 +296,8 @@ class MomentCollector:
             self.keys.append((cut.name, read.value, read.features_UP.tobytes(), str(shared)))
             self.first.setdefault(self.keys[-1], (cut, read, per_unit))
         self.rows = {k: Rows(cut.units * per_unit) for k, (cut, _, per_unit) in self.first.items()}
-        self.draws = {key: generator(seed, "evidence", *key[:2], key[3]) for key in self.first}
+        self.seed, self.draws = seed, {key: self._draw(seed, key) for key in self.first}
+        self.noise: dict[Any, Numbers] = {}
         self.values = {index for _, read in reads for index in (read.value, read.step)}
 
     def add(
@@ -305,10 +311,54 @@ class MomentCollector:
             samples = _samples(self.network, step, read, per_unit, seen, most, self.draws[key])
             self.rows[key].add(samples if samples.dtype == torch.float64 else samples.float())
 
+    @torch.no_grad()
+    def measure_rounding(self, inputs: Inputs) -> None:
+        """Measure on a few examples how far rounding alone moves every feature."""
+        both = Rounding(self.network)
+        ours = self.network.values(inputs, self.values)[1]
+        theirs = both.beside.values(cast_to(both.beside, inputs), self.values)[1]
+        for key, (cut, read, per_unit) in self.first.items():
+            most, step = samples_of(cut.units * per_unit), self.steps[read.step]
+            rows = [
+                _samples(self.network, step, read, per_unit, seen, most, self._draw(self.seed, key))
+                for seen in (ours, theirs)
+            ]
+            self.noise[key] = both.scale * noise_of(*rows).cpu().numpy()
+
     def moments(self) -> list[Moments]:
-        """One for each reader."""
-        found = {key: own.moments() for key, own in self.rows.items()}
+        """One for each reader; a feature that varies by rounding alone does not vary."""
+        found = {
+            key: _without_noise(own.moments(), self.noise[key]) for key, own in self.rows.items()
+        }
         return [found[key] for key in self.keys]
+
+    @staticmethod
+    def _draw(seed: int, key: Any) -> torch.Generator:
+        return generator(seed, "evidence", *key[:2], key[3])
+
+
+def noise_of(first_NF: Tensor, second_NF: Tensor) -> Tensor:
+    """The root mean square of what lies between features in two precisions: shape (F,), float64.
+
+    0 where one of them is not finite.
+    """
+    apart = (first_NF.double() - second_NF.double()).square().mean(dim=0).sqrt()
+    return apart.nan_to_num(0.0, 0.0, 0.0)
+
+
+def _without_noise(found: Moments, noise_F: Numbers) -> Moments:
+    """The moments with nothing left of what rounding explains.
+
+    A feature may be the difference of two equal numbers, or the same for every example. Fitted to
+    its rounding a layer would have weights as large as the inverse of that.
+    """
+    most_F = (MARGIN * noise_F) ** 2
+    still_F = found.variance_U <= most_F
+    none_F = still_F & (found.mean_U**2 + found.variance_U <= most_F)
+    if not still_F.any():
+        return found
+    scatter = np.where(still_F[:, None] | still_F, 0.0, found.scatter_UU)
+    return replace(found, scatter_UU=scatter, mean_U=np.where(none_F, 0.0, found.mean_U))
 
 
 def _samples(

@@ -19,12 +19,14 @@ from torch import Tensor
 
 from frivolous.compression.coupling.channel_ids import ChannelMask
 from frivolous.compression.coupling.groups import GroupReader, PruningGroup
-from frivolous.compression.criteria.calibration import part_of
+from frivolous.compression.criteria.calibration import NOISE_EXAMPLES, noise_of, part_of
 from frivolous.compression.criteria.im2col import fits, outputs_at, places_of, rows_at
+from frivolous.inputs.batch import Inputs, batch_size_of
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network
 from frivolous.network.binding import as_values
 from frivolous.network.program import Program, Step, execute
+from frivolous.network.rounding import MARGIN, Rounding, cast_to
 from frivolous.rng import generator
 
 EXAMPLES = 1024
@@ -137,36 +139,84 @@ def fit_layers(
     ``batches`` and ``examples`` are those that the targets were found on. Takes one pass over them,
     holding the values that are alive between two layers.
     """
-    program, state = thin.program, dict(thin.state)
-    held: list[dict[int, Any]] = []
-    sizes: list[int] = []
-    start = 0
-    for inputs in batches:
-        if start >= examples:
-            break
-        part = part_of(inputs, slice(examples - start))
-        values, batch = as_values(part, program, thin.device)
-        held.append({i: v for i, v in values.items() if i in program.inputs})
-        sizes.append(batch)
-        start += batch
-    order = [step.index for step in program.steps]
-    done = 0
+    state, parts = dict(thin.state), _first_of(batches, examples)
+    run, both = _Run(thin, parts), Rounding(thin)
+    few = part_of(parts[0], slice(NOISE_EXAMPLES))
+    beside, exact = _Run(both.beside, [cast_to(both.beside, few)]), dict(both.beside.state)
     for target in targets:
-        until = order.index(target.read.step)
-        segment = program.steps[done:until]
-        later = {need for step in program.steps[until:] for need in step.needs}
-        made = {step.index for step in segment} | set(held[0])
-        plan = program.plan(segment, made & (later | {program.output}))
-        for place, batch in enumerate(sizes):
-            values = {**held[place], **program.known(state, batch)}
-            execute(plan, values, {})
-            held[place] = {i: values[i] for i in plan.alive}
-        done = until
-        step = program.steps[until]
-        own = _remaining(target, keeping, program.shapes[step.index])
-        if len(own.place_N):
-            _fit(step, own, [v[target.read.value] for v in held], sizes, state)
+        step = run.go_on(target.read.step, state)
+        beside.go_on(target.read.step, exact)
+        own = _remaining(target, keeping, thin.program.shapes[step.index])
+        if not len(own.place_N):
+            continue
+        noise_F = both.scale * _noise(step, own, run, beside, state)
+        _fit(step, own, run.values(own.read.value), run.sizes, state, noise_F)
+        for name in filter(None, (own.read.weight, own.read.bias)):
+            exact[name] = state[name].to(exact[name].dtype)
     return replace(thin, state=state)
+
+
+def _first_of(batches: Batches, examples: int) -> list[Inputs]:
+    """The first so many examples, as they come in batches."""
+    found: list[Inputs] = []
+    for inputs in batches:
+        if examples <= 0:
+            break
+        found.append(part_of(inputs, slice(examples)))
+        examples -= batch_size_of(inputs)
+    return found
+
+
+class _Run:
+    """A network's pass over some batches, stopped before one layer after another.
+
+    Holds what is alive between two layers.
+    """
+
+    def __init__(self, network: Network, batches: Sequence[Inputs]) -> None:
+        self.program, self.done = network.program, 0
+        self.order = [step.index for step in network.program.steps]
+        self.held: list[dict[int, Any]] = []
+        self.sizes: list[int] = []
+        for inputs in batches:
+            values, size = as_values(inputs, self.program, network.device)
+            self.held.append({i: v for i, v in values.items() if i in self.program.inputs})
+            self.sizes.append(size)
+
+    def go_on(self, index: int, state: Mapping[str, Tensor]) -> Step:
+        """Compute what comes before a step, with these weights; gives the step."""
+        program, until = self.program, self.order.index(index)
+        segment = program.steps[self.done : until]
+        later = {need for step in program.steps[until:] for need in step.needs}
+        made = {step.index for step in segment} | set(self.held[0])
+        plan = program.plan(segment, made & (later | {program.output}))
+        for place, size in enumerate(self.sizes):
+            values = {**self.held[place], **program.known(state, size)}
+            execute(plan, values, {})
+            self.held[place] = {i: values[i] for i in plan.alive}
+        self.done = until
+        return program.steps[until]
+
+    def values(self, index: int) -> list[Tensor]:
+        """A value of every batch."""
+        return [held[index] for held in self.held]
+
+
+def _noise(
+    step: Step, target: Target, run: _Run, beside: _Run, state: Mapping[str, Tensor]
+) -> Tensor:
+    """How far another precision moves what a layer reads: shape (F,), of features by unit and tap.
+
+    Measured on the samples of the first examples; 0 where there are none.
+    """
+    read = target.read
+    here = target.example_N < beside.sizes[0]
+    example, place = target.example_N[here], target.place_N[here]
+    rows = [
+        rows_at(step, read, state[read.weight].shape[2:], one.values(read.value)[0], example, place)
+        for one in (run, beside)
+    ]
+    return noise_of(*rows)
 
 
 def _remaining(target: Target, keeping: ChannelMask, sizes: Sequence[Any]) -> Target:
@@ -206,8 +256,12 @@ def _fit(
     values: Sequence[Tensor],
     sizes: Sequence[int],
     state: dict[str, Tensor],
+    noise_F: Tensor,
 ) -> None:
-    """Exchange a layer's weights in ``state`` for the fitted ones."""
+    """Exchange a layer's weights in ``state`` for the fitted ones.
+
+    Weights on features that are no larger than rounding explains stay as they are.
+    """
     read = target.read
     weight = state[read.weight]
     exact = torch.promote_types(weight.dtype, torch.float32)
@@ -226,6 +280,7 @@ def _fit(
     x_NF, z_NR = x_NF[::stride].to(exact), target.output_NR[::stride].to(exact)
     bias = state[read.bias].to(exact) if read.bias is not None else None
     residual_NR = z_NR - x_NF @ flat_FR - (0 if bias is None else bias)
+    x_NF = x_NF * (x_NF.double().square().mean(dim=0).sqrt() > MARGIN * noise_F)
     change_FR, constant_R = change_of(
         x_NF, residual_NR, target.weight_NR[::stride].to(exact), constant=bias is not None
     )

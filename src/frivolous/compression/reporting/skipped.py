@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from frivolous.compression.pruner import Pruner
 from frivolous.network.operations import CONVOLUTIONS, KNOWN, LOOKING_UP, MIXING
-from frivolous.network.program import Ref, Step
+from frivolous.network.program import Program, Ref, Step, needed
+from frivolous.network.units.layers import made_of
 
 LAYERS = {**MIXING, **LOOKING_UP}
 UNKNOWN = "no layer is known that reads its units"
@@ -70,10 +71,8 @@ def _mixing(bench: Pruner) -> list[Step]:
     weights.
     """
     program = bench.network.program
-    fed, found = set(program.inputs), []
+    fed, found = _fed(program), []
     for step in program.steps:
-        if not fed.isdisjoint(step.needs):
-            fed.add(step.index)
         if step.op in LAYERS and step.index != program.output:
             rule = LAYERS[step.op]
             pair = [step.args[rule.input], step.args[rule.weight]]
@@ -83,14 +82,23 @@ def _mixing(bench: Pruner) -> list[Step]:
     return found
 
 
+def _fed(program: Program) -> set[int]:
+    """The values that depend on the inputs; what weights are computed from is none of them."""
+    fed = set(program.inputs)
+    for step in program.steps:
+        if not fed.isdisjoint(step.needs):
+            fed.add(step.index)
+    return fed
+
+
 def _opaque(bench: Pruner) -> list[tuple[str, str]]:
     """Layers whose operation is not known, such as a recurrent one, and what that is."""
     program, state = bench.network.program, bench.network.state
-    found = []
+    fed, found = _fed(program), []
     for step in program.steps:
         weights = [program.states[need] for need in step.needs if need in program.states]
         matrices = [name for name in weights if state[name].dim() > 1]
-        if matrices and step.op not in KNOWN:
+        if matrices and step.op not in KNOWN and step.index in fed:
             path = matrices[0].rpartition(".")[0] or matrices[0]
             why = f"'{step.op}' is in none of the tables of operations that keep units apart"
             found.append((path, why))
@@ -99,11 +107,23 @@ def _opaque(bench: Pruner) -> list[tuple[str, str]]:
 
 def _units_of(step: Step, bench: Pruner) -> tuple[str, NDArray[np.int64] | None]:
     """A layer's name, and the numbers of the units that it writes; None where they have none."""
-    weight = step.args[LAYERS[step.op].weight]
-    name = bench.network.program.states.get(weight.index) if isinstance(weight, Ref) else None
-    path = name.removesuffix(".weight") if name else step.module or step.op
     along = bench.axes.along[step.index]
-    return path, along[1 if step.op in CONVOLUTIONS else -1] if along else None
+    return _name(step, bench), along[1 if step.op in CONVOLUTIONS else -1] if along else None
+
+
+def _name(step: Step, bench: Pruner) -> str:
+    """A layer's path, or its weight's own name; also where the weight is worked out from others."""
+    program, names = bench.network.program, frozenset(bench.network.state)
+    weight = step.args[LAYERS[step.op].weight]
+    made: list[str] = []
+    if isinstance(weight, Ref):
+        sources = {need for part in needed(program.steps, {weight.index}) for need in part.needs}
+        places = sorted({weight.index, *sources} & program.states.keys())
+        made = [made_of(program.states[place], names) for place in places]
+    own = f"{step.module}.weight" if step.module else "weight"
+    if not made or own in made:
+        return step.module or step.op
+    return made[0].removesuffix(".weight") or made[0]
 
 
 def _written(step: Step, bench: Pruner) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frivolous.network.operations import CONVOLUTIONS, MIXING, TAIL
+from frivolous.network.operations import ALONG, CONVOLUTIONS, KNOWN, MIXING, POOLING, REDUCING, TAIL
 from frivolous.network.program import Program, Step, Values, execute, needed
 
 
@@ -25,28 +25,39 @@ class Reader:
     swapped: bool
 
 
-def _largest(value: Tensor, axes: Any = None, keepdim: bool = False, **_: Any) -> Tensor:
-    return value.amax(() if axes is None else axes, keepdim)
+def _alike(value: Tensor, axes: Sequence[int]) -> Tensor:
+    """The number that all along these axes have, kept as axes of size 1; 0 where several have one.
+
+    Zeros, such as those of a padded border, are no unit's.
+    """
+    top = value
+    for axis in axes:
+        top = top.amax(axis, keepdim=True)
+    other = (value != top) & (value != 0)
+    for axis in axes:
+        other = other.any(axis, keepdim=True)
+    return top.masked_fill(other, 0.0)
 
 
-def _pooled(dimensions: int) -> Callable[..., Tensor]:
-    """Max-pooling in place of an average, which takes in the padding."""
-    operation: Callable[..., Tensor] = getattr(torch.nn.functional, f"max_pool{dimensions}d")
+def _reduced(value: Tensor, axes: Any = None, keepdim: bool = False, **_: Any) -> Tensor:
+    """In place of a sum, a mean or the like."""
+    chosen = [axes] if isinstance(axes, int) else list(axes or range(value.dim()))
+    found = _alike(value, chosen)
+    places = {axis % value.dim() for axis in chosen}
+    shape = [size for axis, size in enumerate(found.shape) if axis not in places]
+    return found if keepdim else found.reshape(shape)
 
-    def pool(value: Tensor, size: Any, stride: Any = (), padding: Any = 0, *rest: Any) -> Tensor:
-        ceil = bool(rest[0]) if rest else False
-        return operation(value, size, stride or size, padding, ceil_mode=ceil)
 
-    return pool
+def _along(value: Tensor, axis: int, *_: Any, **__: Any) -> Tensor:
+    """In place of a softmax or a running sum along an axis."""
+    return torch.where(value != 0, _alike(value, [axis]), value)
 
 
 #: Operations that would change a unit's number, and what keeps it.
 _KEEPING: dict[str, Callable[..., Tensor]] = {
-    **{f"avg_pool{dimensions}d": _pooled(dimensions) for dimensions in (1, 2, 3)},
-    "sum": _largest,
-    "mean": _largest,
-    "logsumexp": _largest,
-    "response_norm": lambda value, *_: value,
+    **dict.fromkeys(REDUCING, _reduced),
+    **dict.fromkeys(ALONG, _along),
+    **dict.fromkeys(["to", "_to_copy", "type_as", "response_norm"], lambda value, *_, **__: value),
 }
 
 
@@ -120,8 +131,8 @@ def _unit_numbers(
             if need not in values:
                 values[need] = _beside(program, state, need, batch)
         reached.add(step.index)
-        if step.op in TAIL or _whole(step, values):
-            given = _through_tail(step, values, reached)
+        if step.op in TAIL | POOLING or _whole(step, values):
+            given = _through(step, values, reached)
             if step.index in program.shapes:
                 given = _spread(given, program.shape_of(step.index, batch))
             values[step.index] = given
@@ -129,7 +140,10 @@ def _unit_numbers(
         kept = _KEEPING.get(step.op)
         plan = program.plan([step if kept is None else replace(step, target=kept)], [step.index])
         found = execute(plan, dict(values), {})[step.index]
-        # Conversions to a type of fewer digits keep a unit's number as it is.
+        if kept is None and step.op not in KNOWN:
+            needs, units = reached.intersection(step.needs), shape[axis]
+            renamed = {need: _renamed(values[need], units) for need in needs}
+            found = _moved(found, execute(plan, {**values, **renamed}, {})[step.index], units)
         exact = isinstance(found, Tensor) and found.is_floating_point()
         values[step.index] = found.double() if exact else found
     return {index: values[index] for index in wanted}
@@ -167,12 +181,40 @@ def _whole(step: Step, values: Values) -> bool:
     return step.op == "getitem" and isinstance(values[step.needs[0]], Tensor)
 
 
-def _through_tail(step: Step, values: Values, reached: set[int]) -> Tensor:
-    """The numbers behind a normalisation or the like: those of the largest value it reads.
+def _renamed(value: Any, units: int) -> Any:
+    """Units under other numbers: none has its old rank, or the sum of others; 0 stays."""
+    if isinstance(value, tuple | list):
+        return type(value)(_renamed(part, units) for part in value)
+    if not value.is_floating_point():
+        return value
+    return torch.where(value > 0, (value % units + 1.0) ** 1.5, value)
 
-    A residual stream is read through such steps; smaller values are its statistics.
+
+def _moved(found: Any, renamed: Any, units: int) -> Any:
+    """Numbers that an operation moved, whatever they are; 0 where it worked something out of them.
+
+    ``renamed`` is what it gives for the units under other numbers.
     """
-    return max((values[need] for need in step.needs if need in reached), key=Tensor.numel)
+    if isinstance(found, tuple | list):
+        return type(found)(
+            _moved(one, other, units) for one, other in zip(found, renamed, strict=True)
+        )
+    if not isinstance(found, Tensor) or not found.is_floating_point():
+        return found
+    return found.masked_fill((_renamed(found, units) - renamed).abs() > 1e-9, 0.0)
+
+
+def _through(step: Step, values: Values, reached: set[int]) -> Tensor:
+    """The numbers behind a normalisation, a pooling or the like: of the largest value it reads.
+
+    A residual stream is read through such steps; smaller values are its statistics. What is pooled
+    or resized is one unit's at all positions, or nobody's.
+    """
+    value: Tensor = max((values[need] for need in step.needs if need in reached), key=Tensor.numel)
+    if step.op in POOLING:
+        digits = next(int(letter) for letter in step.op if letter.isdigit())
+        return _alike(value, range(-digits, 0))
+    return value
 
 
 def _of_one(program: Program, index: int, value: Tensor) -> Tensor:
