@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +18,13 @@ from frivolous.families.mlp import mlp, parameter_count
 from frivolous.measures import AS_PUBLISHED, Protocol
 from frivolous.store import run_id
 from frivolous.studies import SCALES, STUDIES
-from frivolous.studies.cell import Candidate
 from frivolous.studies.runs.dense_spec import DataSpec, RunSpec, TrainingSpec
 from frivolous.training import Recipe
 
 RATES = {1.0, 0.1, 0.01, 0.001, 0.0001}
 FACTORS = {1e-2, 1.0, 1e2, 1e4, 1e6}
 DENSE = ("fig4d", "figE7", "figE8", "figE9")
+RUN_IDS = json.loads(Path(__file__).with_name("run_ids.json").read_text())
 SIGMAS = {"1e-4": 1e-2, "1e-2": 1.0, "1": 1e2, "1e2": 1e4, "1e4": 1e6}
 
 
@@ -170,9 +173,41 @@ def test_panels_are_named_as_the_papers_name_them() -> None:
         ]
 
 
-def test_the_first_run_of_fig4d_is_called_this_for_ever() -> None:
-    spec = STUDIES["fig4d"].cells()[0].spec(Candidate(1.0, 1e-2), 0)
-    assert run_id(spec.resolved()) == "9fd5793f830f3d98"
+@pytest.mark.parametrize(
+    ("name", "scale", "cell", "id"),
+    [
+        ("fig4d", "paper", 0, "9fd5793f830f3d98"),
+        ("fig4c", "paper", 0, "e9d72bc70353421b"),
+        ("fig4c", "cpu", 0, "475aecacea906ff7"),
+        ("fig3a", "paper", 0, "ef7a6bc3b10be18d"),
+        ("figE4", "paper", 0, "b57ddf1e3ebf9fbd"),
+        ("effective-width", "paper", 0, "e39183e4a349daa7"),
+        ("effective-width", "paper", -1, "cf3bff52c404d848"),
+    ],
+)
+def test_the_first_run_of_a_cell_is_called_this_for_ever(
+    name: str, scale: str, cell: int, id: str
+) -> None:
+    found = STUDIES[name].cells(scale)[cell]
+    assert run_id(found.spec(found.candidates[0], 0).resolved()) == id
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_run_of_a_study_is_called_as_it_was(name: str) -> None:
+    """``run_ids.json``: SHA-256 of all ids at a scale, in order. A new study adds a line to it."""
+    for scale in SCALES:
+        ids = [id for cell in STUDIES[name].grid(scale) for id in cell.every_id]
+        assert hashlib.sha256(" ".join(ids).encode()).hexdigest()[:16] == RUN_IDS[name][scale]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_stored_spec_is_read_back_as_the_record_it_was(scale: str) -> None:
+    for study in STUDIES.values():
+        for cell in study.grid(scale):
+            spec = cell.spec(cell.candidates[-1], 0)
+            again = type(spec).model_validate(json.loads(json.dumps(spec.resolved())))
+            assert (again, hash(again)) == (spec, hash(spec))
+            assert run_id(again.resolved()) in cell.every_id
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
