@@ -21,6 +21,7 @@ from frivolous.measures import AS_PUBLISHED, Protocol
 from frivolous.store import run_id
 from frivolous.studies import SCALES, STUDIES
 from frivolous.studies.runs.dense_spec import DataSpec, RunSpec
+from frivolous.training import Recipe
 
 RATES = {1.0, 0.1, 0.01, 0.001, 0.0001}
 FACTORS = {1e-2, 1.0, 1e2, 1e4, 1e6}
@@ -209,6 +210,36 @@ def test_a_stored_spec_is_read_back_as_the_record_it_was(scale: str) -> None:
             again = type(spec).model_validate(json.loads(json.dumps(spec.resolved())))
             assert (again, hash(again)) == (spec, hash(spec))
             assert run_id(again.resolved()) in cell.every_id
+
+
+def test_a_recipe_is_hashed_with_the_types_of_its_fields() -> None:
+    spec = STUDIES["fig4d"].cells()[0].prototype
+    whole = RunSpec(**{**dict(spec), "training": Recipe(learning_rate=1, decay=1)})
+    same = RunSpec(**{**dict(spec), "training": Recipe(learning_rate=1.0, decay=1.0)})
+    assert whole.resolved()["training"] == {
+        "optimiser": "momentum",
+        "learning_rate": 1.0,
+        "decay": 1.0,
+        "epochs": 50,
+        "batch_size": 128,
+        "updates_per_epoch": 6,
+        "settings": [],
+    }
+    assert run_id(whole.resolved()) == run_id(same.resolved())
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"epoch": 3}, "training.epoch\n  Unexpected keyword argument"),
+        ({"epochs": "many"}, "training.epochs\n  Input should be a valid integer"),
+        ({"epochs": 0}, "`epochs` must be at least 1; got 0."),
+    ],
+)
+def test_a_stored_recipe_that_cannot_be_is_refused(changed: dict[str, Any], message: str) -> None:
+    stored = STUDIES["fig4d"].cells()[0].prototype.resolved()
+    with pytest.raises(ValueError, match=message):
+        RunSpec.model_validate({**stored, "training": {**stored["training"], **changed}})
 
 
 def test_specs_are_resolved_without_pytorch() -> None:
