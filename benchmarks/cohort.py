@@ -20,7 +20,6 @@ from plain_loop import plain_loop
 from frivolous.studies import STUDIES
 from frivolous.studies.runs.train_dense import initial_states, model_of, splits_of
 from frivolous.studies.study import Cell
-from frivolous.training.cohort.recipe import Recipe
 from frivolous.training.cohort.train import train_cohort
 
 
@@ -53,7 +52,7 @@ def cell_times(cell: Cell, repeats: int) -> tuple[float, float]:
     """Return the median seconds of the cell by a cohort and by plain loops."""
     specs = list(cell.search_ids.values())
     data, states = splits_of(specs[0].data), initial_states(specs)
-    recipes = [Recipe(**spec.training.model_dump()) for spec in specs]
+    recipes = [spec.training for spec in specs]
     model = model_of(specs[0])
     model.load_state_dict(states[0])
 

@@ -20,7 +20,7 @@ import json
 import os
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
@@ -229,7 +229,7 @@ def trained(name: str, options: argparse.Namespace) -> Trained:
     """One of the networks, trained now or before."""
     how = plan(name, options)
     model, splits = how.build(), how.splits()
-    facts = json.dumps({**how.facts, **how.recipe.as_json()}, sort_keys=True)
+    facts = json.dumps({**how.facts, **asdict(how.recipe)}, sort_keys=True)
     factor = f"-{how.facts['factor']}" if "factor" in how.facts else ""
     path = options.cache / f"{name}{factor}-{sha256(facts.encode()).hexdigest()[:8]}.safetensors"
     if path.exists():

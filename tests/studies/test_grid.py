@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,13 +20,13 @@ from frivolous.families.mlp import mlp, parameter_count
 from frivolous.measures import AS_PUBLISHED, Protocol
 from frivolous.store import run_id
 from frivolous.studies import SCALES, STUDIES
-from frivolous.studies.cell import Candidate
-from frivolous.studies.runs.dense_spec import DataSpec, RunSpec, TrainingSpec
+from frivolous.studies.runs.dense_spec import DataSpec, RunSpec
 from frivolous.training import Recipe
 
 RATES = {1.0, 0.1, 0.01, 0.001, 0.0001}
 FACTORS = {1e-2, 1.0, 1e2, 1e4, 1e6}
 DENSE = ("fig4d", "figE7", "figE8", "figE9")
+RUN_IDS = json.loads(Path(__file__).with_name("run_ids.json").read_text())
 SIGMAS = {"1e-4": 1e-2, "1e-2": 1.0, "1": 1e2, "1e2": 1e4, "1e4": 1e6}
 
 
@@ -170,9 +175,83 @@ def test_panels_are_named_as_the_papers_name_them() -> None:
         ]
 
 
-def test_the_first_run_of_fig4d_is_called_this_for_ever() -> None:
-    spec = STUDIES["fig4d"].cells()[0].spec(Candidate(1.0, 1e-2), 0)
-    assert run_id(spec.resolved()) == "9fd5793f830f3d98"
+@pytest.mark.parametrize(
+    ("name", "scale", "cell", "id"),
+    [
+        ("fig4d", "paper", 0, "9fd5793f830f3d98"),
+        ("fig4c", "paper", 0, "e9d72bc70353421b"),
+        ("fig4c", "cpu", 0, "475aecacea906ff7"),
+        ("fig3a", "paper", 0, "ef7a6bc3b10be18d"),
+        ("figE4", "paper", 0, "b57ddf1e3ebf9fbd"),
+        ("effective-width", "paper", 0, "e39183e4a349daa7"),
+        ("effective-width", "paper", -1, "cf3bff52c404d848"),
+    ],
+)
+def test_the_first_run_of_a_cell_is_called_this_for_ever(
+    name: str, scale: str, cell: int, id: str
+) -> None:
+    found = STUDIES[name].cells(scale)[cell]
+    assert run_id(found.spec(found.candidates[0], 0).resolved()) == id
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_run_of_a_study_is_called_as_it_was(name: str) -> None:
+    """``run_ids.json``: SHA-256 of all ids at a scale, in order. A new study adds a line to it."""
+    for scale in SCALES:
+        ids = [id for cell in STUDIES[name].grid(scale) for id in cell.every_id]
+        assert hashlib.sha256(" ".join(ids).encode()).hexdigest()[:16] == RUN_IDS[name][scale]
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_a_stored_spec_is_read_back_as_the_record_it_was(scale: str) -> None:
+    for study in STUDIES.values():
+        for cell in study.grid(scale):
+            spec = cell.spec(cell.candidates[-1], 0)
+            again = type(spec).model_validate(json.loads(json.dumps(spec.resolved())))
+            assert (again, hash(again)) == (spec, hash(spec))
+            assert run_id(again.resolved()) in cell.every_id
+
+
+def test_a_recipe_is_hashed_with_the_types_of_its_fields() -> None:
+    spec = STUDIES["fig4d"].cells()[0].prototype
+    whole = RunSpec(**{**dict(spec), "training": Recipe(learning_rate=1, decay=1)})
+    same = RunSpec(**{**dict(spec), "training": Recipe(learning_rate=1.0, decay=1.0)})
+    assert whole.resolved()["training"] == {
+        "optimiser": "momentum",
+        "learning_rate": 1.0,
+        "decay": 1.0,
+        "epochs": 50,
+        "batch_size": 128,
+        "updates_per_epoch": 6,
+        "settings": [],
+    }
+    assert run_id(whole.resolved()) == run_id(same.resolved())
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"epoch": 3}, "training.epoch\n  Unexpected keyword argument"),
+        ({"epochs": "many"}, "training.epochs\n  Input should be a valid integer"),
+        ({"epochs": 0}, "`epochs` must be at least 1; got 0."),
+    ],
+)
+def test_a_stored_recipe_that_cannot_be_is_refused(changed: dict[str, Any], message: str) -> None:
+    stored = STUDIES["fig4d"].cells()[0].prototype.resolved()
+    with pytest.raises(ValueError, match=message):
+        RunSpec.model_validate({**stored, "training": {**stored["training"], **changed}})
+
+
+def test_specs_are_resolved_without_pytorch() -> None:
+    script = (
+        "import sys\nfrom frivolous.studies import STUDIES\n"
+        "cells = [*STUDIES['fig4d'].cells(), *STUDIES['fig3a'].cells()]\n"
+        "print(sum(len(cell.every_id) for cell in cells), 'torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["313", "False"]
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -200,8 +279,7 @@ def test_every_field_of_the_spec_changes_the_id() -> None:
     assert {path[0] for path in places} == set(RunSpec.model_fields)
 
 
-def test_the_spec_names_every_setting_of_training_and_data() -> None:
-    assert set(TrainingSpec.model_fields) == {f.name for f in fields(Recipe)}
+def test_the_spec_names_every_setting_of_the_data() -> None:
     parameters = set(inspect.signature(DATASETS["teacher"]).parameters)
     assert set(DataSpec.model_fields) == parameters | {"name"}
 

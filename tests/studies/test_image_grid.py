@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import pytest
 
 from frivolous import published
+from frivolous.data import PREPARATIONS
 from frivolous.errors import BadArgument, UnknownName
 from frivolous.families import FAMILIES
 from frivolous.figures import MEASURES
 from frivolous.studies import STUDIES, Study
 from frivolous.studies.panel_values import VALUES
 from frivolous.studies.runs.image_spec import ImageSpec
-from frivolous.training.single.recipe import LoopRecipe
 
 FINAL = [name for name in STUDIES if name.startswith("fig")]
 EARLIER = {
@@ -97,8 +97,8 @@ def test_every_spec_is_one_that_data_family_loop_and_measurement_take(scale: str
             family = FAMILIES[spec.family.name]
             assert set(spec.measured.layers) <= set(family.layers), curve
             assert set(spec.measured.ablated) <= set(spec.measured.layers), curve
-            recipe = LoopRecipe(**spec.training.model_dump())
-            assert recipe.updates_per_epoch is not None
+            assert spec.training.preparation in PREPARATIONS
+            assert spec.training.updates_per_epoch is not None
             assert spec.width > 0
             assert spec.cost > 0
 
@@ -179,6 +179,8 @@ def test_a_part_of_a_study_keeps_its_networks_and_says_what_it_leaves_out() -> N
     part = STUDIES["fig4c"].only(curves=["He Norm"], sizes=[0.25, 0.5], epochs=12)
     assert part.part == ("--curves", "He Norm", "--sizes", "0.25", "0.5", "--epochs", "12")
     assert part.shortened == "only curves He Norm; only sizes 0.25, 0.5; at most 12 epochs"
+    late = STUDIES["figE12"].only(sizes=[0.25], epochs=5)
+    assert {spec.training.snapshots for _, _, spec in specs(late)} == {(4, 2)}
     whole = STUDIES["fig4c"].only(curves=["He Norm"], sizes=[0.25, 0.5])
     assert {spec.training.epochs for _, _, spec in specs(part)} == {12}
     assert {id for cell in whole.cells() for id in cell.search_ids} < ids("fig4c", "He Norm")

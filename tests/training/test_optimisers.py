@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from frivolous.training.single.optimisers import LOOP_OPTIMISERS, make_updates
+from frivolous.training.single.optimisers import make_updates
+from frivolous.training.single.recipe import LOOP_SETTINGS
 
 
 @pytest.mark.parametrize(
@@ -14,7 +15,7 @@ from frivolous.training.single.optimisers import LOOP_OPTIMISERS, make_updates
 )
 @pytest.mark.parametrize("decay", [0.0, 0.3])
 def test_rmsprop_is_tensorflows(changes: dict[str, float], decay: float) -> None:
-    settings = {**LOOP_OPTIMISERS["rmsprop"], **changes}
+    settings = {**LOOP_SETTINGS["rmsprop"], **changes}
     drawn = torch.Generator().manual_seed(0)
     parameter = torch.randn(7, generator=drawn, dtype=torch.float64).requires_grad_()
     gradients = torch.randn(5, 7, generator=drawn, dtype=torch.float64)

@@ -193,6 +193,9 @@ def test_wrong_arguments_say_so(network: Make, splits: Splits) -> None:
     recipe = LoopRecipe(epochs=1, batch_size=16, weight_decay=0.1, decayed=("fc*",))
     with pytest.raises(BadArgument, match=r"pattern 'fc\*' fits no parameter; the parameters are"):
         train_network(network(), recipe, splits, seed=0)
+    recipe = LoopRecipe(epochs=1, batch_size=16, preparation="alex")
+    with pytest.raises(UnknownName, match="unknown preparation 'alex'; did you mean 'alexnet'"):
+        train_network(network(), recipe, splits, seed=0)
     recipe = LoopRecipe(epochs=1, batch_size=16)
     with pytest.raises(BadArgument, match=r"`every` is seconds, at least 0; got -1"):
         train_network(network(), recipe, splits, seed=0, every=-1)
@@ -209,7 +212,6 @@ def test_wrong_arguments_say_so(network: Make, splits: Splits) -> None:
         ({"optimiser": "momentun"}, "unknown optimiser 'momentun'; did you mean 'momentum'"),
         ({"settings": (("beta", 1.0),)}, "unknown setting of momentum 'beta'"),
         ({"schedule": "step"}, "unknown schedule 'step'; did you mean 'steps'"),
-        ({"preparation": "alex"}, "unknown preparation 'alex'; did you mean 'alexnet'"),
         ({"select": "best"}, "unknown selection 'best'"),
         ({"precision": "half"}, "unknown precision 'half'"),
         ({"epochs": 0}, "`epochs` must be at least 1; got 0"),

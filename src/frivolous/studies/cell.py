@@ -5,44 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
 
 import numpy as np
 
 from frivolous.store import run_id
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One setting that a cell may choose."""
-
-    learning_rate: float
-    factor: float
-
-    def __str__(self) -> str:
-        return f"learning rate {self.learning_rate:g}, initial factor {self.factor:g}"
-
-
-class Spec(Protocol):
-    """One network, trained once and measured once: what a run is made from."""
-
-    @property
-    def width(self) -> int:
-        """Hidden units in all."""
-
-    @property
-    def cost(self) -> float:
-        """Rough seconds on two cores, within a factor of a few."""
-
-    @property
-    def parameters(self) -> int:
-        """Numbers that training may change."""
-
-    def resolved(self) -> dict[str, Any]:
-        """Return the spec as plain data, every default filled in: what is hashed and stored."""
-
-    def trial(self, candidate: Candidate, replicate: int) -> Spec:
-        """Return the spec with a candidate's settings, of one replicate."""
+from frivolous.studies.runs.spec import Candidate, Spec
 
 
 @dataclass(frozen=True)

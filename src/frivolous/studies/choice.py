@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from frivolous.store import Store
@@ -15,13 +15,24 @@ def choose(cell: Cell, store: Store) -> Candidate | None:
     ids = cell.search_ids
     if len(store.complete(ids)) < len(ids):
         return None
-    return cell.choose({id: accuracy_of(store.record(id).facts) for id in ids})
+    return cell.choose(accuracies(ids, store))
+
+
+def accuracies(ids: Iterable[str], store: Store) -> dict[str, float]:
+    """Return the validation accuracies of runs that are done, by id."""
+    return {id: accuracy_of(store.record(id).facts) for id in ids}
 
 
 def accuracy_of(facts: Mapping[str, Any]) -> float:
     """Return a run's validation accuracy; below every other for a network that never had one."""
     value = facts["validation_accuracy"]
     return -math.inf if value is None else float(value)
+
+
+def missing(ids: Collection[str], store: Store) -> list[str]:
+    """Return those of ``ids`` that are not done, in their order."""
+    done = store.complete(ids)
+    return [id for id in ids if id not in done]
 
 
 def runs_of(cells: Sequence[Cell], store: Store) -> list[str]:

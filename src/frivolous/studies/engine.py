@@ -7,53 +7,28 @@ they claimed, and at the end waits for them. What is finished is never made agai
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pandas as pd
 
 from frivolous.store import Store
 
+if TYPE_CHECKING:
+    from frivolous.studies.run import CellWork
+
 PAUSE = 0.5  # seconds between looks at runs that are under way elsewhere
 
 
-class Made(Protocol):
-    """A finished run."""
+@dataclass(frozen=True)
+class Finished:
+    """A finished run: the frame of its measures, further frames by name, facts and weights."""
 
-    @property
-    def measures(self) -> pd.DataFrame:
-        """The frame of its measures."""
-
-    @property
-    def frames(self) -> Mapping[str, pd.DataFrame]:
-        """Further frames by name."""
-
-    @property
-    def facts(self) -> Mapping[str, Any]:
-        """What else is known of it."""
-
-    @property
-    def weights(self) -> Mapping[str, Any]:
-        """Its trained weights."""
-
-
-class Work(Protocol):
-    """A group of runs that are made together, and what is still to be made of them."""
-
-    @property
-    def label(self) -> str:
-        """What to call it while it is under way."""
-
-    def missing(self, store: Store) -> Sequence[str]:
-        """Return the ids to make next; none when all is done."""
-
-    def spec(self, id: str) -> Mapping[str, Any]:
-        """Return a run's resolved spec."""
-
-    def make(
-        self, ids: Sequence[str], store: Store, progress: Callable[[float], None]
-    ) -> Iterator[tuple[str, Made, bool]]:
-        """Make runs; give each one's id, the run, and whether its weights are worth keeping."""
+    measures: pd.DataFrame
+    frames: Mapping[str, pd.DataFrame]
+    facts: Mapping[str, Any]
+    weights: Mapping[str, Any]
 
 
 class Listener(Protocol):
@@ -75,7 +50,7 @@ class Listener(Protocol):
         """The store holds all of a group, whoever made it."""
 
 
-def work(groups: Sequence[Work], store: Store, listener: Listener) -> None:
+def work(groups: Sequence[CellWork], store: Store, listener: Listener) -> None:
     """Make every run of ``groups`` that the store does not hold, group by group.
 
     Returns when the store holds them all, also those that another process was making. A process
@@ -90,7 +65,7 @@ def work(groups: Sequence[Work], store: Store, listener: Listener) -> None:
         open_groups = left
 
 
-def _finish(group: Work, store: Store, listener: Listener) -> bool:
+def _finish(group: CellWork, store: Store, listener: Listener) -> bool:
     """Make what is free of a group; False where some of it is under way elsewhere."""
     while missing := group.missing(store):
         with store.claim(missing) as claim:

@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frivolous.errors import BadArgument
-from frivolous.store import Store, run_id
+from frivolous.store import Store
 from frivolous.studies import engine
 from frivolous.studies.cell import Cell
-from frivolous.studies.choice import accuracy_of, choose, runs_of
+from frivolous.studies.choice import accuracies, accuracy_of, choose, missing, runs_of
 from frivolous.studies.load import read_result
 from frivolous.studies.result import StudyResult
 from frivolous.studies.runs.dense_spec import RunSpec
 from frivolous.studies.runs.image_spec import ImageSpec
 
 if TYPE_CHECKING:
-    from frivolous.studies.runs.train_dense import Finished
     from frivolous.studies.study import Study
 
 
@@ -43,7 +42,7 @@ class Silent:
 
 @dataclass(frozen=True)
 class CellWork:
-    """One cell: first its candidates, then the replicates of the one chosen."""
+    """One cell, its runs made together: first its candidates, then the chosen one's replicates."""
 
     cell: Cell
     device: str
@@ -56,17 +55,13 @@ class CellWork:
         return self.cell.label
 
     def missing(self, store: Store) -> list[str]:
-        """Return candidates not tried yet; when all are, replicates not trained yet."""
-        tried = self.cell.search_ids
-        left = set(tried) - store.complete(tried)
-        if left:
-            return [id for id in tried if id in left]
+        """Return the ids of candidates not tried yet; then of replicates; none when all is done."""
+        if left := missing(self.cell.search_ids, store):
+            return left
         chosen = choose(self.cell, store)
         if chosen is None:
             return self.missing(store)
-        wanted = self.cell.chosen_ids(chosen)
-        left = set(wanted) - store.complete(wanted)
-        return [id for id in wanted if id in left]
+        return missing(self.cell.chosen_ids(chosen), store)
 
     def spec(self, id: str) -> Mapping[str, Any]:
         """Return a run's resolved spec."""
@@ -74,10 +69,12 @@ class CellWork:
 
     def make(
         self, ids: Sequence[str], store: Store, progress: Callable[[float], None]
-    ) -> Iterator[tuple[str, Finished, bool]]:
-        """Train and measure the runs; weights are kept of the chosen ones (or all, or none)."""
-        specs = [self.cell.every_id[id] for id in ids]
-        made = self._made(specs, store, progress)
+    ) -> Iterator[tuple[str, engine.Finished, bool]]:
+        """Train and measure runs; give each one's id, the run, and whether to keep its weights.
+
+        They are kept of the chosen ones, or of all, or of none.
+        """
+        made = self._made(ids, store, progress)
         if len(self.cell.candidates) == 1:
             # Nothing is chosen: every run is kept, and is stored as soon as it is made.
             yield from (
@@ -90,8 +87,9 @@ class CellWork:
             yield id, run, id in kept
 
     def _made(
-        self, specs: Sequence[Any], store: Store, progress: Callable[[float], None]
-    ) -> Iterator[Finished]:
+        self, ids: Sequence[str], store: Store, progress: Callable[[float], None]
+    ) -> Iterator[engine.Finished]:
+        specs: list[Any] = [self.cell.every_id[id] for id in ids]
         if isinstance(specs[0], RunSpec):
             from frivolous.studies.runs import train_dense
 
@@ -103,19 +101,17 @@ class CellWork:
             device=self.device,
             progress=progress,
             folder=self.folder,
-            checkpoint_of=lambda spec: store.checkpoint(run_id(spec.resolved())),
+            checkpoints=[store.checkpoint(id) for id in ids],
         )
 
-    def _worth_keeping(self, finished: Mapping[str, Finished], store: Store) -> set[str]:
+    def _worth_keeping(self, finished: Mapping[str, engine.Finished], store: Store) -> set[str]:
         if self.weights != "chosen":
             return set(finished) if self.weights == "all" else set()
-        tried = self.cell.search_ids
         known = {id: accuracy_of(run.facts) for id, run in finished.items()}
-        known |= {
-            id: accuracy_of(store.record(id).facts)
-            for id in store.complete(set(tried) - set(known))
-        }
-        if set(tried) - set(known):
+        others = set(self.cell.search_ids) - set(known)
+        done = store.complete(others)
+        known |= accuracies(done, store)
+        if others - done:
             # Others are still trying candidates of this cell: any of these may be chosen.
             return set(finished)
         return set(self.cell.chosen_ids(self.cell.choose(known)))

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -40,14 +39,12 @@ class Group:
 
     def make(
         self, ids: Sequence[str], store: Store, progress: Callable[[float], None]
-    ) -> Iterator[tuple[str, engine.Made, bool]]:
+    ) -> Iterator[tuple[str, engine.Finished, bool]]:
         for id in ids:
             self.while_making()
             self.made.append(self.by_id()[id])
             frame = pd.DataFrame({"value": [float(self.made[-1])]})
-            facts, weights = {"made": True}, {"w": np.ones(2)}
-            frames = {"curves": frame}
-            run = SimpleNamespace(measures=frame, frames=frames, facts=facts, weights=weights)
+            run = engine.Finished(frame, {"curves": frame}, {"made": True}, {"w": np.ones(2)})
             progress(1)
             yield id, run, self.made[-1] % 2 == 0
 

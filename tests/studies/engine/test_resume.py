@@ -12,6 +12,7 @@ import pytest
 
 from frivolous.errors import FrivolousError
 from frivolous.store import Store
+from frivolous.studies import engine
 from frivolous.studies.choice import choose
 from frivolous.studies.result import StudyResult
 from frivolous.studies.runs import train_dense
@@ -29,7 +30,7 @@ class Spy:
         self.stop_after = -1
         make, put = train_dense.make, Store.put
 
-        def spied_make(specs: Any, **options: Any) -> Iterator[train_dense.Finished]:
+        def spied_make(specs: Any, **options: Any) -> Iterator[engine.Finished]:
             from frivolous.store import run_id
 
             self.trained += [run_id(spec.resolved()) for spec in specs]

@@ -12,9 +12,9 @@ from frivolous.studies.runs.dense_spec import (
     FamilySpec,
     InitialiserSpec,
     RunSpec,
-    TrainingSpec,
-    measured_as,
 )
+from frivolous.studies.runs.spec import MeasureSpec
+from frivolous.training.cohort.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -98,13 +98,15 @@ class DenseCurve:
             family=FamilySpec(inputs=inputs, base=(size.base,), size_factor=size_factor),
             data=data,
             initialiser=InitialiserSpec(sigmas=(1e-3, 1e-2)),
-            training=TrainingSpec(
+            training=Recipe(
                 optimiser=self.optimiser,
                 learning_rate=rates[0],
                 decay=self.decay,
                 epochs=min(self.epochs or size.epochs, size.epochs),
             ),
-            measured=measured_as(protocol, data.test, self.joint_tolerance),
+            measured=MeasureSpec.from_protocol(
+                protocol, data.test, joint_tolerance=self.joint_tolerance
+            ),
             replicate=0,
             seed=seed,
         )

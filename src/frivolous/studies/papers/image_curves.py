@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from frivolous.errors import look_up
 from frivolous.measures import Protocol
@@ -11,11 +12,11 @@ from frivolous.studies.cell import Candidate, Cell
 from frivolous.studies.runs.image_spec import (
     ImageDataSpec,
     ImageFamilySpec,
+    ImageMeasureSpec,
     ImageSpec,
-    ImageTrainingSpec,
     Options,
-    measured_layers,
 )
+from frivolous.training.single.recipe import LoopRecipe
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class ImageCurve:
 
     name: str
     family: str
-    recipe: Callable[[float], ImageTrainingSpec]
+    recipe: Callable[[float], LoopRecipe]
     scales: dict[str, ImageScale] = field(hash=False)
     layers: tuple[str, ...]
     options: Options = ()
@@ -122,13 +123,13 @@ class ImageCurve:
             ),
             start=self.start,
             training=training,
-            measured=measured_layers(
+            measured=ImageMeasureSpec.from_protocol(
                 conventions,
                 size.source.test,
-                self.layers,
-                self.ablated,
-                self.before_normalisation,
-                self.joint_tolerance,
+                layers=self.layers,
+                ablated=self.ablated,
+                before_normalisation=self.before_normalisation,
+                joint_tolerance=self.joint_tolerance,
             ),
             replicate=0,
             seed=seed,
@@ -136,14 +137,19 @@ class ImageCurve:
         candidates = (Candidate(training.learning_rate, 1.0),)
         return Cell(self.name, size_factor, candidates, count, count, prototype)
 
-    def _training(self, size: ImageScale, size_factor: float) -> ImageTrainingSpec:
+    def _training(self, size: ImageScale, size_factor: float) -> LoopRecipe:
         """Return the recipe at a scale: batches divided, fields replaced, epochs cut."""
         whole = self.recipe(size_factor)
         batch = max(size.least_batch, int(whole.batch_size / size.batch_divisor))
-        rate = whole.learning_rate * size.rate
-        changed = {"batch_size": batch, "learning_rate": rate} | dict(size.training)
-        fields = whole.model_dump() | changed
+        changed: dict[str, Any] = {
+            "batch_size": batch,
+            "learning_rate": whole.learning_rate * size.rate,
+            "updates_per_epoch": max(1, size.source.train // batch - self.idle_updates),
+            **dict(size.training),
+        }
         if self.epochs is not None:
-            fields["epochs"] = min(self.epochs, int(str(fields["epochs"])))
-        fields["updates_per_epoch"] = max(1, size.source.train // batch - self.idle_updates)
-        return ImageTrainingSpec(**fields)
+            epochs = min(self.epochs, changed.get("epochs", whole.epochs))
+            # A state from before the first epoch is no snapshot.
+            kept = tuple(before for before in whole.snapshots if before <= epochs)
+            changed |= {"epochs": epochs, "snapshots": kept}
+        return replace(whole, **changed)

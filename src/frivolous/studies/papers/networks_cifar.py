@@ -18,7 +18,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from frivolous.studies.papers.image_curves import ImageCurve, ImageScale, Source
-from frivolous.studies.runs.image_spec import ImageTrainingSpec, Options
+from frivolous.studies.runs.image_spec import Options
+from frivolous.training.single.recipe import LoopRecipe
 
 CIFAR = Source(
     "cifar10", (("train", 47_500), ("validation", 2_500), ("order", "files")), 47_500, 10_000
@@ -91,9 +92,9 @@ def alexnet_recipe(
     augmented: bool = False,
     weight_decay: float = 0.0,
     random_labels: bool = False,
-) -> ImageTrainingSpec:
+) -> LoopRecipe:
     """Return how an AlexNet is trained; ``k`` multiplies learning rate and batch size."""
-    return ImageTrainingSpec(
+    return LoopRecipe(
         learning_rate=0.01 * k,
         batch_size=int(128 * k),
         epochs=5000 if random_labels else 1000 if augmented else 500,
@@ -182,7 +183,7 @@ RESNET56_SCALES = {
 
 def resnet56(name: str, *, k: float = 1.0, random_labels: bool = False) -> ImageCurve:
     """Return a curve of ResNet-56s."""
-    recipe = ImageTrainingSpec(
+    recipe = LoopRecipe(
         learning_rate=0.1 * k,
         schedule="steps",
         boundaries=(91 * PASS, 136 * PASS),

@@ -14,7 +14,7 @@ from __future__ import annotations
 from frivolous.measures import AS_PUBLISHED_IMAGENET
 from frivolous.studies.papers.image_curves import ImageCurve, ImageScale, Source
 from frivolous.studies.papers.networks_cifar import two_cores
-from frivolous.studies.runs.image_spec import ImageTrainingSpec
+from frivolous.training.single.recipe import LoopRecipe
 
 IMAGENET_TRAIN, IMAGENET_TEST = 1_281_167, 50_000
 
@@ -58,9 +58,9 @@ RESNET18_SCALES = {
 def resnet18(name: str, batch: int | None = None, sizes: tuple[float, ...] = ()) -> ImageCurve:
     """Return a curve of ResNet-18s trained with one batch size, or the largest of each width."""
 
-    def recipe(size_factor: float) -> ImageTrainingSpec:
+    def recipe(size_factor: float) -> LoopRecipe:
         size = batch or LARGEST_BATCH.get(size_factor, 1024)
-        return ImageTrainingSpec(
+        return LoopRecipe(
             learning_rate=0.128 * size / 256,
             schedule="steps",
             boundaries=(30.0, 60.0, 80.0),
@@ -115,7 +115,7 @@ INCEPTION_SCALES = {
 
 def inception(name: str, varied: str, sizes: tuple[float, ...]) -> ImageCurve:
     """Return a curve of Inception-v3s with all layers varied, or one module."""
-    recipe = ImageTrainingSpec(
+    recipe = LoopRecipe(
         optimiser="rmsprop",
         settings=(("alpha", 0.9), ("epsilon", 1.0), ("momentum", 0.9)),
         learning_rate=0.045,

@@ -1,28 +1,20 @@
-"""What one run is: everything that decides its network, its data and its measures.
+"""The spec of one dense network on synthetic data: all that decides network, data and measures.
 
-The identity of a run is the hash of its resolved spec (``store.run_id``), defaults and ``version``
-included. Raise ``VERSION`` by hand when the same spec would give other numbers.
+Raise ``VERSION`` by hand when the same spec would give other numbers.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
-
-from frivolous.measures import Protocol
-from frivolous.studies.cell import Candidate
+from frivolous.studies.runs.spec import Candidate, MeasureSpec, Part, Spec
+from frivolous.training.cohort.recipe import Recipe
 
 VERSION = 1
 
 PER_SECOND = 4e5
 """Products per second on two cores: Fig. E7 took half a minute, 4d two, E9 twenty."""
-
-
-class Part(BaseModel):
-    """A frozen part of a spec that refuses unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class FamilySpec(Part):
@@ -55,73 +47,26 @@ class InitialiserSpec(Part):
     bias: float = 0.0
 
 
-class TrainingSpec(Part):
-    """The fields of :class:`frivolous.training.cohort.recipe.Recipe`."""
-
-    optimiser: str = "momentum"
-    learning_rate: float
-    decay: float = 0.95
-    epochs: int = 50
-    batch_size: int = 128
-    updates_per_epoch: int = 6
-    settings: tuple[tuple[str, float], ...] = ()
-
-
-class MeasureSpec(Part):
-    """How the trained network is measured: the protocol's name and all that it decides.
-
-    ``joint_tolerance``: the share of labels that may change at the effective width, None to leave
-    it out. A run without it is called what it was before there was such a field.
-    """
-
-    protocol: str = "as published"
-    fractions: tuple[float, ...]
-    draws: int
-    draw: str
-    tolerance: float
-    unexplained: float
-    count_crossing: bool
-    similar: float
-    cap: int
-    samplings: int
-    examples: int
-    joint_tolerance: float | None = None
-
-    @model_serializer(mode="wrap")
-    def _as_plain(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        plain: dict[str, Any] = handler(self)
-        if self.joint_tolerance is None:
-            plain.pop("joint_tolerance", None)
-        return plain
-
-
-class RunSpec(Part):
-    """One network, trained once and measured once."""
+class RunSpec(Spec):
+    """One dense network, trained once and measured once."""
 
     version: int = VERSION
     family: FamilySpec
     data: DataSpec
     initialiser: InitialiserSpec
-    training: TrainingSpec
+    training: Recipe
     measured: MeasureSpec
     replicate: int
     seed: int = 0
 
-    def resolved(self) -> dict[str, Any]:
-        """Return the spec as plain data, every default filled in: what is hashed and stored."""
-        return self.model_dump(mode="json")
-
-    def trial(self, candidate: Candidate, replicate: int) -> RunSpec:
+    def trial(self, candidate: Candidate, replicate: int) -> Self:
         """Return the spec with a candidate's rate and factor on the standard deviations."""
         sigmas = (1e-3 * candidate.factor, 1e-2 * candidate.factor)
-        rate = {"learning_rate": candidate.learning_rate}
-        return self.model_copy(
-            update={
-                "initialiser": self.initialiser.model_copy(update={"sigmas": sigmas}),
-                "training": self.training.model_copy(update=rate),
-                "replicate": replicate,
-            }
-        )
+        chosen = {
+            "initialiser": self.initialiser.model_copy(update={"sigmas": sigmas}),
+            "training": replace(self.training, learning_rate=candidate.learning_rate),
+        }
+        return super().trial(candidate, replicate).model_copy(update=chosen)
 
     @property
     def width(self) -> int:
@@ -140,14 +85,3 @@ class RunSpec(Part):
         if self.training.optimiser in ("momentum", "sgd"):
             inputs = min(inputs, self.data.train)
         return (self.width * (inputs + 100) + 20_000) / PER_SECOND
-
-
-def measured_as(protocol: Protocol, test: int, joint_tolerance: float | None = None) -> MeasureSpec:
-    """Return all that a protocol decides of a dense network's measures, by name."""
-    decided = set(MeasureSpec.model_fields) - {"protocol", "examples", "joint_tolerance"}
-    return MeasureSpec(
-        protocol=protocol.name,
-        examples=protocol.examples_used(test),
-        joint_tolerance=joint_tolerance,
-        **{name: getattr(protocol, name) for name in decided},
-    )

@@ -1,17 +1,15 @@
 """The spec of one image network: what it is, how it is trained and how it is measured.
 
-Its identity is the SHA-256 of its resolved form, as every run's. Raise ``VERSION`` by hand when the
-same spec would give other numbers.
+Raise ``VERSION`` by hand when the same spec would give other numbers.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
-from frivolous.measures import Protocol
-from frivolous.studies.cell import Candidate
-from frivolous.studies.runs.dense_spec import MeasureSpec, Part
+from frivolous.studies.runs.spec import MeasureSpec, Part, Spec
+from frivolous.training.single.recipe import LoopRecipe
 
 VERSION = 1
 
@@ -38,32 +36,6 @@ class ImageDataSpec(Part):
     random_labels: bool = False
 
 
-class ImageTrainingSpec(Part):
-    """The fields of :class:`frivolous.training.single.recipe.LoopRecipe`."""
-
-    optimiser: str = "momentum"
-    learning_rate: float
-    settings: tuple[tuple[str, float], ...] = ()
-    schedule: str = "exponential"
-    decay: float = 0.95
-    boundaries: tuple[float, ...] = ()
-    drop: float = 0.1
-    warmup: float = 0.0
-    batch_size: int = 128
-    epochs: int
-    updates_per_epoch: int | None = None
-    shuffle: bool = False
-    preparation: str = "none"
-    weight_decay: float = 0.0
-    decayed: tuple[str, ...] = ("*",)
-    select: str = "validation"
-    patience: int | None = None
-    stop_at_train_accuracy: float | None = None
-    snapshots: tuple[int, ...] = ()
-    average: float | None = None
-    precision: str = "float32"
-
-
 class ImageMeasureSpec(MeasureSpec):
     """How it is measured: what the protocol decides, at which of the family's layers.
 
@@ -79,7 +51,7 @@ class ImageMeasureSpec(MeasureSpec):
     pairs_below: float | None = None
 
 
-class ImageSpec(Part):
+class ImageSpec(Spec):
     """One image network, trained once and measured once."""
 
     kind: Literal["image"] = "image"
@@ -87,18 +59,10 @@ class ImageSpec(Part):
     family: ImageFamilySpec
     data: ImageDataSpec
     start: str = "default"
-    training: ImageTrainingSpec
+    training: LoopRecipe
     measured: ImageMeasureSpec
     replicate: int
     seed: int = 0
-
-    def resolved(self) -> dict[str, Any]:
-        """Return the spec as plain data, every default filled in: what is hashed and stored."""
-        return self.model_dump(mode="json")
-
-    def trial(self, candidate: Candidate, replicate: int) -> ImageSpec:
-        """Return the spec of a replicate; image networks have nothing to choose."""
-        return self.model_copy(update={"replicate": replicate})
 
     @property
     def width(self) -> int:
@@ -137,31 +101,3 @@ def _size(family: ImageFamilySpec) -> tuple[int, int]:
     layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
     units = sum(int(m.weight.shape[0]) for m in layers[:-1])
     return units, parameter_count(model)
-
-
-def measured_layers(
-    protocol: Protocol,
-    examples: int,
-    layers: tuple[str, ...],
-    ablated: tuple[str, ...] = (),
-    before_normalisation: tuple[str, ...] = (),
-    joint_tolerance: float | None = None,
-) -> ImageMeasureSpec:
-    """Return all that a protocol decides of an image network's measures, by name."""
-    decided = set(ImageMeasureSpec.model_fields) - {
-        "protocol",
-        "examples",
-        "layers",
-        "ablated",
-        "before_normalisation",
-        "joint_tolerance",
-    }
-    return ImageMeasureSpec(
-        protocol=protocol.name,
-        examples=protocol.examples_used(examples),
-        layers=layers,
-        ablated=ablated,
-        before_normalisation=before_normalisation,
-        joint_tolerance=joint_tolerance,
-        **{name: getattr(protocol, name) for name in decided},
-    )

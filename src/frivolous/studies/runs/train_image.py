@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,13 @@ from frivolous.errors import look_up
 from frivolous.families import FAMILIES, Family
 from frivolous.families.initialisers import undrawn
 from frivolous.inputs.batches import Batches, prepared
-from frivolous.measurement.measure import Measurement, measure_network
+from frivolous.measurement.measure import Measurement
 from frivolous.network import Network, trace
 from frivolous.rng import generator, seed_of
+from frivolous.studies.engine import Finished
 from frivolous.studies.runs.image_spec import ImageDataSpec, ImageFamilySpec, ImageSpec
-from frivolous.studies.runs.train_dense import Finished, joint_of, protocol_of, unmeasured
+from frivolous.studies.runs.measure import finished, measure_run, unmeasured
 from frivolous.training.single.checkpoint import forget
-from frivolous.training.single.recipe import LoopRecipe
 from frivolous.training.single.train import Result, train_network
 
 BATCH = 256
@@ -36,8 +36,6 @@ BATCH = 256
 ON_DISK = ("cifar10", "imagenet")
 """Sources that are told where their data lies."""
 
-CheckpointOf = Callable[[ImageSpec], Path]
-
 
 def make(
     specs: Sequence[ImageSpec],
@@ -45,15 +43,15 @@ def make(
     device: torch.device | str = "cpu",
     progress: Callable[[float], None] | None = None,
     folder: str | Path | None = None,
-    checkpoint_of: CheckpointOf | None = None,
+    checkpoints: Sequence[Path | None] = (),
 ) -> Iterator[Finished]:
     """Train the networks of ``specs`` one after another and measure each on the test examples.
 
-    ``folder`` is where data lies that do not come with the package. ``checkpoint_of`` names the
-    file that the training of a spec goes on from; it is removed when the caller has taken the run.
+    ``folder`` is where data lies that do not come with the package. ``checkpoints``, one for each
+    spec or none at all, are the files that trainings go on from; each is removed when the caller
+    has taken the run.
     """
-    for spec in specs:
-        checkpoint = checkpoint_of(spec) if checkpoint_of is not None else None
+    for spec, checkpoint in zip(specs, checkpoints or [None] * len(specs), strict=True):
         yield _made(spec, str(device), progress, folder, checkpoint)
         if checkpoint is not None:
             forget(checkpoint)
@@ -116,7 +114,7 @@ def _made(
     splits = splits_of(spec.data, spec.seed, folder)
     result = train_network(
         model_of(spec),
-        LoopRecipe(**spec.training.model_dump()),
+        spec.training,
         splits,
         seed=seed_of("image training", spec.seed, spec.replicate),
         device=device,
@@ -124,41 +122,29 @@ def _made(
         progress=progress,
     )
     network = network_of(spec.family, device)
-    facts = _facts(spec, result, splits, device)
-    history = pd.DataFrame([vars(record) for record in result.history], dtype=float)
+    frames = {"history": pd.DataFrame([vars(record) for record in result.history], dtype=float)}
     if result.failed is not None:
-        empty = unmeasured(network, spec.measured.examples)
-        facts["test_accuracy"] = math.nan
-        frames = {"curves": empty.curves, "history": history}
-        return Finished(spec, empty.table, frames, facts, result.state)
-    test = prepared(
-        splits.test,
-        PREPARATIONS[spec.training.preparation].test,
-        batch_size=BATCH,
-        device=device,
-        limit=spec.measured.examples,
-    )
-    measuring = _Measuring(spec, family_of(spec).layers, network, test)
-    found = measuring.measure(result.state)
-    facts["test_accuracy"] = found.facts["accuracy"]
-    frames = {
-        "curves": measuring.named(found.curves),
-        "correlations": measuring.named(found.correlations),
-        "history": history,
-    }
-    if len(found.joint):
-        frames["joint"] = measuring.named(found.joint)
-    if result.snapshots:
-        frames["snapshots"] = measuring.snapshots(result.snapshots)
-    return Finished(spec, measuring.table(found), frames, facts, result.state)
+        found = unmeasured(network, spec.measured.examples)
+    else:
+        test = prepared(
+            splits.test,
+            PREPARATIONS[spec.training.preparation].test,
+            batch_size=BATCH,
+            device=device,
+            limit=spec.measured.examples,
+        )
+        measuring = _Measuring(spec, family_of(spec).layers, network, test)
+        found = measuring.measure(result.state)
+        frames["correlations"] = found.correlations
+        if result.snapshots:
+            frames["snapshots"] = measuring.snapshots(result.snapshots)
+    return finished(result, found, frames, **_facts(spec, result, splits, device))
 
 
 def _facts(spec: ImageSpec, result: Result, splits: Splits, device: str) -> dict[str, Any]:
     failed = result.failed
     return {
-        "validation_accuracy": result.validation_accuracy,
         "train_accuracy": result.train_accuracy,
-        "best_epoch": result.best_epoch,
         "epochs": result.epochs,
         "diverged": failed is not None,
         "failed": None if failed is None else {"step": failed.step, "loss": failed.loss},
@@ -177,10 +163,11 @@ class _Measuring:
     test: Batches
 
     def measure(self, state: Mapping[str, Tensor]) -> Measurement:
-        """Measure the network with these weights by the spec's protocol."""
+        """Measure the network with these weights; the frames name the papers' layers."""
         network, measured = self.network.with_weights(dict(state)), self.spec.measured
         early = [self.layers[name] for name in measured.before_normalisation]
-        return measure_network(
+        found = measure_run(
+            self.spec,
             network,
             self.test,
             sites=[self.layers[name] for name in measured.layers],
@@ -188,23 +175,19 @@ class _Measuring:
             silenced_as={
                 name: value_of_zeroed_layer(network, name, self.test.first(1)) for name in early
             },
-            protocol=protocol_of(measured),
-            **joint_of(measured),
-            seed=seed_of("measures", self.spec.seed, self.spec.replicate),
+        )
+        correlations = self._named(found.correlations)
+        return replace(
+            found,
+            table=_with_correlations(self._named(found.table), correlations),
+            curves=self._named(found.curves),
+            correlations=correlations,
+            joint=self._named(found.joint),
         )
 
-    def named(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Return a frame with the papers' names of layers in place of the sites'."""
+    def _named(self, frame: pd.DataFrame) -> pd.DataFrame:
         names = {site: layer for layer, site in self.layers.items()}
         return frame.assign(site=frame["site"].map(lambda site: names.get(site, site)))
-
-    def table(self, found: Measurement) -> pd.DataFrame:
-        """Return the measures, with the mean absolute correlation of every layer besides."""
-        table = self.named(found.table)
-        means = self.named(found.correlations).groupby("site", sort=False)["mean"].first()
-        like = table[table["measure"] == "similarity"].set_index("site").loc[means.index]
-        rows = like.assign(measure="mean_abs_r", value=means, low=math.nan, high=math.nan)
-        return pd.concat([table, rows.reset_index()[list(table.columns)]], ignore_index=True)
 
     def snapshots(self, states: Mapping[int, Mapping[str, Tensor]]) -> pd.DataFrame:
         """Return the measures of earlier states: ``before_end`` epochs, ``test_accuracy``."""
@@ -212,5 +195,13 @@ class _Measuring:
         for before in sorted(states):
             found = self.measure(states[before])
             accuracy = found.facts["accuracy"]
-            parts.append(self.table(found).assign(before_end=before, test_accuracy=accuracy))
+            parts.append(found.table.assign(before_end=before, test_accuracy=accuracy))
         return pd.concat(parts, ignore_index=True)
+
+
+def _with_correlations(table: pd.DataFrame, correlations: pd.DataFrame) -> pd.DataFrame:
+    """Return the measures with the mean absolute correlation of every layer besides."""
+    means = correlations.groupby("site", sort=False)["mean"].first()
+    like = table[table["measure"] == "similarity"].set_index("site").loc[means.index]
+    rows = like.assign(measure="mean_abs_r", value=means, low=math.nan, high=math.nan)
+    return pd.concat([table, rows.reset_index()[list(table.columns)]], ignore_index=True)

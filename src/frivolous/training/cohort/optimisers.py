@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from frivolous.training.cohort.recipe import SETTINGS
+
 Settings = Mapping[str, Tensor]
 
 
@@ -73,21 +75,10 @@ def _rmsprop(parameter: Tensor, gradient: Tensor, slots: Sequence[Tensor], step:
 
 
 OPTIMISERS: dict[str, Optimiser] = {
-    "momentum": Optimiser(_momentum, {"momentum": 0.9}, ("velocity",), linear=True),
-    "sgd": Optimiser(_sgd, {}, (), linear=True),
-    "adam": Optimiser(
-        _adam,
-        {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
-        ("first", "second"),
-        linear=False,
-    ),
-    # TensorFlow 1.14's constants; its mean square starts at 1, torch's at 0.
-    "rmsprop": Optimiser(
-        _rmsprop,
-        {"alpha": 0.9, "epsilon": 1e-10, "initial_square": 1.0},
-        ("square",),
-        linear=False,
-    ),
+    "momentum": Optimiser(_momentum, SETTINGS["momentum"], ("velocity",), linear=True),
+    "sgd": Optimiser(_sgd, SETTINGS["sgd"], (), linear=True),
+    "adam": Optimiser(_adam, SETTINGS["adam"], ("first", "second"), linear=False),
+    "rmsprop": Optimiser(_rmsprop, SETTINGS["rmsprop"], ("square",), linear=False),
 }
 
 

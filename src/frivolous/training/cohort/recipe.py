@@ -1,14 +1,23 @@
-"""How a network is trained, as a record."""
+"""How a dense network is trained, as a record: what the spec of a run holds and its id is made of.
+
+A name, a default or a type that changes here renames every run. This module loads no PyTorch.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from frivolous.errors import BadArgument, look_up
-from frivolous.training.cohort.optimisers import OPTIMISERS
 
-LEARNING_RATES = (1.0, 0.1, 0.01, 0.001, 0.0001)
-"""The rates the papers choose from for the dense networks (PROTOCOL: "best of")."""
+SETTINGS: Mapping[str, Mapping[str, float]] = {
+    "momentum": {"momentum": 0.9},
+    "sgd": {},
+    "adam": {"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8},
+    # TensorFlow 1.14's constants; its mean square starts at 1, torch's at 0.
+    "rmsprop": {"alpha": 0.9, "epsilon": 1e-10, "initial_square": 1.0},
+}
+"""The settings of every update rule with their defaults; the rules are ``OPTIMISERS``."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +30,7 @@ class Recipe:
     the state with the highest validation accuracy (the earliest of equals) is what training
     returns.
 
-    ``settings`` override the optimiser's own (see ``OPTIMISERS``), e.g. ``(("momentum", 0.8),)``.
+    ``settings`` override the optimiser's own (see ``SETTINGS``), e.g. ``(("momentum", 0.8),)``.
     """
 
     optimiser: str = "momentum"
@@ -33,7 +42,7 @@ class Recipe:
     settings: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
-        defaults = look_up(OPTIMISERS, self.optimiser, "optimiser").settings
+        defaults = look_up(SETTINGS, self.optimiser, "optimiser")
         for name, _ in self.settings:
             look_up(defaults, name, f"setting of {self.optimiser}")
         for name in ("epochs", "batch_size", "updates_per_epoch"):
@@ -48,7 +57,7 @@ class Recipe:
 
     def setting(self, name: str) -> float:
         """Return the value of one of the optimiser's settings."""
-        return dict(self.settings).get(name, OPTIMISERS[self.optimiser].settings[name])
+        return dict(self.settings).get(name, SETTINGS[self.optimiser][name])
 
     def together(self) -> tuple[object, ...]:
         """Return what must agree for networks to train in one cohort."""

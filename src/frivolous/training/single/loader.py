@@ -12,7 +12,7 @@ from torch import Tensor
 from frivolous.data.encoded import EncodedExamples
 from frivolous.data.splits import Examples
 from frivolous.data.transforms import PREPARATIONS
-from frivolous.errors import BadArgument
+from frivolous.errors import BadArgument, look_up
 from frivolous.rng import generator
 from frivolous.training.single.process_group import ProcessGroup, SingleProcess, mark
 from frivolous.training.single.recipe import LoopRecipe
@@ -111,7 +111,7 @@ class BatchLoader:
             )
         self.examples = placed(examples, device)
         self.recipe, self.seed, self.device = recipe, seed, device
-        self.preparation = PREPARATIONS[recipe.preparation]
+        self.preparation = look_up(PREPARATIONS, recipe.preparation, "preparation")
         self.orders: dict[int, Tensor] = {}
 
     def batches(self, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:

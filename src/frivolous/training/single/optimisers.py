@@ -1,6 +1,6 @@
 """Update rules of one network's parameters, fused where PyTorch has the exact same rule.
 
-Names and settings are those of the cohorts' ``OPTIMISERS``. Momentum, SGD and Adam are
+Their names and settings are ``LOOP_SETTINGS``. Momentum, SGD and Adam are
 ``torch.optim``'s own; RMSProp is TensorFlow 1.14's, which PyTorch does not have.
 """
 
@@ -8,35 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from frivolous.errors import BadArgument
-from frivolous.training.cohort.optimisers import OPTIMISERS
-
-LOOP_OPTIMISERS: Mapping[str, Mapping[str, float]] = {
-    **{name: optimiser.settings for name, optimiser in OPTIMISERS.items()},
-    "rmsprop": {**OPTIMISERS["rmsprop"].settings, "momentum": 0.0},
-}
-"""Every update rule of the loop with its settings' defaults."""
 
 FUSED = ("cpu", "cuda")
 """Kinds of devices for which PyTorch does a whole update in one pass over memory."""
-
-
-class Updates(Protocol):
-    """What the loop asks of an optimiser: ``torch.optim``'s, or one that looks like it."""
-
-    param_groups: list[dict[str, Any]]
-
-    @property
-    def state(self) -> Any:
-        """Slots of every parameter, by the parameter and by name."""
-
-    def step(self) -> Any:
-        """Change the parameters by their gradients."""
 
 
 class RootMeanSquare:
@@ -92,8 +72,8 @@ def make_updates(
     *,
     weight_decay: float,
     decayed: Sequence[str],
-) -> Updates:
-    """Return the optimiser ``name`` (a key of ``LOOP_OPTIMISERS``) of named parameters.
+) -> torch.optim.Optimizer | RootMeanSquare:
+    """Return the optimiser ``name`` (a key of ``LOOP_SETTINGS``) of named parameters.
 
     ``weight_decay`` times the parameter is added to the gradient of those that a pattern of
     ``decayed`` fits.

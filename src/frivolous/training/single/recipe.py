@@ -1,16 +1,24 @@
-"""How one network of any shape is trained, as a record: all of it that decides the weights."""
+"""How one network of any shape is trained, as a record: all of it that decides the weights.
+
+The spec of a run holds it and the run's id is made of it: a name, a default or a type that changes
+here renames every run. This module loads no PyTorch.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from frivolous.data.transforms import PREPARATIONS
 from frivolous.errors import BadArgument, look_up
-from frivolous.training.single.optimisers import LOOP_OPTIMISERS
+from frivolous.training.cohort.recipe import SETTINGS
 from frivolous.training.single.schedules import SCHEDULES
+
+LOOP_SETTINGS: Mapping[str, Mapping[str, float]] = {
+    **SETTINGS,
+    "rmsprop": {**SETTINGS["rmsprop"], "momentum": 0.0},
+}
+"""The settings of every update rule with their defaults."""
 
 SELECTIONS: Mapping[str, str] = {
     "validation": "the state with the highest validation accuracy, the earliest of equals",
@@ -34,7 +42,7 @@ class LoopRecipe:
     the same, but does not tell that examples come in fixed order.
 
     Args:
-        optimiser, settings: a key of ``LOOP_OPTIMISERS`` and what overrides its own settings.
+        optimiser, settings: a key of ``LOOP_SETTINGS`` and what overrides its own settings.
         learning_rate: before the schedule changes it, above 0.
         schedule: ``exponential`` (times ``decay`` after every epoch), ``steps`` (times ``drop`` at
             each of the ``boundaries``, in epochs) or ``constant``.
@@ -43,7 +51,8 @@ class LoopRecipe:
         epochs: the most that are trained, at least 1.
         updates_per_epoch: default as many whole batches as the training examples fill.
         shuffle: a new order for each pass over the examples, drawn from the seed.
-        preparation: a key of ``PREPARATIONS``: how images are augmented and scaled.
+        preparation: a key of ``data.PREPARATIONS``: how images are augmented and scaled. An unknown
+            one is answered when training begins.
         weight_decay: w; adds w times the parameter to the gradient of every parameter whose name
             one of the patterns ``decayed`` fits (``fnmatch``).
         select: which state is the result: a key of ``SELECTIONS``.
@@ -84,11 +93,10 @@ class LoopRecipe:
     precision: str = "float32"
 
     def __post_init__(self) -> None:
-        defaults = look_up(LOOP_OPTIMISERS, self.optimiser, "optimiser")
+        defaults = look_up(LOOP_SETTINGS, self.optimiser, "optimiser")
         for name, _ in self.settings:
             look_up(defaults, name, f"setting of {self.optimiser}")
         look_up(SCHEDULES, self.schedule, "schedule")
-        look_up(PREPARATIONS, self.preparation, "preparation")
         look_up(SELECTIONS, self.select, "selection")
         look_up(PRECISIONS, self.precision, "precision")
         for name in ("epochs", "batch_size", "updates_per_epoch", "patience"):
@@ -100,24 +108,12 @@ class LoopRecipe:
 
     def setting(self, name: str) -> float:
         """Return the value of one of the optimiser's settings."""
-        return dict(self.settings).get(name, LOOP_OPTIMISERS[self.optimiser][name])
+        return dict(self.settings).get(name, LOOP_SETTINGS[self.optimiser][name])
 
     @property
     def watches_training(self) -> bool:
         """Whether every evaluation looks at the training examples too."""
         return self.select == "train" or self.stop_at_train_accuracy is not None
-
-    def as_json(self) -> dict[str, object]:
-        """Return all fields as JSON has them."""
-        fields = dataclasses.asdict(self)
-        return {
-            name: _listed(value) if isinstance(value, tuple) else value
-            for name, value in fields.items()
-        }
-
-
-def _listed(value: tuple[object, ...]) -> list[object]:
-    return [_listed(item) if isinstance(item, tuple) else item for item in value]
 
 
 def _check_rates(recipe: LoopRecipe) -> None:

@@ -3,51 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from frivolous.training.single.recipe import LoopRecipe
 
 
-class Scheduled(Protocol):
-    """What a schedule reads of a recipe."""
-
-    @property
-    def learning_rate(self) -> float:
-        """The rate before any change."""
-
-    @property
-    def schedule(self) -> str:
-        """A key of ``SCHEDULES``."""
-
-    @property
-    def decay(self) -> float:
-        """Factor after every epoch."""
-
-    @property
-    def boundaries(self) -> tuple[float, ...]:
-        """Epochs at which the rate drops."""
-
-    @property
-    def drop(self) -> float:
-        """Factor at each boundary."""
-
-    @property
-    def warmup(self) -> float:
-        """Epochs of linear growth from 0."""
-
-
-def _exponential(recipe: Scheduled, update: int, per_epoch: int) -> float:
+def _exponential(recipe: LoopRecipe, update: int, per_epoch: int) -> float:
     return recipe.decay ** (update // per_epoch)
 
 
-def _steps(recipe: Scheduled, update: int, per_epoch: int) -> float:
+def _steps(recipe: LoopRecipe, update: int, per_epoch: int) -> float:
     passed = sum(update >= boundary * per_epoch for boundary in recipe.boundaries)
     return recipe.drop**passed
 
 
-def _constant(recipe: Scheduled, update: int, per_epoch: int) -> float:
+def _constant(recipe: LoopRecipe, update: int, per_epoch: int) -> float:
     return 1.0
 
 
-SCHEDULES: Mapping[str, Callable[[Scheduled, int, int], float]] = {
+SCHEDULES: Mapping[str, Callable[[LoopRecipe, int, int], float]] = {
     "exponential": _exponential,
     "steps": _steps,
     "constant": _constant,
@@ -55,7 +30,7 @@ SCHEDULES: Mapping[str, Callable[[Scheduled, int, int], float]] = {
 """What the learning rate is multiplied by, given the update (from 0) and the updates per epoch."""
 
 
-def rate_at(recipe: Scheduled, update: int, per_epoch: int) -> float:
+def rate_at(recipe: LoopRecipe, update: int, per_epoch: int) -> float:
     """Return the learning rate of an update, counted from 0, of ``per_epoch`` updates each epoch.
 
     The warm-up multiplies the schedule: the first update of a warm-up has the rate 0, as in

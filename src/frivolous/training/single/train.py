@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,7 @@ def _identity(
 ) -> dict[str, object]:
     """Return what must agree for a checkpoint to belong to a training."""
     alone = {
-        "recipe": recipe.as_json(),
+        "recipe": asdict(recipe),
         "seed": seed,
         "data": data_fingerprint(splits),
         "untrained network": checksum(model.state_dict()),

@@ -12,8 +12,9 @@ from frivolous.training.single.evaluation import accuracy, narrowed
 from frivolous.training.single.heartbeat import Heartbeat
 from frivolous.training.single.history import EpochRecord, Failure
 from frivolous.training.single.loader import BatchLoader, Source
-from frivolous.training.single.optimisers import LOOP_OPTIMISERS, make_updates
+from frivolous.training.single.optimisers import make_updates
 from frivolous.training.single.process_group import Forward, ProcessGroup, mark
+from frivolous.training.single.recipe import LOOP_SETTINGS
 from frivolous.training.single.schedules import rate_at
 
 State = dict[str, Tensor]
@@ -43,7 +44,7 @@ class Trainer:
         self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.updates = make_updates(
             recipe.optimiser,
-            {name: recipe.setting(name) for name in LOOP_OPTIMISERS[recipe.optimiser]},
+            {name: recipe.setting(name) for name in LOOP_SETTINGS[recipe.optimiser]},
             self.parameters,
             weight_decay=recipe.weight_decay,
             decayed=recipe.decayed,
