@@ -415,9 +415,7 @@ def test_all_studies_stand_on_one_page_that_loads_nothing(tmp_path: Path) -> Non
 
 
 def test_the_overview_counts_what_agrees_and_what_failed() -> None:
-    (table,) = [
-        block for block in overview._sections(many())[0].blocks if isinstance(block, Table)
-    ]
+    (table,) = [block for block in overview._sections(many())[0].blocks if isinstance(block, Table)]
     assert table.rows == [
         ("First & <best>", "3", "10 of 10", "75 of 75", "–"),
         ("Second", "1", "–", "–", "1"),
