@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from frivolous.errors import BadArgument, look_up
 from frivolous.training.cohort.optimisers import OPTIMISERS
 
-LEARNING_RATES = (1.0, 0.1, 0.01, 0.001, 0.0001)
-"""The rates the papers choose from for the dense networks (PROTOCOL: "best of")."""
-
 
 @dataclass(frozen=True)
 class Recipe:
