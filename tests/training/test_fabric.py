@@ -23,13 +23,13 @@ import torch
 torch.set_num_threads(1)
 from safetensors.torch import save_file
 from torch import nn
-from frivolous.data.examples import Examples, Splits
+from frivolous.data.splits import Examples, Splits
 from frivolous.errors import BadArgument
 from frivolous.families.initialisers import initialise
-from frivolous.seeds import generator
+from frivolous.rng import generator
 from frivolous.training import LoopRecipe, train_network
-from frivolous.training.fabric import make_fabric
-from frivolous.training.under_way import UnderWay
+from frivolous.training.single.fabric import make_fabric
+from frivolous.training.single.trainer import Trainer
 
 folder = sys.argv[1]
 drawn = generator("fabric test")
@@ -58,18 +58,18 @@ if __name__ == "__main__":
 
     # The same with everything that differs between processes, straight and killed on the way.
     straight = train_network(network(True), recipe, splits, seed=0, fabric=fabric)
-    path, step = folder + "/checkpoint", UnderWay._step
+    path, step = folder + "/checkpoint", Trainer._step
     def killed(run, *batch):
         if run.update == 4:
             raise KeyboardInterrupt
         step(run, *batch)
-    UnderWay._step = killed
+    Trainer._step = killed
     options = {"seed": 0, "fabric": fabric, "checkpoint": path, "every": 0.0}
     try:
         train_network(network(True), recipe, splits, **options)
     except KeyboardInterrupt:
         pass
-    UnderWay._step = step
+    Trainer._step = step
     fabric.barrier()
     resumed = train_network(network(True), recipe, splits, **options)
     try:

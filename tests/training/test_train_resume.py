@@ -100,12 +100,12 @@ import os, signal, sys
 import torch
 torch.set_num_threads(1)
 from torch import nn
-from frivolous.data.examples import Examples, Splits
+from frivolous.data.splits import Examples, Splits
 from frivolous.training import LoopRecipe, train_network
-from frivolous.training.checkpoint import checksum
-from frivolous.training.under_way import UnderWay
+from frivolous.training.single.checkpoint import checksum
+from frivolous.training.single.trainer import Trainer
 from frivolous.families.initialisers import initialise
-from frivolous.seeds import generator
+from frivolous.rng import generator
 
 def train(*path):
     drawn = generator(0)
@@ -118,7 +118,7 @@ def train(*path):
     options = {"checkpoint": path[0], "every": 0.0} if path else {}
     return train_network(model, recipe, Splits(*parts, classes=10), seed=0, **options)
 
-step = UnderWay._step
+step = Trainer._step
 def killed(run, *batch):
     if run.update == at:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -128,7 +128,7 @@ print(checksum(train().state))
 for at in (0, 7, 15):
     child = os.fork()
     if child == 0:
-        UnderWay._step = killed
+        Trainer._step = killed
         train(sys.argv[1])
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
