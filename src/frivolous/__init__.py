@@ -12,8 +12,9 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from frivolous import errors, studies
-    from frivolous.compression import Compression, compress
+    from frivolous.compression.compress import compress
     from frivolous.compression.export.load import load_compressed
+    from frivolous.compression.result import Compression
     from frivolous.measurement.measure import measure
     from frivolous.measurement.result import Measurement, load_measurement
     from frivolous.network import Network, trace
@@ -36,11 +37,11 @@ __all__ = [
 _MODULES = ("errors", "studies")  # studies is its own registry: see frivolous.studies
 
 _HOMES = {
-    "Compression": "frivolous.compression",
+    "Compression": "frivolous.compression.result",
     "Measurement": "frivolous.measurement.result",
     "Network": "frivolous.network",
     "StudyResult": "frivolous.studies.result",
-    "compress": "frivolous.compression",
+    "compress": "frivolous.compression.compress",
     "load_compressed": "frivolous.compression.export.load",
     "load_measurement": "frivolous.measurement.result",
     "measure": "frivolous.measurement.measure",
