@@ -1,4 +1,4 @@
-"""Which units of a neural network does it not need, and what is left without them?
+"""Find the units a network does not need, and remove them.
 
 The public names are loaded on first use, so that ``import frivolous`` costs next to nothing.
 """
@@ -11,29 +11,51 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from frivolous import studies
+    from frivolous import errors, studies
     from frivolous.compression.compress import compress
     from frivolous.compression.export.load import load_compressed
+    from frivolous.compression.result import Compression
     from frivolous.measurement.measure import measure
-    from frivolous.measurement.result import load_measurement
-    from frivolous.network import trace
+    from frivolous.measurement.result import Measurement, load_measurement
+    from frivolous.network import Network, trace
+    from frivolous.studies.result import StudyResult
 
-__all__ = ["compress", "load_compressed", "load_measurement", "measure", "studies", "trace"]
+__all__ = [
+    "Compression",
+    "Measurement",
+    "Network",
+    "StudyResult",
+    "compress",
+    "errors",
+    "load_compressed",
+    "load_measurement",
+    "measure",
+    "studies",
+    "trace",
+]
+
+_MODULES = ("errors", "studies")  # studies is its own registry: see frivolous.studies
 
 _HOMES = {
-    "compress": ("frivolous.compression", "compress"),
-    "load_compressed": ("frivolous.compression.export.load", "load_compressed"),
-    "load_measurement": ("frivolous.measurement.result", "load_measurement"),
-    "measure": ("frivolous.measurement.measure", "measure"),
-    "trace": ("frivolous.network", "trace"),
+    "Compression": "frivolous.compression.result",
+    "Measurement": "frivolous.measurement.result",
+    "Network": "frivolous.network",
+    "StudyResult": "frivolous.studies.result",
+    "compress": "frivolous.compression.compress",
+    "load_compressed": "frivolous.compression.export.load",
+    "load_measurement": "frivolous.measurement.result",
+    "measure": "frivolous.measurement.measure",
+    "trace": "frivolous.network",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "studies":
-        # The package is the registry: see frivolous.studies.
-        return importlib.import_module("frivolous.studies")
+    if name in _MODULES:
+        return importlib.import_module(f"frivolous.{name}")
     if name not in _HOMES:
         raise AttributeError(f"module 'frivolous' has no attribute '{name}'")
-    module, attribute = _HOMES[name]
-    return getattr(importlib.import_module(module), attribute)
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

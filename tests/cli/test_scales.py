@@ -153,7 +153,7 @@ def test_status_of_a_store_lists_every_study_and_seed_that_is_begun(
     only = say("status", "--store", finished, "--scale", "paper").out.splitlines()
     assert only == [
         head,
-        "36 more are of no whole study: parts with fewer epochs, or more replicates",
+        "36 more are of no whole study: fewer epochs, more replicates, or a study of your own",
     ]
 
 
@@ -201,7 +201,9 @@ def test_status_of_a_store_counts_what_is_of_no_whole_study(say: Say, tiny: Stud
     part.run("runs", scale="cpu")
     head, *lines = say("status").out.splitlines()
     assert head == "store runs: 8 networks done, 0 under way"
-    assert lines == ["8 more are of no whole study: parts with fewer epochs, or more replicates"]
+    assert lines == [
+        "8 more are of no whole study: fewer epochs, more replicates, or a study of your own"
+    ]
     lines = say("status", "--epochs", 1).out.splitlines()
     assert "figE7, scale cpu, seed 0: 8 of 24 networks done, 0 under way, 16 to do" in lines
 

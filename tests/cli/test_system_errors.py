@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
+from frivolous import files
 from frivolous.cli import measure, verbs
 from frivolous.cli.system_errors import told
-from frivolous.store import atomic
 from frivolous.studies import STUDIES, Study
 from saying import Say, sayer
 
@@ -191,7 +191,7 @@ def test_every_study_at_every_scale_refuses_a_store_that_cannot_be(name: str, sa
 def test_what_the_disk_refuses_is_said_before_anything_is_trained(
     name: str, code: int, say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(atomic, "write", refusing(code))
+    monkeypatch.setattr(files, "write", refusing(code))
     line = say("run", name, "--store", "store").only
     assert line == f"cannot write store/store.json: {os.strerror(code)}. {REFUSALS[code]}"
 
@@ -199,7 +199,7 @@ def test_what_the_disk_refuses_is_said_before_anything_is_trained(
 def test_a_disk_that_refuses_ends_all_studies_at_once(
     say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(atomic, "write", refusing(errno.ENOSPC))
+    monkeypatch.setattr(files, "write", refusing(errno.ENOSPC))
     said = say("run", "all")
     assert said.code == 2
     assert said.line.startswith("cannot write runs/store.json: No space left on device. Free some")
@@ -320,7 +320,7 @@ def test_a_measurement_that_cannot_be_written_is_printed(
 def test_a_thinner_network_that_cannot_be_written_is_reported(
     say: Say, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(atomic, "write", refusing(errno.ENOSPC))
+    monkeypatch.setattr(files, "write", refusing(errno.ENOSPC))
     words = ("mine.py:model", "--data", "mine.py:inputs", "--units", 0.5, "--out", "o")
     said = say("compress", *words)
     assert said.code == 2

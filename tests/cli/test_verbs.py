@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 from matplotlib.text import Text
 
-from frivolous.store import Store, atomic
+from frivolous import files
+from frivolous.store import Store
 from frivolous.studies import STUDIES
 from frivolous.studies.study import Study
 from saying import Said, Say, sayer
@@ -292,16 +293,16 @@ def test_a_store_of_a_newer_format_is_left_alone(verb: str, say: Say, tmp_path: 
 def test_a_full_disk_is_said_and_what_is_finished_is_kept(
     say: Say, tiny: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, files = atomic.write, 0
+    real, written = files.write, 0
 
     def write(path: Path, content: bytes) -> None:
-        nonlocal files
-        files += 1
-        if files > 20:
+        nonlocal written
+        written += 1
+        if written > 20:
             raise OSError(errno.ENOSPC, "No space left on device")
         real(path, content)
 
-    monkeypatch.setattr(atomic, "write", write)
+    monkeypatch.setattr(files, "write", write)
     said = say("run", "figE7", *CPU, tmp_path)
     assert (said.code, said.out) == (2, "")
     assert said.err.splitlines()[-1] == (
@@ -310,7 +311,7 @@ def test_a_full_disk_is_said_and_what_is_finished_is_kept(
     )
     done = len(Store(tmp_path).ids())
     assert 0 < done < 24
-    monkeypatch.setattr(atomic, "write", real)
+    monkeypatch.setattr(files, "write", real)
     status = say("status", "figE7", *CPU, tmp_path)
     assert f"{done} of 24 networks done" in status.out
     assert len(tiny.run(tmp_path, scale="cpu").store.ids()) == 24

@@ -14,7 +14,6 @@ from frivolous.compression.search.label_test import (
     clopper_pearson_upper,
     divergence,
     examples_needed,
-    furthest,
     most_changed,
     reference_of,
 )
@@ -50,15 +49,6 @@ def test_how_many_may_change_and_how_many_examples_that_takes(tolerance: float) 
     assert clopper_pearson_upper(0, needed) <= tolerance < clopper_pearson_upper(0, needed - 1)
     # None of n changes at a share p with a chance of (1 - p)^n.
     assert needed == int(np.ceil(np.log(LEVEL) / np.log1p(-tolerance)))
-
-
-def test_a_sequence_ends_at_the_first_that_fails() -> None:
-    counts = [0, 3, 30, 0]
-    found = [ChangedLabels(count, 1000) for count in counts]
-    assert furthest(found, 0.02) == 2
-    assert furthest(found[2:], 0.02) == 0
-    assert furthest(found[:2], 0.02) == 2
-    assert furthest([], 0.02) == 0
 
 
 @pytest.mark.parametrize("shares", [(0.0, 0.001, 0.005, 0.0101, 0.012, 0.03), (0.0101,) * 20])

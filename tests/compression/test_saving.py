@@ -23,11 +23,11 @@ from safetensors.torch import load_file, load_model, save_file
 from torch import Tensor, nn
 
 import frivolous as fv
+from frivolous import files
 from frivolous.compression import Compression
 from frivolous.errors import BadArgument
 from frivolous.families.alexnet import AlexNet
 from frivolous.families.response_norm import ResponseNorm
-from frivolous.store import atomic
 
 FILES = (
     *("compression.json", "model.safetensors", "report.txt"),
@@ -291,14 +291,14 @@ def test_a_later_compression_takes_the_place_of_an_earlier(tmp_path: Path) -> No
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, compression, _ = made("dense")
     compression.save(tmp_path)
-    write = atomic.write
+    write = files.write
 
     def fills(path: Path, content: bytes) -> None:
         if "whole" in path.name:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(path, content)
 
-    monkeypatch.setattr(atomic, "write", fills)
+    monkeypatch.setattr(files, "write", fills)
     with pytest.raises(BadArgument, match=r"^`folder` .* cannot be written \(No space left on dev"):
         made("added bias")[1].save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(FILES)

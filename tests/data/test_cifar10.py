@@ -11,8 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 
-from frivolous.data import Splits, cifar10, cifar10_files
+from frivolous.data import Splits, cache, cifar10, cifar10_files
 from frivolous.data.cifar10_archives import BINARY, PYTHON
 from frivolous.data.safe_pickle import unpickled_batch
 from frivolous.errors import BadArgument
@@ -128,6 +129,18 @@ def test_files_are_decoded_once_and_again_when_they_change(
 def test_a_cache_that_cannot_be_written_is_done_without(parquet: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert len(in_order(parquet, cache=tmp_path / "file" / "below").train) == 400
+
+
+def test_a_cache_on_a_full_disk_is_done_without_and_leaves_nothing(
+    parquet: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(tensors: dict[str, torch.Tensor], path: Path) -> None:
+        path.write_bytes(b"half of it")
+        raise SafetensorError("No space left on device (os error 28)")
+
+    monkeypatch.setattr(cache, "save_file", half)
+    assert len(in_order(parquet).train) == 400
+    assert list(own_cache.iterdir()) == []
 
 
 # --- what is refused -------------------------------------------------------------------------

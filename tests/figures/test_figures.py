@@ -569,30 +569,6 @@ def test_counts_in_place_of_shares_are_refused() -> None:
         figures.measurement_figure(table, curves.drop(columns="draw"))
 
 
-def test_violins_have_a_line_at_the_mean() -> None:
-    draw = np.random.default_rng(1)
-    pairs = {"1/4": draw.beta(1, 8, 500), "4": np.append(draw.beta(1, 12, 30_000), np.nan)}
-    figure = figures.correlation_figure(pairs, published={"4": 0.05})
-    short = [line for line in figure.axes[0].lines if line.get_linewidth() == 1.6]
-    means = [line.get_ydata()[0] for line in short]
-    assert means == pytest.approx([pairs["1/4"].mean(), np.nanmean(pairs["4"])])
-    assert len(figure.axes[0].collections) == 2
-    assert "Left out: 1 pair with a unit without variance." in " ".join(words(figure))
-
-
-def test_violins_of_no_pairs_or_equal_pairs_are_drawn() -> None:
-    figure = figures.correlation_figure({"none": np.array([np.nan]), "flat": np.full(5, 0.3)})
-    assert any("no pairs" in text for text in words(figure))
-    figures.to_png(figure)
-
-
-def test_signed_correlations_are_refused() -> None:
-    with pytest.raises(BadArgument, match=r"absolute correlations lie in \[0, 1\]. Pass numpy.abs"):
-        figures.correlation_figure({"1": np.array([-0.2, 0.3])})
-    with pytest.raises(BadArgument, match="`pairs` is empty"):
-        figures.correlation_figure({})
-
-
 def legend_texts(figure: Figure) -> list[list[str]]:
     return [[text.get_text() for text in legend.get_texts()] for legend in figure.legends]
 

@@ -134,22 +134,21 @@ def test_the_interval_of_a_count_by_hand(method, draws):
 
 
 def test_nothing_is_uncertain_at_fraction_0():
-    found = curve.area_interval((0, 1), [[10, 10]], 10)
+    found = curve.prunable_interval((0, 1), [[10, 10]], 10, 6, tolerance=0.2)
     low, _ = curve.wilson(10, 10)
-    assert found.low == pytest.approx((1 + low) / 2)
-    assert found.value == found.high == 1.0
+    assert found.low == pytest.approx(6 * 0.2 / (1 - low))
+    assert found.value == found.high == 6.0
 
 
 @given(st.lists(st.integers(0, 50), min_size=6, max_size=6), tolerances)
 def test_the_interval_holds_the_value_and_narrows_with_examples(tail, tolerance):
     few, many = np.array([50, *tail]), 100 * np.array([50, *tail])
-    for of in (
-        lambda counts, n: curve.area_interval(SIXTHS, counts, n),
-        lambda counts, n: curve.prunable_interval(SIXTHS, counts, n, 10, tolerance=tolerance),
-    ):
-        wide, narrow = of(few, 50), of(many, 5000)
-        assert wide.low - 1e-9 <= narrow.low <= narrow.value + 1e-9
-        assert narrow.value - 1e-9 <= narrow.high <= wide.high + 1e-9
+    wide, narrow = (
+        curve.prunable_interval(SIXTHS, counts, n, 10, tolerance=tolerance)
+        for counts, n in ((few, 50), (many, 5000))
+    )
+    assert wide.low - 1e-9 <= narrow.low <= narrow.value + 1e-9
+    assert narrow.value - 1e-9 <= narrow.high <= wide.high + 1e-9
 
 
 @pytest.mark.parametrize(
@@ -224,7 +223,7 @@ def test_the_interval_holds_the_value_and_narrows_with_examples(tail, tolerance)
             "`n` is a number of examples, 1 or more; got 0.",
         ),
         (
-            lambda: curve.area_interval((0, 1), [10, 5], 10, method="normal"),
+            lambda: curve.prunable_interval((0, 1), [10, 5], 10, 2, method="normal"),
             "`method` is 'wilson' or 'exact'; got 'normal'. Pass 'wilson'.",
         ),
     ],

@@ -42,8 +42,8 @@ def test_scale_and_sign_of_a_unit_change_nothing(seed, scales):
     covariance = np.cov(mixed(seed).T)
     scale_U = np.array(scales) * np.where(np.arange(8) % 2, 1, -1)
     np.testing.assert_allclose(
-        similarity.absolute_correlations(covariance * np.outer(scale_U, scale_U)),
-        similarity.absolute_correlations(covariance),
+        similarity.correlations(covariance * np.outer(scale_U, scale_U)),
+        similarity.correlations(covariance) * np.outer(np.sign(scale_U), np.sign(scale_U)),
         atol=1e-12,
     )
 
@@ -82,7 +82,6 @@ def test_a_unit_without_variance_is_similar_to_none_but_counts_in_the_mean():
     covariance = np.array([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 0.0]])
     assert similarity.similar_counts(covariance).tolist() == [1, 1, 0]
     assert similarity.similarity(covariance) == pytest.approx(2 / 3)
-    assert similarity.absolute_correlations(covariance).tolist() == [1.0]
 
 
 def test_rounding_of_a_constant_is_no_variance():
@@ -96,13 +95,12 @@ def test_all_silent():
     nothing = np.zeros((3, 3))
     assert np.isnan(similarity.correlations(nothing)).all()
     assert similarity.similarity(nothing) == 0.0
-    assert similarity.absolute_correlations(nothing).size == 0
+    assert similarity.distribution(nothing).undefined == 3
 
 
 def test_one_unit():
     assert similarity.correlations([[3.0]]).tolist() == [[1.0]]
     assert similarity.similarity([[3.0]]) == 0.0
-    assert similarity.absolute_correlations([[3.0]]).size == 0
 
 
 def test_tiny_and_huge_scales_neither_under_nor_overflow():
@@ -113,8 +111,9 @@ def test_tiny_and_huge_scales_neither_under_nor_overflow():
 
 def test_pairs_once_each_and_below():
     covariance = np.array([[1.0, 1.0, 0.3], [1.0, 1.0, 0.3], [0.3, 0.3, 1.0]])
-    assert similarity.absolute_correlations(covariance).tolist() == [1.0, 0.3, 0.3]
-    assert similarity.absolute_correlations(covariance, below=0.99999).tolist() == [0.3, 0.3]
+    every, kept = (similarity.distribution(covariance, below, bins=2) for below in (None, 0.99999))
+    assert (every.pairs.tolist(), every.copies) == ([2, 1], 0)
+    assert (kept.pairs.tolist(), kept.copies) == ([2, 0], 1)
 
 
 @pytest.mark.parametrize("threshold", [0, -0.5, 1.2, 50])

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from frivolous.cli.study_args import ALL, Which
+from frivolous.cli.user_studies import named_study
 from frivolous.errors import BadArgument
-from frivolous.studies import STUDIES, Study
+from frivolous.studies import Study
 from frivolous.studies.cost import SHORT, as_time, usual_scale
 
 ALL_NOTE = (
@@ -23,7 +24,7 @@ def settled(which: Which) -> Which:
     """
     if which.scale is not None:
         return which
-    scale = "cpu" if which.study == ALL else usual_scale(STUDIES[which.study])
+    scale = "cpu" if which.study == ALL else usual_scale(named_study(which.study))
     return replace(which, scale="paper" if scale == "paper" else "cpu")
 
 
@@ -48,11 +49,12 @@ def scale_note(study: Study, which: Which, minutes: float, *, plain: bool) -> st
     if study.kind == "parameters":
         return f"{study.name}, scale {which.scale}: {study.cost_of(str(which.scale))}"
     time = f"{as_time(minutes)} on two cores" if minutes else ""
+    full = "the paper's own" if study.listed else "its full size"
     if which.scale == "paper":
         gpu = f"{study.gpu} on one GPU" if minutes > SHORT and study.gpu else ""
-        return ", ".join(filter(None, (f"{study.name}, scale paper: the paper's own", time, gpu)))
+        return ", ".join(filter(None, (f"{study.name}, scale paper: {full}", time, gpu)))
     instead = study.instead("cpu")
     data = f"on {instead} that come with the package" if instead else ""
     small = ", ".join(filter(None, (f"{study.name}, scale cpu: a small version", data, time)))
     cost = study.cost_of("paper", which.replicates)
-    return f"{small}; --scale paper is the paper's own: {cost}" if plain else small
+    return f"{small}; --scale paper is {full}: {cost}" if plain else small

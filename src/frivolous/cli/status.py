@@ -51,7 +51,8 @@ def _print_store(store: Store, which: Which) -> None:
             told |= ids
             print(f"{study.name}, scale {scale}, seed {seed}: {status}")
     if others := len(begun - told):
-        print(f"{others} more are of no whole study: parts with fewer epochs, or more replicates")
+        ways = "fewer epochs, more replicates, or a study of your own"
+        print(f"{others} more are of no whole study: {ways}")
 
 
 def _how_far(

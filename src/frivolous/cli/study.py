@@ -15,6 +15,7 @@ from typing import Any
 from frivolous.cli.progress_bar import Watcher
 from frivolous.cli.scale import ALL_NOTE, check_folder_is_read, scale_note, settled
 from frivolous.cli.study_args import ALL, Which
+from frivolous.cli.user_studies import named_study
 from frivolous.errors import BadArgument, FrivolousError, StoreError
 from frivolous.store import Store
 from frivolous.studies import STUDIES, Study
@@ -38,8 +39,7 @@ def asked_studies(which: Which) -> list[Study]:
     parts = bool(which.curves or which.sizes or which.epochs is not None)
     if which.study == ALL and which.curves:
         raise BadArgument("`curves` goes with one study, not with all; name the study.")
-    names = list(STUDIES) if which.study == ALL else [which.study]
-    studies = [STUDIES[name] for name in names]
+    studies = list(STUDIES.values()) if which.study == ALL else [named_study(which.study)]
     if not parts:
         return studies
     sizes = [size_factor(text) for text in which.sizes]

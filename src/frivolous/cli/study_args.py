@@ -19,7 +19,8 @@ class Which:
     """A study, at which scale and in which store.
 
     Args:
-        study: name of a study, as `frivolous list` shows them; `all` for every one.
+        study: name of a study, as `frivolous list` shows them; `all` for every one; or your own as
+            FILE.py:NAME.
         scale: `paper`: the paper's own size; `cpu`: a small version, in seconds or minutes.
             Default: the paper's where that takes at most half an hour on two cores, else cpu; of
             `all`: cpu.
@@ -46,7 +47,8 @@ class WhichOrAny(Which):
     """A study, or all that a store holds something of.
 
     Args:
-        study: name of a study; `all` for every one; none for those that the store has begun.
+        study: name of a study, or FILE.py:NAME; `all` for every one; none for those that the store
+            has begun.
     """
 
     study: Name = ""

@@ -7,6 +7,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from frivolous.errors import one_line
+
 _SPACE = "Free some space there and run again."
 _RIGHTS = "Mend its rights, or name another path."
 _REMEDIES = {
@@ -29,11 +31,11 @@ def told(error: OSError, words: Sequence[str]) -> str:
     '`out`: out/table.csv cannot be read or written (Permission denied). Mend its rights, or name \
 another path.'
     """
-    reason = error.strerror or " ".join(str(error).split()) or type(error).__name__
+    reason = error.strerror or one_line(str(error)) or type(error).__name__
     if error.filename is None:
         if error.errno == errno.ENOSPC:
             return "cannot write: no space left on device; free some and run again"
-        return f"cannot read or write ({reason.rstrip('.')}); mend that and run again"
+        return f"cannot read or write ({reason}); mend that and run again"
     name = error.filename
     path = Path(os.fsdecode(name) if isinstance(name, bytes) else str(name))
     argument = argument_of(path, words)

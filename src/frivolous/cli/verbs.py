@@ -252,7 +252,7 @@ def main() -> None:
             COMMANDS,
             args=words,
             prog="frivolous",
-            description="Which units of a neural network does it not need?",
+            description="Find the units a network does not need, and remove them.",
         )
         # Now, so that a full disk or a reader that has gone is met here, not at the exit.
         sys.stdout.flush()

@@ -1,7 +1,8 @@
 """Wide networks built from narrow ones, with known answers: the papers' proofs as networks.
 
 Each construction is an ordinary :class:`frivolous.families.MLP` that computes what a narrow one
-computes, with a record of what must hold for its prunable and its redundant units.
+computes, with a record of what must hold for its prunable and its redundant units. They are the
+oracle of the tests and the benchmarks: no other room uses them.
 """
 
 from __future__ import annotations

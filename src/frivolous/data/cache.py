@@ -12,6 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from frivolous.files import write_atomically
+
 VARIABLE = "FRIVOLOUS_CACHE"
 
 
@@ -46,19 +48,7 @@ def cached(
     with suppress(OSError, SafetensorError):
         return load_file(path)
     made = make()
-    with suppress(OSError):
-        _write(path, made)
+    with suppress(OSError, SafetensorError):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, lambda beside: save_file(dict(made), beside))
     return made
-
-
-def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write beside, wait for the disk, rename: a half-written cache is never read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        save_file(dict(tensors), beside)
-        with beside.open("rb") as written:
-            os.fsync(written.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from frivolous.errors import FrivolousError
+from frivolous.files import put_in_place
 
 PIECE = 1 << 20
 SECONDS_OF_SILENCE = 60
@@ -61,7 +62,7 @@ def fetch(remote: Remote, folder: Path) -> Path:
             "to fetch the rest."
         )
     _check(remote, part)
-    part.replace(path)
+    put_in_place(part, path)
     return path
 
 

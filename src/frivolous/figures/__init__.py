@@ -3,7 +3,6 @@
 from frivolous.figures.base.panel import Panel
 from frivolous.figures.base.save import save, to_png, to_svg
 from frivolous.figures.base.scales import MEASURES, Scale
-from frivolous.figures.correlation import correlation_figure
 from frivolous.figures.networks.compression_methods import compression_figure
 from frivolous.figures.networks.effective_width import joint_figure
 from frivolous.figures.networks.headline import headline
@@ -22,7 +21,6 @@ __all__ = [
     "ablation_figure",
     "beside_figure",
     "compression_figure",
-    "correlation_figure",
     "correlation_grid",
     "counts_figure",
     "headline",

@@ -7,7 +7,6 @@ Sources: Casper et al. 2021 (AAAI), section 4, "Prunability"; the area is the *r
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -185,53 +184,16 @@ def prunable_interval(
     >>> found.value, round(found.low, 2), round(found.high, 2)
     (4.0, 3.35, 4.95)
     """
-    return _interval(
-        lambda shares_DF: prunable_units(fractions, shares_DF, width, tolerance, draws),
-        fractions,
-        unchanged_DF,
-        examples,
-        level=level,
-        method=method,
-    )
-
-
-def area_interval(
-    fractions: ArrayLike,
-    unchanged_DF: ArrayLike,
-    examples: int,
-    *,
-    level: float = 0.95,
-    method: Method = "wilson",
-) -> Interval:
-    """Mean of :func:`area` over draws, bounded as :func:`prunable_interval` bounds its count.
-
-    >>> area_interval((0.0, 1.0), [[100, 50]], examples=100).value
-    0.75
-    """
-    return _interval(
-        lambda shares_DF: float(area(fractions, shares_DF).mean()),
-        fractions,
-        unchanged_DF,
-        examples,
-        level=level,
-        method=method,
-    )
-
-
-def _interval(
-    functional: Callable[[Numbers], float],
-    fractions: ArrayLike,
-    unchanged_DF: ArrayLike,
-    examples: int,
-    *,
-    level: float,
-    method: Method,
-) -> Interval:
     counts_DF = np.atleast_2d(_successes(unchanged_DF, examples))
     low_DF, high_DF = proportion(counts_DF, examples, level, method=method)
     at_F, shares_DF = _curves(fractions, counts_DF / examples)
     low_DF[:, at_F == 0] = high_DF[:, at_F == 0] = 1.0
-    return Interval(functional(shares_DF), functional(low_DF), functional(high_DF))
+    return Interval(
+        *(
+            prunable_units(fractions, one_DF, width, tolerance, draws)
+            for one_DF in (shares_DF, low_DF, high_DF)
+        )
+    )
 
 
 def _curves(fractions: ArrayLike, shares: ArrayLike) -> tuple[Numbers, Numbers]:

@@ -84,23 +84,6 @@ def similarity(covariance_UU: ArrayLike, threshold: float = 0.5) -> float:
     return float(similar_counts(covariance_UU, threshold).mean())
 
 
-def absolute_correlations(covariance_UU: ArrayLike, below: float | None = None) -> Numbers:
-    """Absolute correlation of every pair of different units, each pair once: the violins' data.
-
-    Shape (pairs,), in [0, 1]; pairs with a unit without variance are left out. ``below`` keeps
-    only smaller values: the published violins leave out 0.99999 and above, that is, copies.
-
-    >>> absolute_correlations([[4.0, -2.0, 0.0], [-2.0, 4.0, 0.0], [0.0, 0.0, 0.0]])
-    array([0.5])
-    >>> absolute_correlations([[1.0, 1.0], [1.0, 1.0]], below=0.99999)
-    array([], dtype=float64)
-    """
-    r_UU = correlations(covariance_UU)
-    pairs = np.abs(r_UU[np.triu_indices_from(r_UU, k=1)])
-    keep = ~np.isnan(pairs) if below is None else pairs < below
-    return np.asarray(pairs[keep])
-
-
 def nearest_twins(covariance_UU: ArrayLike) -> tuple[NDArray[np.int64], Numbers]:
     """For each unit, the other with the largest absolute correlation, and that correlation.
 
@@ -171,7 +154,10 @@ class Distribution:
 def distribution(
     covariance_UU: ArrayLike, below: float | None = None, bins: int = 200
 ) -> Distribution:
-    """Count :func:`absolute_correlations` in ``bins`` equal bins of [0, 1].
+    """Count the absolute correlations of all pairs in ``bins`` equal bins of [0, 1].
+
+    Pairs with a unit without variance are left out. ``below`` keeps only smaller values: the
+    published violins leave out 0.99999 and above, that is, copies.
 
     >>> found = distribution([[4.0, -2.0, 0.0], [-2.0, 4.0, 0.0], [0.0, 0.0, 0.0]], bins=4)
     >>> found.pairs.tolist(), found.mean, found.undefined, found.copies

@@ -74,7 +74,7 @@ def trace(
     parts, keywords = flatten_batch(example_inputs, "example_inputs")
     if parts[0].shape[0] == 1:  # a batch of one looks like a fixed size
         parts = tuple(part.repeat(2, *(1 for _ in part.shape[1:])) for part in parts)
-    with _left_as_it_was(model), torch.no_grad(), _quietly():
+    with _left_as_it_was(model), torch.no_grad(), quietly():
         try:
             _call_plainly(model, keywords, output)
             exported = _exported(model, parts)
@@ -190,8 +190,8 @@ def _put_back(module: nn.Module, attributes: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Nothing printed by an export: what went wrong is said once, in the error."""
+def quietly() -> Iterator[None]:
+    """Drop what an export warns of, logs and writes to stderr: its error says what went wrong."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

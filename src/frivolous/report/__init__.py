@@ -10,9 +10,9 @@ from frivolous.report.blocks import (
     Section,
     Table,
 )
-from frivolous.report.overview import render_all, write_all
-from frivolous.report.page import render_page, write_report
-from frivolous.report.study import StudyReport, study_sections, write_study_report
+from frivolous.report.overview import render_all
+from frivolous.report.page import render_page
+from frivolous.report.study import StudyReport, study_sections
 
 __all__ = [
     "Block",
@@ -27,7 +27,4 @@ __all__ = [
     "render_all",
     "render_page",
     "study_sections",
-    "write_all",
-    "write_report",
-    "write_study_report",
 ]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 
 from frivolous.errors import BadArgument
 from frivolous.report.blocks import Block, Details, Paragraph, Section, Table
 from frivolous.report.numbers import NONE
-from frivolous.report.page import render_page, write_report
+from frivolous.report.page import render_page
 from frivolous.report.study import StudyReport, again_blocks, protocol_blocks
 from frivolous.report.tables import (
     answers,
@@ -35,18 +33,6 @@ def render_all(reports: Sequence[StudyReport], title: str, claim: str = "") -> s
 
     """
     return render_page(title, claim, _sections(reports), _footer(reports))
-
-
-def write_all(
-    path: str | os.PathLike[str], reports: Sequence[StudyReport], title: str, claim: str = ""
-) -> Path:
-    """Write the page of :func:`render_all` as one file; return its path.
-
-    Raises:
-        BadArgument: as there, or the folder does not exist.
-
-    """
-    return write_report(path, title, claim, _sections(reports), _footer(reports))
 
 
 def _sections(reports: Sequence[StudyReport]) -> list[Section]:

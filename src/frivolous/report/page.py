@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from functools import cache
 from itertools import count
-from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup, escape
@@ -49,42 +47,6 @@ def render_page(title: str, claim: str, sections: Sequence[Section], footer: str
         picture=picture,
         kind=_kind,
     )
-
-
-def write_report(
-    path: str | os.PathLike[str],
-    title: str,
-    claim: str,
-    sections: Sequence[Section],
-    footer: str = "",
-) -> Path:
-    """Write a page as one file and return its path; ``path`` may be a folder (report.html in it).
-
-    The file is written beside, flushed to disk and renamed: a killed process leaves no half page.
-
-    Raises:
-        BadArgument: the folder does not exist.
-
-    """
-    target = Path(path)
-    if target.is_dir():
-        target = target / "report.html"
-    if not target.parent.is_dir():
-        raise BadArgument(
-            f"`path` is '{target}' and there is no folder '{target.parent}'; a report is written "
-            "into an existing folder. Create it first."
-        )
-    text = render_page(title, claim, sections, footer)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
-    return target
 
 
 @cache

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pandas as pd
 
 from frivolous.errors import BadArgument
 from frivolous.report.blocks import Block, Code, Details, Facts, Paragraph, Picture, Section, Table
-from frivolous.report.page import write_report
 from frivolous.report.tables import (
     answers,
     compare_table,
@@ -95,17 +92,6 @@ def study_sections(report: StudyReport) -> list[Section]:
         Section("Run it again", again_blocks(report)),
     ]
     return [section for section in sections if section.blocks]
-
-
-def write_study_report(path: str | os.PathLike[str], report: StudyReport) -> Path:
-    """Write the page of a study as one self-contained file; return its path.
-
-    Raises:
-        BadArgument: the folder does not exist.
-
-    """
-    footer = f"Written by frivolous. Published values: {report.source}."
-    return write_report(path, report.title, report.claim, study_sections(report), footer)
 
 
 def protocol_blocks(report: StudyReport) -> list[Block]:

@@ -1,4 +1,4 @@
-"""Writing that survives a kill: beside first, to the platter, then one rename."""
+"""Staging: where a run's files are written before they count, and the disk's errors in one line."""
 
 from __future__ import annotations
 
@@ -48,31 +48,6 @@ def reported(deed: str, path: Path) -> Iterator[None]:
             error.errno or 0, "Mend that and run again; what is finished is kept."
         )
         raise StoreError(f"cannot {deed} {path}: {reason}. {remedy}") from error
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write a new file and wait until the disk has it."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-    try:
-        rest = memoryview(content)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync(folder: Path) -> None:
-    """Wait until the disk has the names in ``folder``."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        # Some network file systems order names themselves and refuse to be asked.
-        if error.errno != errno.EINVAL:
-            raise
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from frivolous.errors import BadArgument
+from frivolous.errors import BadArgument, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +34,7 @@ def frame_to_bytes(frame: pd.DataFrame, name: str) -> bytes:
     try:
         table = pa.Table.from_pandas(frame, preserve_index=False, nthreads=1)
     except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
-        reason = " ".join(str(part) for part in error.args)
+        reason = one_line(" ".join(map(str, error.args)))
         raise BadArgument(
             f"`{name}` cannot be kept as Parquet: {reason}. Give each column one plain type."
         ) from error

@@ -6,6 +6,7 @@ import errno
 import json
 from pathlib import Path
 
+from frivolous import files
 from frivolous.errors import BadArgument, StoreError
 from frivolous.store import atomic
 
@@ -57,10 +58,9 @@ def replace(store: Path, target: Path, content: bytes) -> None:
         atomic.staged(store / "incoming", "document") as folder,
     ):
         target.parent.mkdir(parents=True, exist_ok=True)
-        atomic.write(folder / "document", content)
-        (folder / "document").replace(target)
-        for parent in target.relative_to(store).parents:
-            atomic.sync(store / parent)
+        files.write_atomically(target, content, beside=folder / "document")
+        for parent in target.parent.relative_to(store).parents:
+            files.sync(store / parent)
 
 
 def document_path(store: Path, relative_path: str | Path) -> Path:

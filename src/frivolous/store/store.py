@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frivolous import files
 from frivolous.errors import StoreError
 from frivolous.store import atomic, claims, formats, locks, paths, records
 from frivolous.store.identity import checked_id, is_id, plain_facts, plain_spec, run_id
@@ -166,11 +167,11 @@ class Store:
         """
         identity = plain_spec(spec)
         id = run_id(identity)
-        files = files_of(identity, measures, frames or {}, weights)
+        contents = files_of(identity, measures, frames or {}, weights)
         described = here_and_now() | plain_facts(dict(provenance or {}), "provenance")
-        sizes = {name: records.FileFacts.of(content) for name, content in files.items()}
+        sizes = {name: records.FileFacts.of(content) for name, content in contents.items()}
         record = RunRecord(id, identity, sizes, plain_facts(dict(facts), "facts"), described)
-        files[RECORD] = record.to_bytes()
+        contents[RECORD] = record.to_bytes()
         kept = self._kept(record)
         if kept is not None:
             return kept
@@ -179,9 +180,9 @@ class Store:
             atomic.reported("write a run to", self.path),
             atomic.staged(self.path / "incoming", id) as folder,
         ):
-            for name, content in files.items():
-                atomic.write(folder / name, content)
-            atomic.sync(folder)
+            for name, content in contents.items():
+                files.write(folder / name, content)
+            files.sync(folder)
             return self._publish(folder, record)
 
     def checkpoint(self, id: str) -> Path:
@@ -222,7 +223,7 @@ class Store:
                     return kept
                 # It was corrupt and is set aside by now: its place is free.
                 continue
-            atomic.sync(target.parent)
+            files.sync(target.parent)
             return record
 
     def _kept(self, record: RunRecord) -> RunRecord | None:
@@ -272,8 +273,8 @@ class Store:
             line = f"{verdict}; set aside in {aside}; it will be made again"
             folder.rename(aside)
             with suppress(OSError):  # the note says the same; a full disk must not hide it
-                atomic.write(aside / "why.txt", f"{line}\n".encode())
-            atomic.sync(aside.parent)
+                files.write(aside / "why.txt", f"{line}\n".encode())
+            files.sync(aside.parent)
         self.notes.append(line)
         if self._note is not None:
             self._note(line)

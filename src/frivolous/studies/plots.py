@@ -81,8 +81,9 @@ def scale_of(result: StudyResult) -> str:
 
 
 def claim_of(result: StudyResult) -> str:
-    """Return what the paper says of its figure, as the paper's: this one may say otherwise."""
-    whose = "Claim" if result.study.told else "Claim of the paper"
+    """Return a study's claim; a paper's is said to be the paper's: the figure may say otherwise."""
+    papers = result.study.listed and not result.study.told
+    whose = "Claim of the paper" if papers else "Claim"
     return f"{whose}: {result.study.claim}"
 
 

@@ -18,7 +18,8 @@ from frivolous.studies.result import StudyResult
 def report_html(result: StudyResult) -> str:
     """Return the self-contained page of a study."""
     report = study_report(result)
-    footer = f"Written by frivolous. Published values: {report.source}."
+    source = f" Published values: {report.source}." if _compared(result) else ""
+    footer = f"Written by frivolous.{source}"
     return render_page(report.title, report.claim, study_sections(report), footer)
 
 
@@ -48,7 +49,7 @@ def study_report(result: StudyResult) -> StudyReport:
             Picture(
                 drawn.svg,
                 alt=_alt(result),
-                caption=CAPTIONS[study.kind],
+                caption=_caption(result),
             )
         ],
         beside=[Picture(drawn.beside_svg, alt=_alt(result))] if drawn.beside_svg else [],
@@ -77,12 +78,22 @@ CAPTIONS = {
 }
 
 
+def _compared(result: StudyResult) -> bool:
+    """Whether published values may stand beside a study: of the papers', or named as told."""
+    return result.study.listed or bool(result.study.told)
+
+
+def _caption(result: StudyResult) -> str:
+    caption = CAPTIONS[result.study.kind]
+    return caption if _compared(result) else caption.partition(";")[0] + "."
+
+
 def _alt(result: StudyResult) -> str:
     measures = ", ".join(dict.fromkeys(panel.measure for panel in result.study.panels))
-    return (
-        f"{result.study.title}: {measures} against size factor from 1/4 to 4, one line per curve, "
-        "with the published points in grey."
+    sizes = (
+        f"{result.study.title}: {measures} against size factor from 1/4 to 4, one line per curve"
     )
+    return f"{sizes}, with the published points in grey." if _compared(result) else f"{sizes}."
 
 
 def _notes(result: StudyResult) -> list[str]:

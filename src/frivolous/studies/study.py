@@ -111,7 +111,7 @@ class Study:
 
     ``gpu``: how long the paper's scale takes on one GPU, in words. ``part``: the flags of the
     command line that made it a part of a larger study, for the record; ``shortened``: what was left
-    out, in words.
+    out, in words. ``place``: where a user's own study comes from, as ``FILE.py:NAME``.
     ``told``: published figures whose curves have these networks, where the study is none of the
     papers' own figures; the claim is then nobody's but its own.
     """
@@ -129,6 +129,14 @@ class Study:
     told: tuple[str, ...] = ()
     part: tuple[str, ...] = ()
     shortened: str = ""
+    place: str = ""
+
+    @property
+    def listed(self) -> bool:
+        """Whether it is one of the package's own, by its name."""
+        from frivolous.studies import STUDIES
+
+        return self.name in list(STUDIES)
 
     def cells(
         self, scale: str = "paper", replicates: int | None = None, seed: int = 0
@@ -283,7 +291,8 @@ class Study:
         self, store: str | Path, *, scale: str, replicates: int | None = None, seed: int = 0
     ) -> str:
         """Return the command line that makes a result; what is at its default is left out."""
-        words = ["frivolous", "run", self.name, "--scale", scale, "--seed", str(seed)]
+        place = self.place or (self.name if self.listed else "FILE.py:NAME")
+        words = ["frivolous", "run", place, "--scale", scale, "--seed", str(seed)]
         if replicates not in (None, self.replicates(scale)):
             words += ["--replicates", str(replicates)]
         return shlex.join([*words, *self.part, "--store", str(store)])

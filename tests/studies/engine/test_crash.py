@@ -31,7 +31,8 @@ from frivolous.cli import main
 for cell in STUDIES["figE7"].cells("cpu"):
     train_dense._network(cell.prototype.family, "cpu")
 from frivolous.studies import engine
-from frivolous.store import Store, atomic, claims
+from frivolous import files
+from frivolous.store import Store, claims
 
 def arm(owner, name, n, half=False):
     real, calls = getattr(owner, name), 0
@@ -48,9 +49,9 @@ def arm(owner, name, n, half=False):
 MOMENTS = {
     "before the first training": (train_dense, "make", 1),
     "before a put": (Store, "put", 3),
-    "while a file is half written": (atomic, "write", 12, True),
+    "while a file is half written": (files, "write", 12, True),
     "before a run is published": (Path, "rename", 4),
-    "after a run is published": (atomic, "sync", 8),
+    "after a run is published": (files, "sync", 8),
     "while a group is claimed": (claims.locks, "take", 8),
     "while the figure is replaced": (Path, "replace", 1),
 }

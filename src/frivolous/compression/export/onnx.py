@@ -5,10 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
-import logging
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from frivolous.errors import BadArgument, FrivolousError, one_line
 from frivolous.inputs.batch import Inputs, call_module, flatten_batch, map_batch, repeat_examples
 from frivolous.network.module.copying import copy_module
 from frivolous.network.module.wrappers import uncompiled, unwrap
+from frivolous.network.trace import quietly
 
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 MARGIN = 64.0
@@ -61,7 +60,7 @@ def export_onnx(model: nn.Module, path: str | Path, example_inputs: Inputs) -> P
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".onnx-", dir=path.parent) as folder:
             made = Path(folder) / path.name
-            with _quiet():
+            with quietly(), contextlib.redirect_stdout(io.StringIO()):
                 _exported(module, repeat_examples(inputs, SIZES[1])).save(str(made))
                 _check(made, module, inputs)
             for part in sorted(Path(folder).iterdir(), key=lambda file: file == made):
@@ -193,21 +192,3 @@ def _apart(wanted: list[Tensor], given: list[Tensor]) -> float:
     if not apart:
         return 0.0
     return float(torch.stack(apart).max()) / (float(torch.stack(scale).max()) or 1.0)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Drop what exporters print, log and warn of; errors come through."""
-    known = logging.root.manager.disable
-    logging.disable(logging.ERROR)
-    nowhere = io.StringIO()
-    try:
-        with (
-            warnings.catch_warnings(),
-            contextlib.redirect_stdout(nowhere),
-            contextlib.redirect_stderr(nowhere),
-        ):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(known)

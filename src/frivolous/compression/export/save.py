@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from frivolous import files
 from frivolous.compression.export.load import FACTS, VERSION, WEIGHTS, load_compressed
 from frivolous.compression.export.surgery_spec import plain, spec_of
 from frivolous.errors import BadArgument
 from frivolous.network.state_dict import read_state
-from frivolous.store import atomic
 from frivolous.store.formats import frame_to_bytes
 from frivolous.store.provenance import provenance
 
@@ -67,13 +67,13 @@ def replaced(folder: Path, contents: Mapping[str, bytes], last: str) -> None:
     beside = {name: folder / f".{name}.{mark}" for name in contents}
     try:
         for name, content in contents.items():
-            atomic.write(beside[name], content)
+            files.write(beside[name], content)
         (folder / last).unlink(missing_ok=True)
         for name in sorted(contents, key=lambda name: name == last):
             if name == last:
-                atomic.sync(folder)
+                files.sync(folder)
             beside[name].replace(folder / name)
-        atomic.sync(folder)
+        files.sync(folder)
     finally:
         for path in beside.values():
             with suppress(OSError):

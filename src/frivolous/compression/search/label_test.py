@@ -123,13 +123,3 @@ def divergence(thin: Network, intact: Reference, most: int = 256) -> float:
         if seen >= most:
             break
     return total / seen
-
-
-def furthest(found: Sequence[ChangedLabels], tolerance: float) -> int:
-    """How many of a fixed sequence pass before the first that does not."""
-    passed = 0
-    for one in found:
-        if one.high > tolerance:
-            break
-        passed += 1
-    return passed

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from frivolous.errors import BadArgument, look_up
 from frivolous.figures.base.style import house_style
+from frivolous.files import write_atomically
 
 # No date, no version of the drawing library: bytes depend on the data alone.
 _PLAIN: dict[str, Mapping[str, str | None]] = {
@@ -49,13 +50,7 @@ def save(figure: Figure, path: str | os.PathLike[str], dpi: int = 200) -> Path:
             f"`path` is '{target}' and there is no folder '{target.parent}'; a figure is written "
             "into an existing folder. Create it first."
         )
-    data = _render(figure, kind, dpi)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        beside.write_bytes(data)
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_atomically(target, _render(figure, kind, dpi))
     return target
 
 

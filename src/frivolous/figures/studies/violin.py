@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 
 from frivolous.figures.base.style import PUBLISHED
 
-BINS = 200
-MOST, LEAST = 50, 10  # bins that are drawn of those
+MOST, LEAST = 50, 10  # bins that are drawn
 _FILL, _EDGE, _MEAN = "#c9d3ea", "#12306b", "#c8452b"
 
 
@@ -37,18 +36,6 @@ class Violin:
         """Return name, mean and number of pairs, one line each; ``short``: without their names."""
         mean = f"{'' if short else 'mean '}{self.mean:.3f}" if self.count else "no pairs"
         return f"{self.name}\n{mean}\n{'' if short else 'n = '}{self.count:,}"
-
-
-def violin_of(name: str, pairs: np.ndarray, published: float = float("nan")) -> Violin:
-    """Return the violin of numbers in [0, 1], one per pair.
-
-    >>> violin_of("1", np.array([0.1, 0.3])).mean
-    0.2
-
-    """
-    counts, edges = np.histogram(pairs, bins=BINS, range=(0.0, 1.0))
-    mean = float(pairs.mean()) if len(pairs) else float("nan")
-    return Violin(name, edges, counts, mean, published)
 
 
 def draw_violins(axes: Axes, violins: Sequence[Violin], short: bool = False) -> None:

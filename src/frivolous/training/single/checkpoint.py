@@ -1,17 +1,15 @@
 """A training under way, on disk: one safetensors file whose header holds the facts as JSON.
 
-It is written beside, brought to the disk and renamed, so that a kill at any moment leaves the one
-before or the new one whole. A checksum over the tensors tells damage from health.
+A kill at any moment leaves the one before or the new one whole. A checksum over the tensors tells
+damage from health.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import warnings
 import zlib
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from torch import Tensor
 
 from frivolous.data.splits import Examples, Splits
 from frivolous.errors import BadArgument, FrivolousError
+from frivolous.files import write_atomically
 
 VERSION = 1
 """Of the file's meaning; raised by hand when what is stored changes."""
@@ -67,16 +66,10 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Facts) ->
     """
     ready = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     header = json.dumps({**facts, "version": VERSION, "checksum": checksum(ready)})
-    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(ready, beside, metadata={KEY: header})
-        _sync(beside)
-        beside.replace(path)
-        _sync(path.parent)
+        write_atomically(path, lambda beside: save_file(ready, beside, metadata={KEY: header}))
     except (OSError, SafetensorError) as error:
-        with suppress(OSError):
-            beside.unlink()
         raise FrivolousError(
             f"cannot write the checkpoint {path}: {error}. Free some space there or name another "
             "`checkpoint`, and run again; the training goes on from the last one."
@@ -147,11 +140,3 @@ def _set_aside(path: Path) -> Path:
         number += 1
     path.replace(aside)
     return aside
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
