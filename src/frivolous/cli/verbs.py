@@ -12,6 +12,7 @@ import tyro
 from frivolous.cli.study_args import Folder, Name, Which, WhichOrAny
 from frivolous.cli.system_errors import told
 from frivolous.errors import FrivolousError, look_up
+from frivolous.measurement.config import MeasurementConfig
 
 Chosen = Annotated[Which, tyro.conf.arg(name="")]
 ChosenOrAny = Annotated[WhichOrAny, tyro.conf.arg(name="")]
@@ -74,20 +75,8 @@ def measure(
     model: Name,
     /,
     data: str,
+    options: Annotated[MeasurementConfig, tyro.conf.arg(name="")],
     weights: Path | None = None,
-    sites: tuple[str, ...] = (),
-    output: str | None = None,
-    residual: bool = False,
-    grain: Literal["channel", "position"] = "channel",
-    replacement: Literal["zero", "mean"] = "zero",
-    tolerance: float = 0.2,
-    precision: float | None = None,
-    intervals: Literal["wilson", "exact"] = "wilson",
-    joint_tolerance: float | None = 0.02,
-    unit_examples: int | None = 1000,
-    batch_size: int = 256,
-    seed: int = 0,
-    device: str | None = None,
     out: Folder = Path("measurement"),
     json: bool = False,
 ) -> None:
@@ -97,46 +86,14 @@ def measure(
         model: FILE.py:NAME of a module, or of a function that returns one.
         data: FILE.py:NAME of inputs, (inputs, labels), batches of them, or a function that
             returns them.
+        options: how to measure.
         weights: safetensors file with the model's state.
-        sites: names of the sites to measure; default all.
-        output: which of several outputs holds the scores; default the entry logits.
-        residual: measure residual streams too, values that many layers write and read.
-        grain: ablate whole units, or each spatial position by itself.
-        replacement: what an ablated unit gives: zero, or its mean.
-        tolerance: share of labels that may change, from 0 to below 1.
-        precision: how closely to know prunable units, as a share of the units, such as 0.01; only
-            as many examples are taken as that needs. Default: all examples.
-        intervals: of proportions over examples.
-        joint_tolerance: share of labels for the effective width; None leaves it out.
-        unit_examples: examples on which units are silenced one by one; None leaves it out.
-        batch_size: examples per batch for data given as a tensor.
-        seed: of ablation orders and samplings.
-        device: cpu or cuda; default where the model is.
         out: folder for the tables and the figure.
         json: print facts, table and units as one JSON object, for scripts.
     """
     from frivolous.cli.measure import measure_network
 
-    measure_network(
-        model,
-        data,
-        weights,
-        out,
-        as_json=json,
-        sites=sites or None,
-        output=output,
-        residual=residual,
-        grain=grain,
-        replacement=replacement,
-        tolerance=tolerance,
-        precision=precision,
-        intervals=intervals,
-        joint_tolerance=joint_tolerance,
-        unit_examples=unit_examples,
-        batch_size=batch_size,
-        seed=seed,
-        device=device,
-    )
+    measure_network(model, data, weights, out, options, as_json=json)
 
 
 def compress(
