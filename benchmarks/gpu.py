@@ -44,7 +44,7 @@ from torch import Tensor  # noqa: E402
 
 import frivolous as fv  # noqa: E402
 from frivolous.ablation.curves import ablation_curves  # noqa: E402
-from frivolous.compression import Compression  # noqa: E402
+from frivolous.compression.result import Compression  # noqa: E402
 from frivolous.measurement.measure import Measurement  # noqa: E402
 from frivolous.network import trace  # noqa: E402
 from training import BATCH, data, endless, ours, plain  # noqa: E402

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["compress", "load_compressed", "load_measurement", "measure", "studies", "trace"]
 
 _HOMES = {
-    "compress": ("frivolous.compression", "compress"),
+    "compress": ("frivolous.compression.compress", "compress"),
     "load_compressed": ("frivolous.compression.export.load", "load_compressed"),
     "load_measurement": ("frivolous.measurement.result", "load_measurement"),
     "measure": ("frivolous.measurement.measure", "measure"),

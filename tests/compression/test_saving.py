@@ -23,7 +23,7 @@ from safetensors.torch import load_file, load_model, save_file
 from torch import Tensor, nn
 
 import frivolous as fv
-from frivolous.compression import Compression
+from frivolous.compression.result import Compression
 from frivolous.errors import BadArgument
 from frivolous.families.alexnet import AlexNet
 from frivolous.families.response_norm import ResponseNorm

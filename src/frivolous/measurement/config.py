@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import Suppress, arg
+from tyro.conf import Fixed, Suppress, arg
 
 from frivolous.ablation.options import (
     GRAINS,
@@ -68,8 +68,8 @@ class MeasurementConfig:
     batch_size: int = 256
     seed: int = 0
     device: str | None = None
-    thresholds: Annotated[Thresholds | None, Suppress] = None
-    protocol: Annotated[Protocol | None, Suppress] = None
+    thresholds: Annotated[Thresholds | None, Fixed, Suppress] = None
+    protocol: Annotated[Protocol | None, Fixed, Suppress] = None
 
     def __post_init__(self) -> None:
         """Refuse what no stage understands, before the first of them."""
