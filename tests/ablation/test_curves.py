@@ -8,15 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frivolous.ablation.curves import (
-    FRACTIONS,
-    ablate,
-    ablation_curves,
-    labels,
-    permutation,
-    unchanged_counts,
-)
+from frivolous.ablation.curves import FRACTIONS, ablation_curves, permutation
+from frivolous.ablation.label_agreement import ablate, unchanged_counts
 from frivolous.ablation.options import Ablation
+from frivolous.ablation.predictions import labels
 from frivolous.errors import BadArgument, NotFinite, UnknownName
 from frivolous.network import trace
 

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 import frivolous as fv
-from frivolous.ablation.curves import ablate
+from frivolous.ablation.label_agreement import ablate
 from frivolous.ablation.options import Ablation
 from frivolous.network import Network, trace
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from frivolous.ablation.curves import ablate, ablation_curves, permutation
+from frivolous.ablation.curves import ablation_curves, permutation
+from frivolous.ablation.label_agreement import ablate
 from frivolous.ablation.options import Ablation
 from frivolous.ablation.pre_norm import value_of_zeroed_layer
 from frivolous.errors import BadArgument, UnknownName

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frivolous.ablation.label_agreement import ablate, unchanged_counts
+from frivolous.ablation.label_agreement import unchanged_counts
 from frivolous.ablation.masks import Plan
 from frivolous.ablation.options import TO_ZERO, Ablation
-from frivolous.ablation.predictions import labels
 from frivolous.errors import BadArgument, Interrupted
 from frivolous.inputs.batch import Inputs
 from frivolous.measures.curve import Interval
@@ -200,14 +199,3 @@ def _chosen(network: Network, sites: Sequence[str] | None) -> list[Site]:
     if not names:
         raise BadArgument("`sites` is empty; name at least one site, or pass None for all.")
     return sorted({network.site(name) for name in names}, key=lambda site: site.depth)
-
-
-__all__ = [
-    "FRACTIONS",
-    "AblationCurve",
-    "ablate",
-    "ablation_curves",
-    "labels",
-    "permutation",
-    "unchanged_counts",
-]

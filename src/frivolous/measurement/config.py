@@ -13,13 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import Fixed, Suppress, arg
 
-from frivolous.ablation.options import (
-    GRAINS,
-    REPLACEMENTS,
-    Ablation,
-    check_examples,
-    check_precision,
-)
+from frivolous.ablation import options
 
 if TYPE_CHECKING:
     from frivolous.measures import Protocol
@@ -58,8 +52,8 @@ class MeasurementConfig:
     sites: Annotated[Sequence[str] | None, arg(metavar="[STR [STR ...]]")] = None
     output: Annotated[str | int | None, arg(metavar="{None}|STR")] = None
     residual: bool = False
-    grain: Annotated[str, _one_of(GRAINS)] = "channel"
-    replacement: Annotated[str, _one_of(REPLACEMENTS)] = "zero"
+    grain: Annotated[str, _one_of(options.GRAINS)] = "channel"
+    replacement: Annotated[str, _one_of(options.REPLACEMENTS)] = "zero"
     tolerance: Annotated[float | None, arg(metavar="FLOAT")] = None
     precision: float | None = None
     intervals: Literal["wilson", "exact"] = "wilson"
@@ -76,15 +70,14 @@ class MeasurementConfig:
         from frivolous.measures import validation
         from frivolous.measures.curve import check_method
 
-        if self.tolerance is not None:
-            validation.share("tolerance", self.tolerance)
-        Ablation(grain=self.grain, replacement=self.replacement)  # refuses others
-        if self.joint_tolerance is not None:
-            validation.share("joint_tolerance", self.joint_tolerance)
+        for name in ("tolerance", "joint_tolerance"):
+            if getattr(self, name) is not None:
+                validation.share(name, getattr(self, name))
+        options.Ablation(grain=self.grain, replacement=self.replacement)  # refuses others
         if self.unit_examples is not None:
-            check_examples("unit_examples", self.unit_examples)
+            options.check_examples("unit_examples", self.unit_examples)
         if self.precision is not None:
-            check_precision(self.precision)
+            options.check_precision(self.precision)
         check_method(self.intervals, "intervals")
 
     @property
@@ -93,9 +86,8 @@ class MeasurementConfig:
         from frivolous.measures import AS_WRITTEN
 
         protocol = self.protocol or AS_WRITTEN
-        if self.tolerance is None:
-            return protocol
-        return replace(protocol, tolerance=self.tolerance)
+        tolerance = protocol.tolerance if self.tolerance is None else self.tolerance
+        return replace(protocol, tolerance=tolerance)
 
     @property
     def limits(self) -> Thresholds:
@@ -107,20 +99,12 @@ class MeasurementConfig:
     @property
     def facts(self) -> dict[str, Any]:
         """What a measurement's facts say of how it was made."""
+        asked = ("seed", "grain", "replacement", "precision", "intervals", "joint_tolerance")
+        counted = ("sites", "draws", "draw", "tolerance", "unexplained")
         protocol = self.conventions
         return {
-            "seed": self.seed,
-            "grain": self.grain,
-            "replacement": self.replacement,
+            **{name: getattr(self, name) for name in (*asked, "unit_examples")},
             "protocol": protocol.name,
-            "sites": protocol.sites,
-            "draws": protocol.draws,
-            "draw": protocol.draw,
-            "tolerance": protocol.tolerance,
-            "unexplained": protocol.unexplained,
-            "precision": self.precision,
-            "intervals": self.intervals,
-            "joint_tolerance": self.joint_tolerance,
-            "unit_examples": self.unit_examples,
+            **{name: getattr(protocol, name) for name in counted},
             "thresholds": asdict(self.limits),
         }

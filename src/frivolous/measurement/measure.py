@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from frivolous.ablation.intact_model import read_model, rounding_of
 from frivolous.devices import as_device
 from frivolous.errors import Interrupted
 from frivolous.inputs.batches import Batches, as_batches
+from frivolous.inputs.progress import Tell
 from frivolous.measurement.config import MeasurementConfig
 from frivolous.measurement.result import ALL, Measurement
 from frivolous.measurement.rows import COLUMNS, CORRELATION_COLUMNS, CURVE_COLUMNS
@@ -36,8 +37,6 @@ __all__ = [
     "measure_network",
 ]
 
-Progress = Callable[[str], None]
-
 
 def measure(
     model: nn.Module,
@@ -58,7 +57,7 @@ def measure(
     batch_size: int = 256,
     device: torch.device | str | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
 ) -> Measurement:
     """Count the prunable and redundant units of ``model`` on ``data``, site by site and in all.
 
@@ -129,7 +128,7 @@ def measure(
 
 
 def measure_model(
-    model: nn.Module, data: Any, config: MeasurementConfig, progress: Progress | None = None
+    model: nn.Module, data: Any, config: MeasurementConfig, progress: Tell | None = None
 ) -> Measurement:
     """Do what :func:`measure` does, its options in one record."""
     model = unwrap(model)
@@ -165,7 +164,6 @@ def measure_network(
     joint_tolerance: float | None = None,
     groups: int = GROUPS,
     seed: int = 0,
-    progress: Progress | None = None,
 ) -> Measurement:
     """Measure a traced network, as studies do: what :func:`measure` does after reading the model.
 
@@ -180,7 +178,7 @@ def measure_network(
         seed=seed,
     )
     run = MeasurementRun(
-        *(network, batches, config, progress),
+        *(network, batches, config),
         ablated_sites=ablated_sites,
         silenced_as=silenced_as,
         groups=groups,
