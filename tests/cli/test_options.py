@@ -7,7 +7,7 @@ import inspect
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NotRequired, get_origin, get_type_hints
 
 import pytest
 import torch
@@ -15,6 +15,7 @@ from torch import nn
 
 import frivolous as fv
 from frivolous.compression.config import CompressionConfig
+from frivolous.compression.result import ReportFacts
 from frivolous.measurement.config import MeasurementConfig
 from frivolous.measures import AS_WRITTEN
 from frivolous.measures.unit_kinds import Thresholds
@@ -70,7 +71,7 @@ def test_flags_are_the_fields_each_with_its_help(
 
 def test_a_tolerance_is_that_of_the_protocol_unless_given() -> None:
     protocol = dataclasses.replace(AS_WRITTEN, tolerance=0.3)
-    assert MeasurementConfig(protocol=protocol).conventions is protocol
+    assert MeasurementConfig(protocol=protocol).conventions == protocol
     assert MeasurementConfig(protocol=protocol, tolerance=0.1).facts["tolerance"] == 0.1
 
 
@@ -86,3 +87,13 @@ def test_facts_hold_what_was_asked_for() -> None:
     config = CompressionConfig(keep={"0": 3}, method="magnitude", seed=4)
     assert config.facts.items() <= report.facts.items()
     assert config.facts["amount"] == {"0": 3}
+
+
+def test_a_report_has_the_facts_of_its_type() -> None:
+    hints = get_type_hints(ReportFacts, include_extras=True)
+    always = {name for name, hint in hints.items() if get_origin(hint) is not NotRequired}
+    x = torch.randn(40, 4, generator=torch.Generator().manual_seed(0))
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+    assert fv.compress(model, x, units=0.5).report.facts.keys() == always
+    labelled = fv.compress(model, (x, torch.arange(40) % 3), units=0.5).report.facts.keys()
+    assert labelled == hints.keys() - {"labels_before"}
