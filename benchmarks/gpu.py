@@ -37,14 +37,14 @@ if missing:
     sys.exit(f"gpu.py: {', '.join(missing)} cannot be imported here. Install them first.")
 
 import torch  # noqa: E402
-from ablation import DRAWS, peer, silenced  # noqa: E402
 from networks import Subject, alexnet, resnet56  # noqa: E402
 from plain_images import plain_loader  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 import frivolous as fv  # noqa: E402
+from ablation import DRAWS, peer, silenced  # noqa: E402
 from frivolous.ablation.curves import ablation_curves  # noqa: E402
-from frivolous.compression import Compression  # noqa: E402
+from frivolous.compression.result import Compression  # noqa: E402
 from frivolous.measurement.measure import Measurement  # noqa: E402
 from frivolous.network import trace  # noqa: E402
 from training import BATCH, data, endless, ours, plain  # noqa: E402

@@ -89,7 +89,7 @@ def _value_and_labels(subject: Subject, place: Place, batch: Tensor) -> tuple[Te
 def our_changes(network: Network, site: str, batches: list[Tensor]) -> np.ndarray:
     """The same by the steps that ``single_effects`` takes before it adds examples up."""
     alone = [[unit] for unit in range(network.site(site).width)]
-    masks, late = masks_for(network, site, alone, "channel", "zero", None), network.past_pooling()
+    masks, late = masks_for(network, site, alone), network.past_pooling()
     parts = []
     for batch in batches:
         alive = late.until(site, batch)

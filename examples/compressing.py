@@ -21,7 +21,7 @@ from digits import conv, dense, test_data, train
 from torch import nn
 
 import frivolous as fv
-from frivolous.compression import METHODS
+from frivolous.compression.criteria.methods import METHODS
 from frivolous.data import digits
 from frivolous.errors import BadArgument
 from frivolous.figures import compression_figure, save

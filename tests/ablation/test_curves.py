@@ -8,14 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frivolous.ablation.curves import (
-    FRACTIONS,
-    ablate,
-    ablation_curves,
-    labels,
-    permutation,
-    unchanged_counts,
-)
+from frivolous.ablation.curves import FRACTIONS, ablation_curves, permutation
+from frivolous.ablation.label_agreement import ablate, unchanged_counts
+from frivolous.ablation.options import Ablation
+from frivolous.ablation.predictions import labels
 from frivolous.errors import BadArgument, NotFinite, UnknownName
 from frivolous.network import trace
 
@@ -96,7 +92,8 @@ def test_ablate_is_the_forward_with_masks(model, net, inputs, sites, grain, repl
     by_hand = means and {s: fill(s, mean, grain) for s, mean in means.items()}
     with torch.no_grad():
         expected = model(inputs, {s: kept(s, u, grain) for s, u in units.items()}, by_hand)
-    output = ablate(net, inputs, units, grain=grain, replacement=replacement, means=means)
+    how = Ablation(grain=grain, replacement=replacement, means=means)
+    output = ablate(net, inputs, units, how)
     torch.testing.assert_close(output, expected, rtol=1e-5, atol=1e-6)
     assert not torch.equal(output, net(inputs))
 
@@ -111,10 +108,8 @@ def test_curves_count_what_a_plain_loop_counts(model, net, inputs, grain, replac
     curves = ablation_curves(
         net,
         list(inputs.split(20)),
+        Ablation(grain=grain, replacement=replacement, means=means),
         draws=draws,
-        grain=grain,
-        replacement=replacement,
-        means=means,
         seed=seed,
     )
     groups = {"c1": ["c1"], "c2": ["c2"], "f1": ["f1"], "all": ["c1", "c2", "f1"]}
@@ -247,7 +242,9 @@ def test_sequences_of_dense_values_are_masked_along_their_last_axis() -> None:
         position[:, [0, 7, 19]] = 0
         expected = model.b(channel.mean(1)), model.b(position.view(6, 5, 4).mean(1))
     torch.testing.assert_close(ablate(net, x, {"a": [0, 2]}), expected[0])
-    torch.testing.assert_close(ablate(net, x, {"a": [0, 7, 19]}, grain="position"), expected[1])
+    torch.testing.assert_close(
+        ablate(net, x, {"a": [0, 7, 19]}, Ablation(grain="position")), expected[1]
+    )
 
 
 def test_permutations_are_fixed_for_ever() -> None:
@@ -285,11 +282,9 @@ def test_an_output_without_labels_is_refused(output, message) -> None:
         ({"fractions": [0, float("nan")]}, "increasing proportions"),
         ({"draws": 0}, "`draws` is a whole number of at least 1; got 0"),
         ({"draws": 1.5}, "`draws` is a whole number of at least 1; got 1.5"),
-        ({"grain": "pixel"}, "`grain` is one of channel, position; got 'pixel'"),
-        ({"replacement": "noise"}, "`replacement` is one of zero, mean; got 'noise'"),
-        ({"replacement": "mean"}, "`means` has nothing for site 'c1'"),
+        ({"ablation": Ablation(replacement="mean")}, "`means` has nothing for site 'c1'"),
         (
-            {"replacement": "mean", "means": dict.fromkeys(WIDTHS, torch.zeros(6))},
+            {"ablation": Ablation(replacement="mean", means=dict.fromkeys(WIDTHS, torch.zeros(6)))},
             r"`means\['f1'\]` has shape \(6,\); at grain 'channel' it must have \(12,\)",
         ),
         ({"sites": []}, "`sites` is empty"),
@@ -298,6 +293,22 @@ def test_an_output_without_labels_is_refused(output, message) -> None:
 def test_bad_arguments_are_named(net, inputs, options, message) -> None:
     with pytest.raises(BadArgument, match=message):
         ablation_curves(net, [inputs], **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"grain": "pixel"}, "`grain` is one of channel, position; got 'pixel'"),
+        ({"replacement": "noise"}, "`replacement` is one of zero, mean; got 'noise'"),
+        (
+            {"silenced_as": {"c1": torch.zeros(6)}, "replacement": "mean"},
+            "and so does replacement 'mean'. Pass one of them.",
+        ),
+    ],
+)
+def test_what_no_network_makes_right_is_refused_at_once(options, message) -> None:
+    with pytest.raises(BadArgument, match=message):
+        Ablation(**options)
 
 
 def test_bad_data_and_units_are_named(net, inputs) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from frivolous.ablation.batched import run_single_units
 from frivolous.ablation.label_agreement import ablate
 from frivolous.ablation.masks import masks_for
+from frivolous.ablation.options import Ablation
 from frivolous.ablation.single_units import single_effects
 from frivolous.errors import BadArgument, NotFinite
 from frivolous.network import trace
@@ -85,7 +86,9 @@ def test_a_unit_in_place_of_its_mean(model: nn.Sequential, images: Tensor) -> No
     network = trace(model, images[:2])
     with torch.no_grad():
         mean = model[:6](images).mean(dim=0)
-    found = single_effects(network, [images], "4", total=50, replacement="mean", means={"4": mean})
+    found = single_effects(
+        network, [images], "4", Ablation(replacement="mean", means={"4": mean}), total=50
+    )
     zero = single_effects(network, [images], "4", total=50)
     assert found.divergence_U.sum() < zero.divergence_U.sum()
 
@@ -103,13 +106,13 @@ def test_examples_on_which_a_unit_acts_no_more_than_a_silenced_one(
     value = network.activities(rare, [site])[1][site].detach()
     common = value[0].flatten(1)[:, 0] if value.dim() > 2 else value[0]
     given = {
-        "zero": {},
-        "mean": {"replacement": "mean", "means": {site: common}},
-        "silenced as": {"silenced_as": {site: common}},
+        "zero": Ablation(),
+        "mean": Ablation(replacement="mean", means={site: common}),
+        "silenced as": Ablation(silenced_as={site: common}),
     }[kind]
-    found = single_effects(network, rare.split(16), site, total=50, **given)
+    found = single_effects(network, rare.split(16), site, given, total=50)
     intact = network(rare)
-    without = torch.stack([ablate(network, rare, {site: [u]}, **given) for u in range(width)])
+    without = torch.stack([ablate(network, rare, {site: [u]}, given) for u in range(width)])
     changed = (without.argmax(2) != intact.argmax(1)).sum(1)
     assert found.changed_U.tolist() == changed.tolist()
     log = (scores.double().log_softmax(-1) for scores in (without, intact.expand_as(without)))
@@ -122,7 +125,7 @@ def test_examples_on_which_a_unit_acts_no_more_than_a_silenced_one(
 def test_only_pairs_that_differ_are_tried(model: nn.Sequential, images: Tensor) -> None:
     network = trace(model, images[:2])
     alive = network.until("4", images)
-    masks = masks_for(network, "4", [[u] for u in range(7)], "channel", "zero", None)
+    masks = masks_for(network, "4", [[u] for u in range(7)])
     tried = list(run_single_units(network, alive, "4", masks, 5_000))
     pairs = torch.cat([torch.stack([units, rows], dim=1) for units, rows, _ in tried])
     assert len(tried) > 1
@@ -140,6 +143,8 @@ def test_what_cannot_be_tried(model: nn.Sequential, images: Tensor) -> None:
         single_effects(network, [images], "4", total=50, most=0)
     with pytest.raises(BadArgument, match=r"`batches` holds no example"):
         single_effects(network, [], "4", total=50)
+    with pytest.raises(BadArgument, match=r"`ablation` has grain 'position'; units are silenced"):
+        single_effects(network, [images], "4", Ablation(grain="position"), total=50)
     spoilt = Divided()
     x = torch.rand(4, 3) + 1
     with pytest.raises(NotFinite, match=r"silenced, though the intact network's are not"):

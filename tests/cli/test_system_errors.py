@@ -300,7 +300,7 @@ def test_a_fault_of_the_library_is_not_blamed_on_the_user(
     def broken(*_: object, **__: object) -> Any:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(measure, "measure", broken)
+    monkeypatch.setattr(measure, "measure_model", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         say("measure", "mine.py:model", "--data", "mine.py:inputs")
 

@@ -25,7 +25,7 @@ from saying import Said, Say, sayer
 
 Child = Callable[..., subprocess.Popen[str]]
 MAIN = "import sys\nfrom frivolous.cli.verbs import main\nsys.argv[0] = 'frivolous'\nmain()\n"
-HEAVY = ("torch", "pandas", "matplotlib", "sklearn", "pyarrow", "pydantic")
+HEAVY = ("torch", "numpy", "scipy", "pandas", "matplotlib", "sklearn", "pyarrow", "pydantic")
 pytestmark = pytest.mark.usefixtures("tiny")
 
 
@@ -50,7 +50,7 @@ INSTEAD = (
 # ---- what it does
 
 
-@pytest.mark.parametrize("words", [[], ["run"]])
+@pytest.mark.parametrize("words", [[], ["run"], ["measure"], ["compress"]])
 def test_help_loads_nothing_heavy(words: list[str]) -> None:
     script = (
         "import sys\nfrom frivolous.cli import main\n"

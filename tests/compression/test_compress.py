@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 import frivolous as fv
-from frivolous.compression import METHODS, Compression
+from frivolous.compression.criteria.methods import METHODS
 from frivolous.compression.profiling import Latency
 from frivolous.compression.pruner import Pruner
+from frivolous.compression.result import Compression
 from frivolous.compression.search.label_test import clopper_pearson_upper, divergence, reference_of
 from frivolous.constructions import (
     Construction,
@@ -250,13 +251,13 @@ def test_search_and_held_out_examples_are_different_ones(monkeypatch: pytest.Mon
         for inputs in batches:
             seen[kind] |= set((inputs[:, 0, 0, 0] * 1000).round().int().tolist())
 
-    study, intact = Pruner.study, compressing.intact_of
+    study, intact = Pruner.study, compressing.reference_of
     monkeypatch.setattr(
         Pruner, "study", lambda own, m, fit, **k: (note("search", fit), study(own, m, fit, **k))
     )
     monkeypatch.setattr(
         compressing,
-        "intact_of",
+        "reference_of",
         lambda n, held, *rest: (note("held", held), intact(n, held, *rest))[1],
     )
     fv.compress(model, Recording(), units=0.8)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 import frivolous as fv
-from frivolous.compression import Compression
 from frivolous.compression.export import onnx
+from frivolous.compression.result import Compression
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.families.response_norm import ResponseNorm
 

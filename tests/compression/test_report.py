@@ -14,9 +14,9 @@ from scipy.stats import binom
 from torch import Tensor, nn
 
 import frivolous as fv
-from frivolous.compression import Compression
 from frivolous.compression.profiling import Latency, latency_of, paired
 from frivolous.compression.reporting.held_out import Moved
+from frivolous.compression.result import Compression
 
 
 def drawn(count: int, *shape: int) -> Tensor:

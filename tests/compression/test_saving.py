@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 import frivolous as fv
 from frivolous import files
-from frivolous.compression import Compression
+from frivolous.compression.result import Compression
 from frivolous.errors import BadArgument
 from frivolous.families.alexnet import AlexNet
 from frivolous.families.response_norm import ResponseNorm

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 import frivolous as fv
-from frivolous.ablation.curves import ablate
+from frivolous.ablation.label_agreement import ablate
+from frivolous.ablation.options import Ablation
 from frivolous.network import Network, trace
 
 missing = pytest.mark.skipif(not hugging_face.AVAILABLE, reason=hugging_face.WHY_NOT)
@@ -187,14 +188,14 @@ def test_silencing_is_what_a_hook_by_hand_does(name: str) -> None:
 def test_a_unit_is_all_of_its_positions(name: str) -> None:
     """Both grains silence the same numbers; one position alone is less than its unit."""
     case, (network, _) = CASES[name], traced(name)
-    inputs = batch(case, 3)
+    inputs, positions = batch(case, 3), Ablation(grain="position")
     for site in (network.sites[0], network.sites[-1]):
         places = torch.arange(math.prod(site.shape)).reshape(site.shape)
         axis = len(site.shape) - 1 if site.axis == -1 else site.axis - 1
         unit = site.width - 1
         own = places.select(axis, unit).flatten()
         whole = ablate(network, inputs, {site.name: [unit]})
-        each = ablate(network, inputs, {site.name: own}, grain="position")
+        each = ablate(network, inputs, {site.name: own}, positions)
         torch.testing.assert_close(each, whole, rtol=1e-5, atol=1e-6)
 
         def one_place(value: Tensor, place: int = int(own[-1])) -> Tensor:
@@ -202,7 +203,7 @@ def test_a_unit_is_all_of_its_positions(name: str) -> None:
             value.flatten(1)[:, place] = 0
             return value
 
-        alone = ablate(network, inputs, {site.name: own[-1:]}, grain="position")
+        alone = ablate(network, inputs, {site.name: own[-1:]}, positions)
         by_hand = network.run(inputs, {site.name: one_place})
         torch.testing.assert_close(alone, by_hand, rtol=1e-5, atol=1e-6)
 

@@ -11,7 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from frivolous.ablation.curves import ablate, ablation_curves, permutation
+from frivolous.ablation.curves import ablation_curves, permutation
+from frivolous.ablation.label_agreement import ablate
+from frivolous.ablation.options import Ablation
 from frivolous.ablation.pre_norm import value_of_zeroed_layer
 from frivolous.errors import BadArgument, UnknownName
 from frivolous.inputs.batches import as_batches
@@ -232,8 +234,8 @@ def test_silenced_at_single_positions(model, network, inputs) -> None:
     with torch.no_grad():
         x = torch.relu(model.norm2(model.conv2(activity.view(N, 6, 8, 8)))).mean((2, 3))
         expected = model.scores(torch.relu(model.fc(x)))
-    options: dict[str, Any] = {"grain": "position", "silenced_as": {"conv1": value}}
-    found = ablate(network, inputs, {"conv1": places}, **options)
+    how = Ablation(grain="position", silenced_as={"conv1": value})
+    found = ablate(network, inputs, {"conv1": places}, how)
     torch.testing.assert_close(found, expected)
 
 
@@ -251,11 +253,6 @@ def test_silenced_at_single_positions(model, network, inputs) -> None:
             r"`silenced_as\['conv1'\]` holds NaN or infinite numbers",
         ),
         ({"silenced_as": {"conv": torch.zeros(6)}}, UnknownName, "unknown site 'conv'"),
-        (
-            {"silenced_as": {"conv1": torch.zeros(6)}, "replacement": "mean"},
-            BadArgument,
-            "and so does replacement 'mean'. Pass one of them.",
-        ),
     ],
 )
 def test_bad_values_of_silenced_units_are_named(network, inputs, options, error, message) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import frivolous as fv
-from frivolous.ablation.curves import ablate
+from frivolous.ablation.label_agreement import ablate
 from frivolous.network import trace
 
 pytestmark = pytest.mark.rounding

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from frivolous.ablation.curves import AblationCurve, ablate, ablation_curves
+from frivolous.ablation.curves import AblationCurve, ablation_curves
+from frivolous.ablation.label_agreement import ablate
 from frivolous.constructions import (
     Construction,
     curve_bounds,

@@ -3,7 +3,8 @@
 The part of the network before a site runs once for each batch, the part after it once for a stack
 of masks. From these counts come ablation curves, bounds on them, and the effect of single units.
 
-- ``masks``: which units are silenced together, and by what they are replaced
+- ``options``: what a unit is and what replaces it, as one record with its checks
+- ``masks``: which units are silenced together, as masks on a site's activity
 - ``batched``: outputs under several masks, or without each unit, side by side in one batch
 - ``label_agreement``: how many labels are those of the intact network
 - ``predictions``: from scores to labels

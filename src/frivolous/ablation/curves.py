@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frivolous.ablation.label_agreement import ablate, unchanged_counts
-from frivolous.ablation.masks import GRAINS, Plan, count_units
-from frivolous.ablation.predictions import labels
+from frivolous.ablation.label_agreement import unchanged_counts
+from frivolous.ablation.masks import Plan
+from frivolous.ablation.options import TO_ZERO, Ablation
 from frivolous.errors import BadArgument, Interrupted
 from frivolous.inputs.batch import Inputs
 from frivolous.measures.curve import Interval
@@ -70,15 +70,12 @@ def permutation(units: int, seed: int, draw: int, depth: int) -> Tensor:
 def ablation_curves(
     network: Network,
     batches: Iterable[Inputs],
+    ablation: Ablation = TO_ZERO,
     *,
     sites: Sequence[str] | None = None,
     together: bool = True,
     fractions: Sequence[float] = FRACTIONS,
     draws: int = 3,
-    grain: str = "channel",
-    replacement: str = "zero",
-    means: Mapping[str, Tensor] | None = None,
-    silenced_as: Mapping[str, Tensor] | None = None,
     seed: int = 0,
     stack_bytes: int | None = None,
 ) -> dict[str, AblationCurve]:
@@ -88,8 +85,7 @@ def ablation_curves(
     ``"all"`` when that is every site of the network, else ``"a+b"``. One permutation per draw and
     site (:func:`permutation`); proportion p silences its first int(p * units), so the sets are
     nested, and the joint curve uses the same permutations. Proportion 0 changes no label by
-    definition. ``batches`` gives inputs without labels. ``replacement``, ``means`` and
-    ``silenced_as`` are those of :func:`frivolous.ablation.label_agreement.ablate`.
+    definition. ``batches`` gives inputs without labels.
 
     Stopped by Ctrl-C after a batch it raises :class:`frivolous.errors.Interrupted` with the curves
     of the batches before. Counts depend on how examples are batched only where two scores tie
@@ -108,15 +104,15 @@ def ablation_curves(
     if isinstance(draws, bool) or not isinstance(draws, int) or draws < 1:
         raise BadArgument(f"`draws` is a whole number of at least 1; got {draws!r}. Pass e.g. 3.")
     groups = groups_of(network, sites, together)
-    plans, places = plans_of(groups, fractions, draws, grain, seed)
+    plans, places = plans_of(groups, fractions, draws, ablation, seed)
 
     def curves(counts: np.ndarray, examples: int) -> dict[str, AblationCurve]:
         return {
             name: AblationCurve(
                 site=name,
-                grain=grain,
-                replacement=replacement,
-                units=sum(count_units(site, grain) for site in group),
+                grain=ablation.grain,
+                replacement=ablation.replacement,
+                units=sum(map(ablation.count_units, group)),
                 fractions=fractions,
                 unchanged=counts[places[name]],
                 examples=examples,
@@ -125,16 +121,7 @@ def ablation_curves(
         }
 
     try:
-        found = unchanged_counts(
-            network,
-            batches,
-            plans,
-            grain=grain,
-            replacement=replacement,
-            means=means,
-            silenced_as=silenced_as,
-            stack_bytes=stack_bytes,
-        )
+        found = unchanged_counts(network, batches, plans, ablation, stack_bytes=stack_bytes)
     except Interrupted as stopped:
         raise Interrupted(str(stopped), curves(*stopped.found)) from None
     return curves(*found)
@@ -157,7 +144,7 @@ def plans_of(
     groups: Mapping[str, tuple[Site, ...]],
     fractions: Sequence[float],
     draws: int,
-    grain: str,
+    ablation: Ablation,
     seed: int,
 ) -> tuple[list[Plan], dict[str, np.ndarray]]:
     """Every plan once, and for each group the plan of each draw and proportion."""
@@ -166,7 +153,7 @@ def plans_of(
     places = {name: np.zeros((draws, len(fractions)), dtype=np.int64) for name in groups}
     for draw in range(draws):
         orders = {
-            site.name: permutation(count_units(site, grain), seed, draw, site.depth)
+            site.name: permutation(ablation.count_units(site), seed, draw, site.depth)
             for site in itertools.chain.from_iterable(groups.values())
         }
         for (name, group), (column, fraction) in itertools.product(
@@ -212,15 +199,3 @@ def _chosen(network: Network, sites: Sequence[str] | None) -> list[Site]:
     if not names:
         raise BadArgument("`sites` is empty; name at least one site, or pass None for all.")
     return sorted({network.site(name) for name in names}, key=lambda site: site.depth)
-
-
-__all__ = [
-    "FRACTIONS",
-    "GRAINS",
-    "AblationCurve",
-    "ablate",
-    "ablation_curves",
-    "labels",
-    "permutation",
-    "unchanged_counts",
-]

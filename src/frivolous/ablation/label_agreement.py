@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from frivolous.ablation.batched import run_masked
 from frivolous.ablation.masks import Changes, Plan, masks_for
+from frivolous.ablation.options import TO_ZERO, Ablation
 from frivolous.ablation.predictions import UNCOUNTED, intact_labels, per_example
 from frivolous.errors import BadArgument, Interrupted
 from frivolous.inputs.batch import Inputs
@@ -18,31 +18,16 @@ from frivolous.network import Frontier, Network
 
 
 @torch.no_grad()
-def ablate(
-    network: Network,
-    inputs: Inputs,
-    units: Plan,
-    *,
-    grain: str = "channel",
-    replacement: str = "zero",
-    means: Mapping[str, Tensor] | None = None,
-    silenced_as: Mapping[str, Tensor] | None = None,
-) -> Tensor:
+def ablate(network: Network, inputs: Inputs, units: Plan, ablation: Ablation = TO_ZERO) -> Tensor:
     """The network's output for a batch with exactly these units silenced.
 
     ``units`` maps a site to the indices of its units: channels, or at grain ``position`` places in
-    the flattened value of one example (``Site.shape``). ``replacement`` is ``zero``, or ``mean``
-    with ``means``: site -> (U,) for channels, of ``Site.shape`` for positions. ``silenced_as``:
-    site -> (U,), what a silenced unit gives there, at every position, instead of zero; for a layer
-    that is silenced before its normalisation see
-    :func:`frivolous.ablation.pre_norm.value_of_zeroed_layer`.
+    the flattened value of one example (``Site.shape``). ``ablation`` says which of the two, and
+    what a silenced unit gives.
     """
     if not units:
         return network(inputs)
-    masks = {
-        name: masks_for(network, name, [chosen], grain, replacement, means, silenced_as)
-        for name, chosen in units.items()
-    }
+    masks = {name: masks_for(network, name, [chosen], ablation) for name, chosen in units.items()}
     return network.run(inputs, {name: mask.edit(0, 1) for name, mask in masks.items()})
 
 
@@ -51,18 +36,20 @@ def unchanged_counts(
     network: Network,
     batches: Iterable[Inputs],
     plans: Sequence[Plan],
-    **options: Any,
+    ablation: Ablation = TO_ZERO,
+    *,
+    stack_bytes: int | None = None,
 ) -> tuple[np.ndarray, int]:
     """How many examples keep their label under each plan, and how many there are.
 
-    ``options`` are those of :class:`AblationTrials`. Returns counts of shape (plans,) and the
+    The arguments are those of :class:`AblationTrials`. Returns counts of shape (plans,) and the
     examples; whole numbers for one label per example, else as
     :func:`frivolous.ablation.predictions.per_example` makes them. Raises ``NotFinite`` naming the
     site where scores stop being numbers, and, when stopped by Ctrl-C after a batch, ``Interrupted``
     with what it would have returned for those before.
     """
     _check_batches(batches)
-    trials = AblationTrials(network, plans, **options)
+    trials = AblationTrials(network, plans, ablation, stack_bytes=stack_bytes)
     parts: list[tuple[Tensor, int, int]] = []
     try:
         for inputs in batches:
@@ -87,25 +74,21 @@ class AblationTrials:
 
     A plan maps sites to the units to silence there, all at once. Plans for the same sites share
     the computation before the first of them and are stacked into one batch up to ``stack_bytes``
-    per value (0: one by one). ``grain``, ``replacement``, ``means`` and ``silenced_as`` are those
-    of :func:`ablate`.
+    per value (0: one by one).
     """
 
     def __init__(
         self,
         network: Network,
         plans: Sequence[Plan],
+        ablation: Ablation = TO_ZERO,
         *,
-        grain: str = "channel",
-        replacement: str = "zero",
-        means: Mapping[str, Tensor] | None = None,
-        silenced_as: Mapping[str, Tensor] | None = None,
         stack_bytes: int | None = None,
     ) -> None:
         self.network = network
         # Silenced channels are the same before max-pooling and behind it, where there is less
         # to do.
-        self.late = network.past_pooling() if grain == "channel" else network
+        self.late = network.past_pooling() if ablation.grain == "channel" else network
         self.stack_bytes = stack_bytes
         self.plans = len(plans)
         groups: dict[tuple[str, ...], list[int]] = {}
@@ -115,10 +98,9 @@ class AblationTrials:
             groups.setdefault(touched, []).append(number)
         self.untouched = groups.pop((), [])
         self.groups = groups
-        how = (grain, replacement, means, silenced_as)
         self.masks = {
             names: {
-                name: masks_for(network, name, [plans[n][name] for n in numbers], *how)
+                name: masks_for(network, name, [plans[n][name] for n in numbers], ablation)
                 for name in names
             }
             for names, numbers in groups.items()

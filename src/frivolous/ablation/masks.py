@@ -9,19 +9,13 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from frivolous.ablation.options import TO_ZERO, Ablation
 from frivolous.errors import BadArgument
 from frivolous.network import Network, Site
 from frivolous.network.program import Edit
 
 Indices = Tensor | Sequence[int]
 Plan = Mapping[str, Indices]
-
-#: What a unit is -> how many a site has.
-GRAINS = {
-    "channel": lambda site: site.width,
-    "position": lambda site: torch.Size(site.shape).numel(),
-}
-REPLACEMENTS = ("zero", "mean")
 
 
 class Changes(Protocol):
@@ -79,42 +73,9 @@ class Masks:
         return torch.addcmul(self.fill[first : first + copies], values, keep)
 
 
-def check_choices(grain: str, replacement: str) -> None:
-    """Refuse a wrong grain or replacement: for callers that would do much work before."""
-    check_grain(grain)
-    check_replacement(replacement)
-
-
-def check_grain(grain: str) -> None:
-    """Refuse what is no grain."""
-    if grain not in GRAINS:
-        raise BadArgument(
-            f"`grain` is one of {', '.join(GRAINS)}; got {grain!r}. Pass 'channel' for whole units."
-        )
-
-
-def check_replacement(replacement: str) -> None:
-    """Refuse what cannot stand in for a unit."""
-    if replacement not in REPLACEMENTS:
-        raise BadArgument(
-            f"`replacement` is one of {', '.join(REPLACEMENTS)}; got {replacement!r}. Pass 'zero' "
-            "to silence units."
-        )
-
-
-def check_silenced(
-    network: Network, replacement: str, silenced_as: Mapping[str, Tensor] | None
-) -> None:
-    """Refuse values of silenced units for unknown sites, of a wrong shape, or beside means."""
-    check_replacement(replacement)
-    if not silenced_as:
-        return
-    if replacement != "zero":
-        raise BadArgument(
-            f"`silenced_as` says what silenced units give, and so does replacement "
-            f"'{replacement}'. Pass one of them."
-        )
-    for name, value in silenced_as.items():
+def check_silenced(network: Network, ablation: Ablation) -> None:
+    """Refuse values of silenced units for unknown sites, or of a wrong shape."""
+    for name, value in (ablation.silenced_as or {}).items():
         site, given = network.site(name), torch.as_tensor(value)
         if tuple(given.shape) != (site.width,):
             raise BadArgument(
@@ -128,25 +89,16 @@ def check_silenced(
             )
 
 
-def count_units(site: Site, grain: str) -> int:
-    """How many units a site has at a grain: its channels, or every position of every channel."""
-    check_grain(grain)
-    return GRAINS[grain](site)
-
-
 def masks_for(
     network: Network,
     name: str,
     chosen: Sequence[Indices],
-    grain: str,
-    replacement: str,
-    means: Mapping[str, Tensor] | None,
-    silenced_as: Mapping[str, Tensor] | None = None,
+    ablation: Ablation = TO_ZERO,
 ) -> Masks:
     """Masks on the network's device for several choices of one site's units."""
     site = network.site(name)
-    units = count_units(site, grain)
-    check_silenced(network, replacement, silenced_as)
+    grain, units = ablation.grain, ablation.count_units(site)
+    check_silenced(network, ablation)
     silenced = torch.zeros(len(chosen), units, dtype=torch.bool)
     for row, indices in zip(silenced, chosen, strict=True):
         row[_checked(indices, name, units, grain)] = True
@@ -154,11 +106,11 @@ def masks_for(
     dtype = network.program.dtypes[network.places[name]]
     silenced = silenced.reshape(len(chosen), 1, *(per_unit if grain == "channel" else site.shape))
     keep = (~silenced).to(dtype).to(network.device)
-    if replacement == "mean":
-        mean = _mean(means, site, grain)
+    if ablation.replacement == "mean":
+        mean = _mean(ablation.means, site, grain)
         fill = mean.reshape(per_unit if grain == "channel" else site.shape)
-    elif silenced_as and name in silenced_as:
-        fill = torch.as_tensor(silenced_as[name]).reshape(per_unit)
+    elif ablation.silenced_as and name in ablation.silenced_as:
+        fill = torch.as_tensor(ablation.silenced_as[name]).reshape(per_unit)
     else:
         return Masks(keep, None)
     return Masks(keep, (fill.to("cpu", dtype) * silenced).to(network.device))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from frivolous.ablation.curves import AblationCurve, checked_fractions, groups_of, plans_of
 from frivolous.ablation.label_agreement import AblationTrials
-from frivolous.ablation.masks import count_units
+from frivolous.ablation.options import TO_ZERO, Ablation, check_precision
 from frivolous.ablation.predictions import NO_LABEL
 from frivolous.errors import BadArgument, Interrupted
 from frivolous.inputs.batches import Batches
@@ -28,17 +27,6 @@ GROWTH = 8
 """Each later round adds a share of 1 / GROWTH to the examples so far."""
 
 
-def check_precision(precision: float) -> float:
-    """Return a precision, or say that it is a share of the units above 0 and below a half."""
-    number = float(precision)
-    if 0 < number < 0.5:
-        return number
-    raise BadArgument(
-        f"`precision` is how far bounds may lie from the share of prunable units, above 0 and "
-        f"below 0.5; got {number:g}. Pass 0.01 for one percent of a site's units."
-    )
-
-
 def shuffled(examples: int, seed: int) -> torch.Tensor:
     """The order in which examples are taken: shape (examples,), made of the seed alone."""
     return torch.randperm(examples, generator=generator("examples taken", seed))
@@ -47,6 +35,7 @@ def shuffled(examples: int, seed: int) -> torch.Tensor:
 def precise_curves(
     network: Network,
     batches: Batches,
+    ablation: Ablation = TO_ZERO,
     *,
     precision: float,
     tolerance: float = 0.2,
@@ -57,10 +46,8 @@ def precise_curves(
     mean_of_sites: str | None = None,
     fractions: Sequence[float],
     draws: int = 3,
-    grain: str = "channel",
     seed: int = 0,
     tell: Callable[[int, int], None] = lambda curves, examples: None,
-    **silencing: Any,
 ) -> dict[str, AblationCurve]:
     """Follow each curve until its crossing is known to ``precision``, a share of its units.
 
@@ -73,8 +60,7 @@ def precise_curves(
     ``mean_of_sites`` names a curve to be made of the sites' own, averaged example by example.
     ``tell`` gets the curves still followed and the examples taken. Stopped by Ctrl-C it raises
     :class:`frivolous.errors.Interrupted` with the curves so far; their bounds hold as well. The
-    other arguments, among them ``silencing``, are those of
-    :func:`frivolous.ablation.curves.ablation_curves`.
+    other arguments are those of :func:`frivolous.ablation.curves.ablation_curves`.
 
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
     >>> from frivolous.inputs.batches import as_batches
@@ -87,7 +73,7 @@ def precise_curves(
     check_precision(precision)
     fractions = checked_fractions(fractions)
     groups = groups_of(network, sites, together)
-    plans, places = plans_of(groups, fractions, draws, grain, seed)
+    plans, places = plans_of(groups, fractions, draws, ablation, seed)
     members = {name: [places[name]] for name in groups}
     own = [name for name, group in groups.items() if len(group) == 1]
     if mean_of_sites is not None:
@@ -98,24 +84,15 @@ def precise_curves(
         )
         for name, found in members.items()
     }
-    trials = AblationTrials(network, plans, grain=grain, **silencing)
+    trials = AblationTrials(network, plans, ablation)
     most = labels_each(network)
     order = shuffled(batches.examples, seed)
-    counts = {
-        name: sum(count_units(site, grain) for site in group) for name, group in groups.items()
-    }
+    counts = {name: sum(map(ablation.count_units, group)) for name, group in groups.items()}
     whole = sum(counts[name] for name in own)
 
     def found() -> dict[str, AblationCurve]:
-        replacement = silencing.get("replacement", "zero")
         return {
-            name: curve.found(
-                site=name,
-                grain=grain,
-                replacement=replacement,
-                units=counts.get(name, whole),
-                fractions=fractions,
-            )
+            name: curve.found(name, ablation, counts.get(name, whole), fractions)
             for name, curve in curves.items()
         }
 
@@ -185,7 +162,9 @@ class _Curve:
             }
             order.add(kept, labels * times, most * times)
 
-    def found(self, **named: Any) -> AblationCurve:
+    def found(
+        self, site: str, ablation: Ablation, units: int, fractions: tuple[float, ...]
+    ) -> AblationCurve:
         """What is known of it."""
         orders = self.rule.curves
         kept, labels, seen = (
@@ -195,7 +174,11 @@ class _Curve:
         if not labels.all():
             raise BadArgument(NO_LABEL)
         return AblationCurve(
-            **named,
+            site=site,
+            grain=ablation.grain,
+            replacement=ablation.replacement,
+            units=units,
+            fractions=fractions,
             unchanged=kept * seen / labels,
             examples=int(seen.max()),
             seen=seen,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from frivolous.ablation.batched import run_single_units
 from frivolous.ablation.masks import masks_for
+from frivolous.ablation.options import TO_ZERO, Ablation, check_examples
 from frivolous.ablation.predictions import UNCOUNTED, intact_labels, per_example
 from frivolous.errors import BadArgument
 from frivolous.inputs.batch import Inputs, batch_size_of, take_examples
@@ -39,12 +40,10 @@ def single_effects(
     network: Network,
     batches: Iterable[Inputs],
     site: str,
+    ablation: Ablation = TO_ZERO,
     *,
     total: int,
     most: int | None = None,
-    replacement: str = "zero",
-    means: Mapping[str, Tensor] | None = None,
-    silenced_as: Mapping[str, Tensor] | None = None,
     seed: int = 0,
     stack_bytes: int | None = None,
 ) -> Effects:
@@ -53,9 +52,9 @@ def single_effects(
     They are drawn at random, spread evenly over ``batches``: of every so many examples one. The
     network before the site runs once per batch; units are tried side by side in one batch up to
     ``stack_bytes`` per value, each on the examples on which it gives anything but what a silenced
-    one gives: the others stay as they are. ``replacement``, ``means`` and ``silenced_as`` are
-    those of :func:`frivolous.ablation.label_agreement.ablate`. Raises ``NotFinite`` and
-    ``BadArgument`` as :func:`frivolous.ablation.label_agreement.unchanged_counts` does.
+    one gives: the others stay as they are. Raises ``NotFinite`` and ``BadArgument`` as
+    :func:`frivolous.ablation.label_agreement.unchanged_counts` does, and ``BadArgument`` for an
+    ``ablation`` of positions.
 
     >>> from frivolous.network import trace
     >>> reader = torch.nn.Linear(2, 2)
@@ -66,10 +65,15 @@ def single_effects(
     >>> found.changed_U.shape, float(found.divergence_U[1])
     ((2,), 0.0)
     """
+    if ablation.grain != "channel":
+        raise BadArgument(
+            f"`ablation` has grain '{ablation.grain}'; units are silenced alone as whole ones. "
+            "Pass grain 'channel'."
+        )
     width = network.site(site).width
     every = 1 if most is None else -(-total // check_examples("most", most))
     one_by_one = [[unit] for unit in range(width)]
-    masks = masks_for(network, site, one_by_one, "channel", replacement, means, silenced_as)
+    masks = masks_for(network, site, one_by_one, ablation)
     late = network.past_pooling()
     changed = torch.zeros(width, dtype=torch.int64, device=network.device)
     divergence = torch.zeros(width, dtype=torch.float64, device=network.device)
@@ -102,15 +106,6 @@ def single_effects(
     shares = per_example(changed, counted, examples)
     mean = divergence.clamp(min=0) / counted
     return Effects(site, shares, mean.cpu().numpy(), examples)
-
-
-def check_examples(name: str, number: int) -> int:
-    """Return a number of examples, or say that it must be whole and 1 or more."""
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise BadArgument(
-            f"`{name}` is a whole number of examples, 1 or more; got {number!r}. Pass e.g. 1000."
-        )
-    return number
 
 
 def _divergence(intact: Tensor, scores: Tensor) -> Tensor:

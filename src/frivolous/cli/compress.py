@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from frivolous.cli.user_inputs import make_folder, user_data, user_model, writing
 from frivolous.cli.user_objects import users_code
-from frivolous.compression import Compression, compress
-from frivolous.compression.budget import budget_of
-from frivolous.compression.criteria.methods import method_named
+from frivolous.compression.compress import compress_model
+from frivolous.compression.config import CompressionConfig
 from frivolous.compression.export.load import FACTS, WEIGHTS
 from frivolous.compression.export.onnx import check_installed
 from frivolous.compression.export.surgery_spec import plain
+from frivolous.compression.result import Compression
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.inputs.batches import as_batches
 
 ONNX = "model.onnx"
-BUDGETS = ("tolerance", "units", "parameters", "flops", "latency")
 
 
 def compress_network(
@@ -31,21 +30,16 @@ def compress_network(
     weights: Path | None,
     held_out_place: str | None,
     out: Path,
+    options: CompressionConfig,
     *,
-    keep: Sequence[str],
-    method: str,
-    device: str | None,
-    batch_size: int,
+    keep: Sequence[str] = (),
     onnx: bool = False,
     as_json: bool = False,
-    **options: Any,
 ) -> None:
     """Compress a user's own network, save it, and print its report, or all as JSON."""
-    if device is not None:
-        as_device(device)
-    kept = kept_of(keep)
-    budget_of(**{name: options[name] for name in BUDGETS}, keep=kept)
-    method_named(method)
+    if options.device is not None:
+        as_device(options.device)
+    options = replace(options, keep=kept_of(keep))
     if onnx:
         check_installed()
     model = user_model(model_place, weights)
@@ -54,17 +48,8 @@ def compress_network(
     # Before the work, not after it.
     make_folder(out)
     with Console(stderr=True).status("reading the model") as status, users_code():
-        batches = as_batches(data, batch_size=batch_size)  # once, as it may be a generator
-        found = compress(
-            *(model, batches),
-            keep=kept,
-            method=method,
-            held_out=held_out,
-            device=device,
-            batch_size=batch_size,
-            progress=status.update,
-            **options,
-        )
+        batches = as_batches(data, batch_size=options.batch_size)  # once: maybe a generator
+        found = compress_model(model, batches, options, held_out, status.update)
         if not as_json:  # first, so that it is not lost where nothing can be written
             print(found.report)
         with writing(out):

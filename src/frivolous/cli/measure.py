@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -13,9 +13,9 @@ from frivolous.cli.user_objects import users_code
 from frivolous.devices import as_device
 from frivolous.errors import Interrupted
 from frivolous.figures import save
-from frivolous.measurement.measure import measure
+from frivolous.measurement.config import MeasurementConfig
+from frivolous.measurement.measure import measure_model
 from frivolous.measurement.result import Measurement
-from frivolous.measures import validation
 
 ROWS = ("table", "units", "joint")
 
@@ -25,25 +25,21 @@ def measure_network(
     data_place: str,
     weights: Path | None,
     out: Path,
+    options: MeasurementConfig,
     *,
-    device: str | None,
-    tolerance: float,
     as_json: bool = False,
-    **options: Any,
 ) -> None:
     """Measure a user's own network and print its table, or all as JSON; write tables and figure."""
-    if device is not None:
-        as_device(device)
-    validation.share("tolerance", tolerance)
+    if options.device is not None:
+        as_device(options.device)
+    options = replace(options, sites=options.sites or None)  # `--sites` without a name is all
     model = user_model(model_place, weights)
     data = user_data(data_place, "data")
     # Before the work, not after it.
     make_folder(out)
     with Console(stderr=True).status("reading the model") as status, users_code():
         try:
-            found = measure(
-                model, data, device=device, tolerance=tolerance, progress=status.update, **options
-            )
+            found = measure_model(model, data, options, status.update)
         except Interrupted as error:
             found = error.found
     if not as_json:  # first, so that it is not lost where nothing can be written

@@ -11,7 +11,9 @@ import tyro
 
 from frivolous.cli.study_args import Folder, Name, Which, WhichOrAny
 from frivolous.cli.system_errors import told
+from frivolous.compression.config import CompressionConfig
 from frivolous.errors import FrivolousError, look_up
+from frivolous.measurement.config import MeasurementConfig
 
 Chosen = Annotated[Which, tyro.conf.arg(name="")]
 ChosenOrAny = Annotated[WhichOrAny, tyro.conf.arg(name="")]
@@ -74,20 +76,8 @@ def measure(
     model: Name,
     /,
     data: str,
+    options: Annotated[MeasurementConfig, tyro.conf.arg(name="")],
     weights: Path | None = None,
-    sites: tuple[str, ...] = (),
-    output: str | None = None,
-    residual: bool = False,
-    grain: Literal["channel", "position"] = "channel",
-    replacement: Literal["zero", "mean"] = "zero",
-    tolerance: float = 0.2,
-    precision: float | None = None,
-    intervals: Literal["wilson", "exact"] = "wilson",
-    joint_tolerance: float | None = 0.02,
-    unit_examples: int | None = 1000,
-    batch_size: int = 256,
-    seed: int = 0,
-    device: str | None = None,
     out: Folder = Path("measurement"),
     json: bool = False,
 ) -> None:
@@ -97,46 +87,14 @@ def measure(
         model: FILE.py:NAME of a module, or of a function that returns one.
         data: FILE.py:NAME of inputs, (inputs, labels), batches of them, or a function that
             returns them.
+        options: how to measure.
         weights: safetensors file with the model's state.
-        sites: names of the sites to measure; default all.
-        output: which of several outputs holds the scores; default the entry logits.
-        residual: measure residual streams too, values that many layers write and read.
-        grain: ablate whole units, or each spatial position by itself.
-        replacement: what an ablated unit gives: zero, or its mean.
-        tolerance: share of labels that may change, from 0 to below 1.
-        precision: how closely to know prunable units, as a share of the units, such as 0.01; only
-            as many examples are taken as that needs. Default: all examples.
-        intervals: of proportions over examples.
-        joint_tolerance: share of labels for the effective width; None leaves it out.
-        unit_examples: examples on which units are silenced one by one; None leaves it out.
-        batch_size: examples per batch for data given as a tensor.
-        seed: of ablation orders and samplings.
-        device: cpu or cuda; default where the model is.
         out: folder for the tables and the figure.
         json: print facts, table and units as one JSON object, for scripts.
     """
     from frivolous.cli.measure import measure_network
 
-    measure_network(
-        model,
-        data,
-        weights,
-        out,
-        as_json=json,
-        sites=sites or None,
-        output=output,
-        residual=residual,
-        grain=grain,
-        replacement=replacement,
-        tolerance=tolerance,
-        precision=precision,
-        intervals=intervals,
-        joint_tolerance=joint_tolerance,
-        unit_examples=unit_examples,
-        batch_size=batch_size,
-        seed=seed,
-        device=device,
-    )
+    measure_network(model, data, weights, out, options, as_json=json)
 
 
 def compress(
@@ -144,21 +102,10 @@ def compress(
     /,
     data: str,
     out: Folder,
+    options: Annotated[CompressionConfig, tyro.conf.arg(name="")],
     weights: Path | None = None,
     held_out: str | None = None,
-    tolerance: float | None = None,
-    units: float | None = None,
-    parameters: float | None = None,
-    flops: float | None = None,
-    latency: float | None = None,
     keep: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SITE=N ...")] = (),
-    method: str = "joint",
-    finetune: int = 0,
-    add_biases: bool = False,
-    output: str | None = None,
-    batch_size: int = 256,
-    seed: int = 0,
-    device: str | None = None,
     onnx: bool = False,
     json: bool = False,
 ) -> None:
@@ -170,45 +117,17 @@ def compress(
         model: FILE.py:NAME of a module, or of a function that returns one.
         data: FILE.py:NAME of examples to search with, in any form that `measure` takes.
         out: folder for the weights, the tables and the report.
+        options: how to compress.
         weights: safetensors file with the model's state.
         held_out: FILE.py:NAME of examples that certify; default a random half of the data.
-        tolerance: share of held-out labels that may change, its 95% bound too. This is the default
-            budget, with 0.02.
-        units: share of the units that may be left.
-        parameters: share of the parameters that may be left.
-        flops: share of the multiply-adds that may be left.
-        latency: share of the time of one example that may be left.
         keep: how many units of each site named stay, all of the others.
-        method: joint, refactor, prune, or a baseline: magnitude, random and others.
-        finetune: epochs of training on the data to give the scores of the original.
-        add_biases: let layers without a bias be given one; their class must then take it.
-        output: which of several outputs holds the scores; default the entry logits.
-        batch_size: examples per batch for data given as a tensor.
-        seed: of the split of the data, of samples and of method random.
-        device: cpu or cuda; default where the model is.
         onnx: write model.onnx too, checked in onnxruntime.
         json: print facts and tables as one JSON object, for scripts.
     """
     from frivolous.cli.compress import compress_network
 
-    compress_network(
-        *(model, data, weights, held_out, out),
-        tolerance=tolerance,
-        units=units,
-        parameters=parameters,
-        flops=flops,
-        latency=latency,
-        keep=keep,
-        method=method,
-        finetune=finetune,
-        add_biases=add_biases,
-        output=output,
-        batch_size=batch_size,
-        seed=seed,
-        device=device,
-        onnx=onnx,
-        as_json=json,
-    )
+    places = model, data, weights, held_out, out
+    compress_network(*places, options, keep=keep, onnx=onnx, as_json=json)
 
 
 def fetch(name: Name, /, data_dir: Folder) -> None:

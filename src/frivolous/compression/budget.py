@@ -8,37 +8,25 @@ from typing import Any
 
 from frivolous.errors import BadArgument
 
-SHARES = ("units", "parameters", "flops", "latency")
+BUDGETS = ("tolerance", "units", "parameters", "flops", "latency", "keep")
 
 
 @dataclass(frozen=True)
 class Budget:
-    """One budget: ``kind`` is tolerance, keep or one of :data:`SHARES`."""
+    """One budget: ``kind`` is one of :data:`BUDGETS`."""
 
     kind: str
     amount: Any
 
 
-def budget_of(
-    tolerance: float | None,
-    units: float | None,
-    parameters: float | None,
-    flops: float | None,
-    latency: float | None,
-    keep: Mapping[str, int] | None,
-) -> Budget:
-    """The one budget that is given; by default a tolerance of 0.02.
+def budget_of(given: Mapping[str, Any]) -> Budget:
+    """The one budget that is not None; by default a tolerance of 0.02.
 
     Raises :class:`BadArgument` for several, and for a number out of its range.
+
+    >>> budget_of({"units": 0.5, "latency": None})
+    Budget(kind='units', amount=0.5)
     """
-    given: dict[str, Any] = {
-        "tolerance": tolerance,
-        "units": units,
-        "parameters": parameters,
-        "flops": flops,
-        "latency": latency,
-        "keep": keep,
-    }
     named = {name: value for name, value in given.items() if value is not None}
     if len(named) > 1:
         raise BadArgument(

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.ablation.intact_model import accuracy_of, read_model
-from frivolous.compression.budget import Budget, budget_of
+from frivolous.compression.budget import Budget
+from frivolous.compression.config import CompressionConfig
 from frivolous.compression.criteria.methods import method_named
 from frivolous.compression.distillation import distill
 from frivolous.compression.private_copy import private_copy, sharing
@@ -108,17 +109,41 @@ def compress(
     >>> thin.model[0].out_features, thin.model[2].in_features
     (2, 2)
     """
-    budget = budget_of(tolerance, units, parameters, flops, latency, keep)
-    chosen = method_named(method)
-    if isinstance(finetune, bool) or not isinstance(finetune, int) or finetune < 0:
-        raise BadArgument(f"`finetune` is a whole number of epochs, 0 or more; got {finetune!r}.")
+    config = CompressionConfig(
+        tolerance=tolerance,
+        units=units,
+        parameters=parameters,
+        flops=flops,
+        latency=latency,
+        keep=keep,
+        method=method,
+        finetune=finetune,
+        add_biases=add_biases,
+        output=output,
+        batch_size=batch_size,
+        device=None if device is None else str(as_device(device)),
+        seed=seed,
+    )
+    return compress_model(model, data, config, held_out, progress)
+
+
+def compress_model(
+    model: nn.Module,
+    data: Any,
+    config: CompressionConfig,
+    held_out: Any = None,
+    progress: Callable[[str], None] | None = None,
+) -> Compression:
+    """Do what :func:`compress` does, its options in one record."""
+    budget, output, seed = config.budget, config.output, config.seed
+    chosen = method_named(config.method)
     model = unwrap(model)
     began, say = time.perf_counter(), progress or (lambda line: None)
     say("reading the model")
     own, silenced = private_copy(model)
     home = _home(own)
-    where = as_device(device) if device is not None else home
-    search, held = _halves(data, held_out, batch_size, where, seed)
+    where = home if config.device is None else as_device(config.device)
+    search, held = _halves(data, held_out, config.batch_size, where, seed)
     network = read_model(sharing(own), search, home, output=output, residual=True).to(where)
     scores: list[Tensor] = []
 
@@ -130,7 +155,7 @@ def compress(
     before = accuracy_of(recording, held)
     seconds = (time.perf_counter() - started) / held.examples
     _check_examples(budget, search, held)
-    bench = Pruner(own.to(where), network, output, add_biases=add_biases)
+    bench = Pruner(own.to(where), network, output, add_biases=config.add_biases)
     intact = reference_of(network, held, scores)
     bench.try_out(search.first(2))
     worth = {"parameters": (1.0, 0.0), "flops": (0.0, 1.0)}.get(budget.kind, (0.5, 0.5))
@@ -146,19 +171,15 @@ def compress(
         bench.leave(faults)  # trials found no fault with them; this very choice of units has one
     module = bench.module(found.thinner)
     apart = bench.masked_apart(found.thinner, search.first(64))
-    if finetune:
+    if config.finetune:
         say("fine-tuning")
-        distill(module, bench, search, epochs=finetune, seed=seed)
+        distill(module, bench, search, epochs=config.finetune, seed=seed)
     say("report")
     report = report_of(
         *(bench, found, module, intact, search, held, before),
         facts={
-            "method": method,
-            "budget": budget.kind,
-            "amount": dict(budget.amount) if budget.kind == "keep" else float(budget.amount),
-            "finetune": finetune,
+            **config.facts,
             "hooks": list(silenced),
-            "seed": seed,
             "masked_apart": apart,
             "seconds": time.perf_counter() - began,
         },

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,44 @@ from frivolous.inputs.batch import Inputs
 SITE_COLUMNS = ("site", "before", "after", "silent", "constant", "prunable", "redundant", "reason")
 WHOLE_COLUMNS = ("quantity", "unit", "batch", "before", "after", "ratio", "low", "high")
 OUTPUT_COLUMNS = ("output", "change", "largest", "spread", "moved", "reason")
+
+
+class ReportFacts(TypedDict):
+    """What a report says in single values; ``compression.json`` has the same."""
+
+    # What was asked for (CompressionConfig).
+    method: str
+    budget: str
+    amount: Any
+    finetune: int
+    seed: int
+    # Of the model and the work.
+    hooks: list[str]
+    masked_apart: float
+    seconds: float
+    searched: int
+    held_out: int
+    asked: int
+    left: list[dict[str, Any]]
+    cut_along: dict[str, str]
+    biases_added: list[str]
+    norms_exchanged: list[str]
+    # Of held-out examples: labels and scores that changed, with the share's interval and bound.
+    changed: float
+    changed_share: float
+    changed_low: float
+    changed_high: float
+    bound: float
+    largest_change: float
+    largest_score: float
+    # Where the data has labels; else labels_before where a model has several per example.
+    accuracy_before: NotRequired[float]
+    accuracy_low_before: NotRequired[float]
+    accuracy_high_before: NotRequired[float]
+    accuracy_after: NotRequired[float]
+    accuracy_low_after: NotRequired[float]
+    accuracy_high_after: NotRequired[float]
+    labels_before: NotRequired[int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +80,7 @@ class Report:
     sites: pd.DataFrame
     whole: pd.DataFrame
     outputs: pd.DataFrame
-    facts: Mapping[str, Any]
+    facts: ReportFacts
 
     def __str__(self) -> str:
         from frivolous.compression.summary import as_text

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from frivolous.ablation.intact_model import read_model, rounding_of
+from frivolous.devices import as_device
 from frivolous.errors import Interrupted
 from frivolous.inputs.batches import Batches, as_batches
+from frivolous.inputs.progress import Tell
+from frivolous.measurement.config import MeasurementConfig
 from frivolous.measurement.result import ALL, Measurement
 from frivolous.measurement.rows import COLUMNS, CORRELATION_COLUMNS, CURVE_COLUMNS
-from frivolous.measurement.run import Wanted, Work
+from frivolous.measurement.run import GROUPS, MeasurementRun
 from frivolous.measurement.unit_table import JOINT_COLUMNS, UNIT_COLUMNS
 from frivolous.measures import AS_WRITTEN, Protocol
 from frivolous.measures.curve import Method
@@ -31,10 +33,9 @@ __all__ = [
     "UNIT_COLUMNS",
     "Measurement",
     "measure",
+    "measure_model",
     "measure_network",
 ]
-
-Progress = Callable[[str], None]
 
 
 def measure(
@@ -56,7 +57,7 @@ def measure(
     batch_size: int = 256,
     device: torch.device | str | None = None,
     seed: int = 0,
-    progress: Progress | None = None,
+    progress: Tell | None = None,
 ) -> Measurement:
     """Count the prunable and redundant units of ``model`` on ``data``, site by site and in all.
 
@@ -106,48 +107,81 @@ def measure(
     >>> list(found.table.columns) == list(COLUMNS), found.table.site.unique().tolist()
     (True, ['0', 'all'])
     """
-    model = unwrap(model)
-    if tolerance is not None:
-        protocol = replace(protocol, tolerance=tolerance)
-    plan = Wanted(
+    config = MeasurementConfig(
         sites=sites,
+        output=output,
+        residual=residual,
         grain=grain,
         replacement=replacement,
+        tolerance=tolerance,
         joint_tolerance=joint_tolerance,
         unit_examples=unit_examples,
-        thresholds=thresholds or Thresholds(),
+        thresholds=thresholds,
         protocol=protocol,
         precision=precision,
         intervals=intervals,
+        batch_size=batch_size,
+        device=None if device is None else str(as_device(device)),
         seed=seed,
     )
+    return measure_model(model, data, config, progress)
+
+
+def measure_model(
+    model: nn.Module, data: Any, config: MeasurementConfig, progress: Tell | None = None
+) -> Measurement:
+    """Do what :func:`measure` does, its options in one record."""
+    model = unwrap(model)
     parameter = next(model.parameters(), None)
     home = torch.device("cpu") if parameter is None else parameter.device
-    batches = as_batches(data, batch_size=batch_size, device=home if device is None else device)
-    network = read_model(model, batches, home, output=output, residual=residual).to(batches.device)
+    batches = as_batches(data, batch_size=config.batch_size, device=config.device or home)
+    output = config.output
+    read = read_model(model, batches, home, output=output, residual=config.residual)
+    network = read.to(batches.device)
 
     def rounding(sample: Batches) -> dict[str, Any]:
         return rounding_of(model, network, sample, home, output=output)
 
-    work = Work(network, batches, plan, progress, also=rounding)
+    run = MeasurementRun(network, batches, config, progress, also=rounding)
     try:
-        work.run()
+        run.run()
     except KeyboardInterrupt:
-        if not work.activity:
+        if not run.activity:
             raise  # nothing to keep
-        message = f"stopped during {work.stage}; `found` of this exception has what was measured"
-        raise Interrupted(message, work.measurement()) from None
-    return work.measurement()
+        message = f"stopped during {run.stage}; `found` of this exception has what was measured"
+        raise Interrupted(message, run.measurement()) from None
+    return run.measurement()
 
 
 def measure_network(
-    network: Network, batches: Batches, *, progress: Progress | None = None, **wanted: Any
+    network: Network,
+    batches: Batches,
+    *,
+    sites: Sequence[str] | None = None,
+    ablated_sites: Sequence[str] | None = None,
+    silenced_as: Mapping[str, Tensor] | None = None,
+    protocol: Protocol = AS_WRITTEN,
+    joint_tolerance: float | None = None,
+    groups: int = GROUPS,
+    seed: int = 0,
 ) -> Measurement:
-    """Measure a traced network: what :func:`measure` does after reading model and data.
+    """Measure a traced network, as studies do: what :func:`measure` does after reading the model.
 
-    ``wanted`` are the fields of :class:`frivolous.measurement.run.Wanted`. Joint frivolity and the
-    units' table are left out unless ``joint_tolerance`` and ``unit_examples`` ask for them.
+    Units are not silenced one by one. ``ablated_sites``, ``silenced_as`` and ``groups`` are those
+    of :class:`frivolous.measurement.run.MeasurementRun`.
     """
-    work = Work(network, batches, Wanted(**wanted), progress)
-    work.run()
-    return work.measurement()
+    config = MeasurementConfig(
+        sites=sites,
+        protocol=protocol,
+        joint_tolerance=joint_tolerance,
+        unit_examples=None,
+        seed=seed,
+    )
+    run = MeasurementRun(
+        *(network, batches, config),
+        ablated_sites=ablated_sites,
+        silenced_as=silenced_as,
+        groups=groups,
+    )
+    run.run()
+    return run.measurement()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from frivolous.compression.pruner import Pruner
 from frivolous.compression.reporting.held_out import compare_held_out
 from frivolous.compression.reporting.skipped import cut_along, reason_of, skipped_layers
 from frivolous.compression.reporting.unit_counts import own_units, total_units
-from frivolous.compression.result import SITE_COLUMNS, WHOLE_COLUMNS, Report
+from frivolous.compression.result import SITE_COLUMNS, WHOLE_COLUMNS, Report, ReportFacts
 from frivolous.compression.search.label_test import Reference, clopper_pearson_upper
 from frivolous.compression.search.search import Found, Search
 from frivolous.inputs.batch import repeat_examples
@@ -45,7 +45,7 @@ def report_of(
     after, outputs = compare_held_out(bench, module, intact, held)
     bounds = curve.proportion(after["changed"], held.examples)
     sites = _sites(bench, found)
-    facts = {
+    every = {
         **facts,
         "searched": search.examples,
         "held_out": held.examples,
@@ -61,7 +61,8 @@ def report_of(
         "norms_exchanged": list(windows_of(module)),
         **{f"{name}_before": value for name, value in before.items()},
     }
-    return Report(sites, _whole(bench, found, module, held, sites), outputs, facts)
+    whole = _whole(bench, found, module, held, sites)
+    return Report(sites, whole, outputs, cast(ReportFacts, every))
 
 
 def added_biases(before: nn.Module, after: nn.Module) -> list[str]:
