@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from frivolous.figures.base.scales import SIZES, Scale, size_axis, value_axis
+from frivolous.errors import BadArgument
+from frivolous.figures.base.scales import SIZES, size_axis, value_axis
 from frivolous.figures.base.style import CAP, INK, PALE, PUBLISHED, QUIET, REFERENCE
 from frivolous.figures.base.text import place_note
+from frivolous.measures.registry import Scale, measure_named
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,16 @@ class Panel:
     measure: str
     title: str | None = None
     version: str = ""
+
+    @property
+    def scale(self) -> Scale:
+        """The axis of its measure."""
+        return measure_named(self.measure).scale
+
+    @property
+    def heading(self) -> str:
+        """What stands above the axes: the title, by default the measure's."""
+        return measure_named(self.measure).title if self.title is None else self.title
 
     @property
     def letter(self) -> str:
@@ -56,6 +68,29 @@ class Drawn:
 def rows_of(frame: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     """Return the rows of a frame that a panel shows."""
     return frame[frame["panel"].eq(panel.name) & frame["measure"].eq(panel.measure)]
+
+
+def panels_of(frame: pd.DataFrame, panels: Sequence[Panel | tuple[str, str]] | None) -> list[Panel]:
+    """Return the panels asked for, or every one of a table with accuracy first.
+
+    Raises:
+        BadArgument: the table has no rows of a panel.
+        UnknownName: of a measure.
+
+    """
+    there = list(dict.fromkeys(zip(frame["panel"], frame["measure"], strict=True)))
+    if panels is None:
+        panels = sorted(there, key=lambda pair: pair[1] != "accuracy")
+    asked = [panel if isinstance(panel, Panel) else Panel(*panel) for panel in panels]
+    for panel in asked:
+        measure_named(panel.measure)
+        if (panel.name, panel.measure) not in there:
+            known = ", ".join(f"({name}, {measure})" for name, measure in there)
+            raise BadArgument(
+                f"`panels` asks for ({panel.name}, {panel.measure}), which `table` has no rows of; "
+                f"it has {known}. Name one of these."
+            )
+    return asked
 
 
 def draw_panel(

@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from frivolous.errors import BadArgument, look_up
+from frivolous.errors import BadArgument
 from frivolous.figures.base.caption import measured_at
 from frivolous.figures.base.layout import Grid, head_of, lay_out
 from frivolous.figures.base.legend import add_legend
-from frivolous.figures.base.scales import MEASURES, size_axis, value_axis
+from frivolous.figures.base.scales import size_axis, value_axis
 from frivolous.figures.base.style import (
     PAGE,
     PALE,
@@ -27,6 +27,7 @@ from frivolous.figures.base.style import (
 )
 from frivolous.figures.base.text import place_note
 from frivolous.figures.base.validation import checked, told_points
+from frivolous.measures.registry import measure_named
 
 TABLE = ("panel", "measure", "size_factor", "replicate", "value")
 _KEYS = ["panel", "measure", "size_factor"]
@@ -74,7 +75,7 @@ def counts_figure(
     if not len(table):
         raise BadArgument("`table` has no rows; a figure needs at least one run. Run the study.")
     for measure in table["measure"].unique():
-        look_up(MEASURES, measure, "measure")
+        measure_named(measure)
     gains = checked("gains", gains, ("panel", "measure"), ("gain", "low", "high"))
     keys = ("panel", "measure")
     told_gains = checked("published_gains", published_gains, keys, ("gain_as_published",))
@@ -127,7 +128,7 @@ def _panel(axes: Axes, spans: pd.DataFrame, told: pd.DataFrame, styles: Styles) 
     seen = pd.concat([spans["mean"], spans["low"], spans["high"], told["mean"]])
     size_axis(axes, list(sizes))
     values = np.concatenate([seen.dropna().to_numpy(float), sizes / 4])
-    value_axis(axes, MEASURES[spans["measure"].iloc[0]], values)
+    value_axis(axes, measure_named(spans["measure"].iloc[0]).scale, values)
     everything = np.column_stack([sizes, sizes / 4])
     axes.plot(*everything.T, color=REFERENCE, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     lines = [everything]
@@ -185,7 +186,7 @@ def _gains(axes: Axes, gains: pd.DataFrame, styles: Styles, obstacles: list[np.n
 def _handles(styles: Styles, published: bool) -> list[Line2D]:
     look: dict[str, Any] = {"lw": 1.2, "ms": 4.4, "mec": "white", "mew": 0.5}
     handles = [
-        Line2D([], [], label=MEASURES[name].title.lower(), **{**look, **style})
+        Line2D([], [], label=measure_named(name).title.lower(), **{**look, **style})
         for name, style in styles.items()
     ]
     handles.append(Line2D([], [], color=REFERENCE, lw=0.8, ls=(0, (4, 3)), label="all units"))

@@ -20,7 +20,7 @@ from frivolous.figures.base.caption import measured_at
 from frivolous.figures.base.layout import Grid, head_of, lay_out
 from frivolous.figures.base.legend import add_legend
 from frivolous.figures.base.panel import Panel, rows_of
-from frivolous.figures.base.scales import MEASURES, Scale, as_fraction, value_axis
+from frivolous.figures.base.scales import as_fraction, value_axis
 from frivolous.figures.base.style import (
     COLUMN,
     MARKERS,
@@ -31,6 +31,7 @@ from frivolous.figures.base.style import (
     house_style,
     new_figure,
 )
+from frivolous.measures.registry import Scale
 
 COLUMNS = ("panel", "measure", "curve", "size_factor", "x")
 
@@ -168,11 +169,9 @@ def along_figure(
         for place, panel in enumerate(panels):
             axes.append(figure.add_subplot(-(-len(panels) // columns), columns, 1 + place))
             mine, theirs = rows_of(means, panel), rows_of(told, panel)
-            scale = MEASURES[panel.measure]
-            below += draw_along(axes[-1], mine, theirs, (scale, along), styles)
-            title = scale.title if panel.title is None else panel.title
+            below += draw_along(axes[-1], mine, theirs, (panel.scale, along), styles)
             inches = grid.wide(width)
-            head = head_of(figure, axes[-1], (panel.letter, title), inches, panel.earlier)
+            head = head_of(figure, axes[-1], (panel.letter, panel.heading), inches, panel.earlier)
             lines_above = max(lines_above, head)
         keys = size_legends(figure, styles, len(told) > 0, along, width)
         caption = " ".join(_caption(means, len(told) > 0, below, words[2], words[3]))
