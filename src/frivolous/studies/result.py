@@ -218,14 +218,8 @@ class StudyResult:
                 )
                 rows.append(
                     (
-                        self.study.name,
-                        panel.name,
-                        panel.measure,
-                        line.name,
-                        found.value,
-                        found.low,
-                        found.high,
-                        *limits,
+                        *(self.study.name, panel.name, panel.measure, line.name),
+                        *(found.value, found.low, found.high, *limits),
                     )
                 )
         return pd.DataFrame(rows, columns=list(GAIN_COLUMNS))

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from frivolous.errors import BadArgument
 from frivolous.figures.base.scales import SIZES, size_axis, value_axis
-from frivolous.figures.base.style import CAP, INK, PALE, PUBLISHED, QUIET, REFERENCE
+from frivolous.figures.base.style import CAP, GREY, INK, LOOK, PALE, QUIET, REFERENCE
 from frivolous.figures.base.text import place_note
 from frivolous.measures.registry import Scale, measure_named
 
@@ -79,9 +79,9 @@ def panels_of(frame: pd.DataFrame, panels: Sequence[Panel | tuple[str, str]] | N
 
     """
     there = list(dict.fromkeys(zip(frame["panel"], frame["measure"], strict=True)))
-    if panels is None:
-        panels = sorted(there, key=lambda pair: pair[1] != "accuracy")
-    asked = [panel if isinstance(panel, Panel) else Panel(*panel) for panel in panels]
+    first = sorted(there, key=lambda pair: pair[1] != "accuracy")
+    wanted = first if panels is None else panels
+    asked = [panel if isinstance(panel, Panel) else Panel(*panel) for panel in wanted]
     for panel in asked:
         measure_named(panel.measure)
         if (panel.name, panel.measure) not in there:
@@ -206,15 +206,8 @@ def _published_points(
     low, high = _clipped(axes, y, sd)
     axes.vlines(x[sd > 0], low[sd > 0], high[sd > 0], color=PALE, linewidth=3.2, zorder=2)
     axes.plot(
-        x,
-        y,
-        linestyle="none",
-        marker=style["marker"],
-        markersize=7.0,
-        markerfacecolor=PALE,
-        markeredgecolor=PUBLISHED,
-        markeredgewidth=0.5,
-        zorder=2.5,
+        *(x, y),
+        **{"linestyle": "none", "marker": style["marker"], "zorder": 2.5, **GREY},
     )
     drawn.published = True
     drawn.obstacles += _segments(x, low, high)
@@ -250,18 +243,7 @@ def _curve(
                 zorder=7,
             )
         y = np.where(hidden, np.nan, y)
-    axes.plot(
-        x,
-        y,
-        color=style["color"],
-        linestyle=style["linestyle"],
-        linewidth=1.2,
-        marker=style["marker"],
-        markersize=4.4,
-        markeredgecolor="white",
-        markeredgewidth=0.5,
-        zorder=4,
-    )
+    axes.plot(x, y, zorder=4, **LOOK, **style)
     low, high = _clipped(axes, y, sd)
     shown = (sd > 0) & np.isfinite(y)
     if shown.any():

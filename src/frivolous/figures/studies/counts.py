@@ -12,14 +12,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from frivolous.errors import BadArgument
-from frivolous.figures.base.caption import measured_at
+from frivolous.figures.base.caption import gains_said, left_out, measured_at, trained
 from frivolous.figures.base.layout import Grid, head_of, lay_out
 from frivolous.figures.base.legend import add_legend
 from frivolous.figures.base.scales import size_axis, value_axis
 from frivolous.figures.base.style import (
+    GREY,
+    LOOK,
     PAGE,
-    PALE,
-    PUBLISHED,
     REFERENCE,
     curve_style,
     house_style,
@@ -134,9 +134,8 @@ def _panel(axes: Axes, spans: pd.DataFrame, told: pd.DataFrame, styles: Styles) 
     lines = [everything]
     for measure, style in styles.items():
         grey = told[told["measure"].eq(measure)]
-        look: dict[str, Any] = {"mfc": PALE, "mec": PUBLISHED, "mew": 0.5, "ms": 7.0}
         marks = axes.plot(
-            *(grey["size_factor"], grey["mean"]), ls="none", marker=style["marker"], **look
+            *(grey["size_factor"], grey["mean"]), ls="none", marker=style["marker"], **GREY
         )
         marks[0].set_zorder(2.5)
         lines += [np.array([point, point]) for point in marks[0].get_xydata()]  # type: ignore[union-attr]
@@ -158,7 +157,7 @@ def _count(axes: Axes, part: pd.DataFrame, style: Mapping[str, Any]) -> list[np.
         zorder=7,
     )
     shown = np.where(nothing, np.nan, mean)
-    axes.plot(x, shown, lw=1.2, ms=4.4, mec="white", mew=0.5, zorder=4, **style)
+    axes.plot(x, shown, zorder=4, **LOOK, **style)
     several = (high > low) & ~nothing
     bottom = np.maximum(low, floor)
     axes.vlines(
@@ -184,39 +183,24 @@ def _gains(axes: Axes, gains: pd.DataFrame, styles: Styles, obstacles: list[np.n
 
 
 def _handles(styles: Styles, published: bool) -> list[Line2D]:
-    look: dict[str, Any] = {"lw": 1.2, "ms": 4.4, "mec": "white", "mew": 0.5}
     handles = [
-        Line2D([], [], label=measure_named(name).title.lower(), **{**look, **style})
+        Line2D([], [], label=measure_named(name).title.lower(), **{**LOOK, **style})
         for name, style in styles.items()
     ]
     handles.append(Line2D([], [], color=REFERENCE, lw=0.8, ls=(0, (4, 3)), label="all units"))
     if published:
-        grey: dict[str, Any] = {"marker": "o", "ms": 7, "mfc": PALE, "mec": PUBLISHED, "mew": 0.5}
-        handles.append(Line2D([], [], ls="none", label="published", **grey))
+        handles.append(Line2D([], [], ls="none", label="published", marker="o", **GREY))
     return handles
 
 
 def _caption(
     table: pd.DataFrame, spans: pd.DataFrame, gains: pd.DataFrame, source: str, scale: str
 ) -> str:
-    counts = spans["n"][spans["n"] > 0]
-    least, most = (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
-    said = ["One trained network per point (n = 1), hence no bars."]
-    if most > 1:
-        n = f"{most}" if least == most else f"{least} to {most}"
-        said = [f"Points: means over n = {n} trained networks; bars: from the least to the most."]
+    said = [trained(spans["n"], bars="from the least to the most", none="no bars")]
     if source:
         said.append(f"Grey marks: {source}.")
-    said += measured_at(scale)
-    if np.isfinite(gains["gain"]).any():
-        interval = np.isfinite(gains["low"]).any()
-        said.append(
-            "g: mean ratio per doubling of width"
-            + (", with 95% bootstrap interval over replicates." if interval else " (no interval).")
-        )
+    said += [*measured_at(scale), *gains_said(gains)]
     zeros, empty = int(spans["mean"].le(0).sum()), int(spans["n"].eq(0).sum())
     if zeros:
         said.append(f"Open markers at the lower edge: {zeros} of 0, which a log axis cannot show.")
-    if empty:
-        said.append(f"Left out: {empty} point{'s' * (empty > 1)} without a finite value.")
-    return " ".join(said)
+    return " ".join([*said, *left_out(empty)])
