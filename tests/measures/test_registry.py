@@ -151,3 +151,22 @@ def test_a_row_is_all_that_a_measure_needs(monkeypatch: pytest.MonkeyPatch) -> N
     assert panel_value("idle", run, "all", 0.25) == whole
     axes = figures.study_figure(table("idle")).axes[0]
     assert (axes.get_title(loc="left"), axes.get_ylabel()) == ("Idle share", "share of the width")
+
+
+def test_a_measure_of_curves_has_the_bounds_of_the_curve(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = Measure(
+        "rest_of_labels",
+        "Labels without units",
+        OF_WIDTH,
+        "share",
+        source="curve",
+        statistic=lambda fractions_F, shares_DF: shares_DF[:, -1].mean(),
+    )
+    monkeypatch.setitem(MEASURES, row.name, row)
+    found = measured()
+    assert found.value(row.name) < 1
+    for site in ("0", "2", "all"):
+        curves, table = (frame[frame["site"].eq(site)] for frame in (found.curves, found.table))
+        last = curves.loc[curves["fraction"].eq(1), ["unchanged", "low", "high"]].mean()
+        here = table.loc[table["measure"].eq(row.name), ["value", "low", "high"]].iloc[0]
+        assert here.tolist() == pytest.approx(last.tolist())

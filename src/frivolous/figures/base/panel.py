@@ -203,7 +203,7 @@ def _published_points(
         return
     x, y = usable["size_factor"].to_numpy() * shift, usable["value"].to_numpy() * factor
     sd = np.nan_to_num(usable["sd"].to_numpy(float)) * factor
-    low, high = _clipped(axes, y, sd)
+    low, high = clipped(axes, y, sd)
     axes.vlines(x[sd > 0], low[sd > 0], high[sd > 0], color=PALE, linewidth=3.2, zorder=2)
     axes.plot(
         *(x, y),
@@ -244,7 +244,7 @@ def _curve(
             )
         y = np.where(hidden, np.nan, y)
     axes.plot(x, y, zorder=4, **LOOK, **style)
-    low, high = _clipped(axes, y, sd)
+    low, high = clipped(axes, y, sd)
     shown = (sd > 0) & np.isfinite(y)
     if shown.any():
         axes.vlines(x[shown], low[shown], high[shown], color=style["color"], lw=0.8, zorder=3.5)
@@ -253,7 +253,7 @@ def _curve(
     drawn.obstacles += _segments(x[shown], low[shown], high[shown])
 
 
-def _clipped(axes: Axes, y: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def clipped(axes: Axes, y: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of the bars; on a log axis a lower end at or below 0 meets the lower edge."""
     low = y - sd
     if axes.get_yscale() == "log":

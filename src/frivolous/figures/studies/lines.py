@@ -19,7 +19,7 @@ from matplotlib.ticker import FixedLocator
 from frivolous.figures.base.caption import measured_at, trained
 from frivolous.figures.base.layout import Grid, head_of, lay_out
 from frivolous.figures.base.legend import add_legend
-from frivolous.figures.base.panel import Panel, rows_of
+from frivolous.figures.base.panel import Panel, clipped, rows_of
 from frivolous.figures.base.scales import as_fraction, value_axis
 from frivolous.figures.base.style import (
     COLUMN,
@@ -136,11 +136,8 @@ def _line(
     if len(x):
         axes.plot(x, y, zorder=4, **{**LOOK, **style})
     if shown.any():
-        floor = axes.get_ylim()[0] if scale.logarithmic else -np.inf
-        low = np.minimum(np.maximum(y - sd, floor), y)
-        axes.vlines(
-            *(x[shown], low[shown], (y + sd)[shown]), color=style["color"], lw=0.8, zorder=3.5
-        )
+        low, high = clipped(axes, y, sd)
+        axes.vlines(x[shown], low[shown], high[shown], color=style["color"], lw=0.8, zorder=3.5)
     return below
 
 
