@@ -255,7 +255,11 @@ def test_no_module() -> None:
 
 def test_value_that_was_not_measured_and_folder_that_cannot_be_written(tmp_path: Path) -> None:
     found = fv.measure(net(), INPUTS)
-    with pytest.raises(BadArgument, match="no value of measure 'prunble' at site 'all'; sites: 0,"):
+    with pytest.raises(
+        BadArgument, match="no value of measure 'area' at site '7'; sites: 0, .*all;"
+    ):
+        found.value("area", "7")
+    with pytest.raises(UnknownName, match="unknown measure 'prunble'; did you mean 'prunable'?"):
         found.value("prunble")
     (tmp_path / "file").touch()
     with pytest.raises(BadArgument, match="`folder` .*file/in cannot be written .*; name a folder"):

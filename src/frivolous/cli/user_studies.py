@@ -12,7 +12,7 @@ from frivolous.cli.study_args import ALL
 from frivolous.cli.user_objects import called, load_object
 from frivolous.errors import BadArgument, FrivolousError, look_up, one_line
 from frivolous.studies import STUDIES, Study
-from frivolous.studies.panel_values import VALUES
+from frivolous.studies.panel_values import shown_in_panels
 from frivolous.studies.study import SCALE_NAMES, Kind
 
 
@@ -77,6 +77,6 @@ def _check(study: Study, place: str) -> None:
     look_up(dict.fromkeys(get_args(Kind)), study.kind, "kind of study")
     for panel in study.panels:
         if study.kind != "parameters":
-            look_up(VALUES, panel.measure, f"measure of panel {panel.name}")
+            look_up(shown_in_panels(), panel.measure, f"measure of panel {panel.name}")
         for line in panel.series:
             look_up(dict.fromkeys(names), line.curve, f"curve of panel {panel.name}")

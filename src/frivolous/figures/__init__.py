@@ -2,7 +2,6 @@
 
 from frivolous.figures.base.panel import Panel
 from frivolous.figures.base.save import save, to_png, to_svg
-from frivolous.figures.base.scales import MEASURES, Scale
 from frivolous.figures.networks.compression_methods import compression_figure
 from frivolous.figures.networks.effective_width import joint_figure
 from frivolous.figures.networks.headline import headline
@@ -15,9 +14,7 @@ from frivolous.figures.studies.last_epochs import past_figure
 from frivolous.figures.studies.side_by_side import beside_figure
 
 __all__ = [
-    "MEASURES",
     "Panel",
-    "Scale",
     "ablation_figure",
     "beside_figure",
     "compression_figure",

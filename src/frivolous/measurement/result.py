@@ -14,6 +14,7 @@ from frivolous.errors import BadArgument, one_line
 from frivolous.measurement.rows import CORRELATION_COLUMNS
 from frivolous.measurement.unit_table import JOINT_COLUMNS, UNIT_COLUMNS, empty
 from frivolous.measures import AS_WRITTEN
+from frivolous.measures.registry import measure_named
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,9 +72,10 @@ class Measurement:
     joint: pd.DataFrame = field(default_factory=lambda: empty(JOINT_COLUMNS))
 
     def value(self, measure: str, site: str = ALL) -> float:
-        """Return one value of the table."""
+        """Return one value of the table; an unknown measure is answered with the nearest one."""
         rows = self.table[(self.table.measure == measure) & (self.table.site == site)]
         if len(rows) != 1:
+            measure_named(measure)
             known = ", ".join(self.table.site.unique())
             raise BadArgument(
                 f"no value of measure '{measure}' at site '{site}'; sites: {known}; measures: "

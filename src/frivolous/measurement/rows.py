@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from frivolous.ablation.curves import AblationCurve
 from frivolous.measures import Protocol, curve, similarity
 from frivolous.measures.confidence_sequence import sequence
+from frivolous.measures.registry import statistics_from
 from frivolous.statistics.jackknife import SiteStatistics
 from frivolous.statistics.streaming import Activity
 
@@ -48,7 +49,7 @@ def table_row(
 def curve_rows(
     found: AblationCurve, depth: int, protocol: Protocol, method: curve.Method = "wilson"
 ) -> list[dict[str, Any]]:
-    """Return the rows of one ablation curve: prunable units and area."""
+    """Return the rows of one ablation curve: prunable units, and statistics of curves (area)."""
     at, units = found.fractions, found.units
     if found.crossing is None:
         prunable = curve.prunable_interval(
@@ -64,10 +65,12 @@ def curve_rows(
         known = found.crossing
         prunable = curve.Interval(known.value * units, known.low * units, known.high * units)
     shares = (found.shares, *_bounds(found, method))
-    area = curve.Interval(*(float(curve.area(at, share).mean()) for share in shares))
+    intervals = {"prunable": prunable}
+    for name, statistic in statistics_from("curve").items():
+        intervals[name] = curve.Interval(*(float(statistic(at, share)) for share in shares))
     return [
         table_row(found.site, depth, found.grain, units, name, interval, found.examples)
-        for name, interval in (("prunable", prunable), ("area", area))
+        for name, interval in intervals.items()
     ]
 
 

@@ -2,7 +2,8 @@
 
 Each module is one measure and is used under its own name: ``curve.crossing``,
 ``redundancy.redundant_units``, ``similarity.similarity``, ``kinds.silent_units``, ``gain.gain``.
-The conventions under which a number was computed are a record of :mod:`protocol`.
+The conventions under which a number was computed are a record of :mod:`conventions`; what each
+measure is called, counted in and drawn on, and how sites add up, is a row of :mod:`registry`.
 
 >>> from frivolous.measures import curve
 >>> curve.crossing((0.0, 0.5, 1.0), (1.0, 1.0, 0.5), tolerance=0.25)
@@ -18,6 +19,7 @@ from frivolous.measures import (
     gain,
     reconstruction,
     redundancy,
+    registry,
     similarity,
     unit_kinds,
 )
@@ -34,6 +36,7 @@ __all__ = [
     "gain",
     "reconstruction",
     "redundancy",
+    "registry",
     "similarity",
     "unit_kinds",
 ]

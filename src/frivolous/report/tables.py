@@ -6,23 +6,9 @@ import math
 
 import pandas as pd
 
+from frivolous.measures.registry import MEASURES, measure_named
 from frivolous.report.blocks import Block, Details, Paragraph, Table
 from frivolous.report.numbers import NONE, plain, size, with_interval, with_spread
-
-NAMES: dict[str, str] = {
-    "accuracy": "test accuracy (%)",
-    "train_accuracy": "training accuracy (%)",
-    "prunable": "prunable",
-    "redundant": "redundant",
-    "non_prunable": "non-prunable",
-    "non_redundant": "non-redundant",
-    "effective": "effective",
-    "num_parameters": "parameters",
-    "mean_abs_r_conv2": "mean |r| in conv2",
-    "unchanged_labels": "unchanged labels",
-}
-COUNTS = ("prunable", "redundant", "non_prunable", "non_redundant", "effective")
-PERCENT = ("accuracy", "train_accuracy")
 
 
 def answers(comparison: pd.DataFrame) -> list[str]:
@@ -43,7 +29,7 @@ def _answer(panel: str, measure: str, part: pd.DataFrame, least: pd.Series, most
     low, high = (with_interval(row["measured"], row["low"], row["high"]) for row in (least, most))
     ns = sorted({int(n) for n in curves["n"]})
     n = f"n = {ns[0]}" if len(ns) == 1 else f"n = {ns[0]} to {ns[-1]}"
-    said = f"{NAMES.get(measure, measure).capitalize()} units (panel {panel}): "
+    said = f"{measure_named(measure).in_report.capitalize()} units (panel {panel}): "
     if len(curves) == 1:
         said += f"measured gain per doubling {low} ({n})"
     else:
@@ -85,7 +71,7 @@ def means_table(means: pd.DataFrame) -> Table:
     pairs.sort(key=lambda pair: pair[1] != "accuracy")
     single = len({measure for _, measure in pairs}) == len(pairs)
     heads = [
-        NAMES.get(measure, measure) + ("" if single else f", panel {panel}")
+        measure_named(measure).in_report + ("" if single else f", panel {panel}")
         for panel, measure in pairs
     ]
     cells = {
@@ -106,10 +92,11 @@ def means_table(means: pd.DataFrame) -> Table:
 
 def _caption(means: pd.DataFrame, measures: set[str]) -> str:
     caption = "Mean ± SD (n − 1) over n trained networks."
-    units = ["accuracy in percent"] if measures & set(PERCENT) else []
-    counts = [name for name in NAMES if name in measures and name in COUNTS]
+    shown = [row for row in MEASURES.values() if row.name in measures]
+    units = ["accuracy in percent"] if any(row.scale.kind == "percent" for row in shown) else []
+    counts = [row.in_report for row in shown if row.scale.capped]
     if counts:
-        said = " and ".join(NAMES[name] for name in counts)
+        said = " and ".join(counts)
         units.append(f"{said} units as shares of the 4× network")
     if units:
         text = "; ".join(units)
@@ -123,7 +110,7 @@ def _caption(means: pd.DataFrame, measures: set[str]) -> str:
 def _mean(row: object) -> str:
     if row is None:
         return NONE
-    factor = 100.0 if row.measure in PERCENT else 1.0  # type: ignore[attr-defined]
+    factor = measure_named(row.measure).scale.factor  # type: ignore[attr-defined]
     return with_spread(row.mean * factor, row.sd * factor)  # type: ignore[attr-defined]
 
 
@@ -138,7 +125,7 @@ def gains_table(comparison: pd.DataFrame, gains: pd.DataFrame, source: str) -> l
         what = {"least gain": "least, ", "greatest gain": "greatest, "}.get(row.kind, "")
         rows.append(
             (
-                *(str(row.panel), NAMES.get(row.measure, row.measure), f"{what}{row.curve}"),
+                *(str(row.panel), measure_named(row.measure).in_report, f"{what}{row.curve}"),
                 *(str(row.n), with_interval(row.measured, row.low, row.high)),
                 *(plain(row.published), plain(row.ratio), _verdict(row.within), letters[row.rule]),
             )
@@ -161,10 +148,10 @@ def compare_table(comparison: pd.DataFrame, source: str) -> list[Block]:
     rows = []
     letters, legend = _rules(points)
     for row in points.itertuples():
-        factor = 100.0 if row.measure in PERCENT else 1.0
+        factor = measure_named(row.measure).scale.factor
         rows.append(
             (
-                *(NAMES.get(row.measure, row.measure), str(row.curve), size(row.size_factor)),
+                *(measure_named(row.measure).in_report, str(row.curve), size(row.size_factor)),
                 *(str(row.n), with_spread(row.measured * factor, row.sd * factor)),
                 _interval(row.low * factor, row.high * factor, row.measured * factor),
                 with_spread(row.published * factor, row.published_sd * factor),

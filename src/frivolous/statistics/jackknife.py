@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t as student
 
-from frivolous.measures import Protocol, redundancy, similarity, unit_kinds
+from frivolous.measures import Protocol
 from frivolous.measures.curve import Interval
+from frivolous.measures.registry import MEASURES, statistics_from
+from frivolous.measures.site_activity import SiteActivity
 from frivolous.statistics.streaming import Activity, Moments
 
-COUNTS = ("redundant", "silent", "constant")
-ORDER = ("redundant", "similarity", "compressibility", "silent", "constant")
+STATISTICS = statistics_from("activity")
+ORDER = tuple(STATISTICS)
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class SiteStatistics:
         """
         return {
             name: _jackknife(self.values[name], self.left_out[name], self.most[name], level)
-            for name in ORDER
+            for name in STATISTICS
         }
 
 
@@ -53,7 +55,7 @@ def _jackknife(value: float, left_out: Sequence[float], most: float, level: floa
 
 
 def of_site(activity: Activity, protocol: Protocol) -> SiteStatistics:
-    """Measure one site: redundant, silent and constant units, similarity, compressibility.
+    """Measure one site: what the registry's rows compute of activity, such as redundant units.
 
     The mean over the samplings of positions, where there are several. With a group left out,
     redundant units are counted without steps (``redundancy.redundant_level``): a count that no
@@ -63,14 +65,13 @@ def of_site(activity: Activity, protocol: Protocol) -> SiteStatistics:
     per_sampling = [
         _measures(activity.moments(s), protocol) for s in range(len(activity.samplings))
     ]
-    values = {name: float(np.mean([one[name] for one in per_sampling])) for name in ORDER}
+    values = {name: float(np.mean([one[name] for one in per_sampling])) for name in STATISTICS}
     left_out = _without_each_group(
         activity, lambda moments: _measures(moments, protocol, smooth=True)
     )
-    width = float(activity.width)
-    most = dict.fromkeys(COUNTS, width) | {"similarity": width - 1, "compressibility": 1.0}
+    most = {name: MEASURES[name].largest(float(activity.width)) for name in STATISTICS}
     return SiteStatistics(
-        values, {name: tuple(one[name] for one in left_out) for name in ORDER}, most
+        values, {name: tuple(one[name] for one in left_out) for name in STATISTICS}, most
     )
 
 
@@ -84,29 +85,18 @@ def _without_each_group(
 
 
 def _measures(moments: Moments, protocol: Protocol, *, smooth: bool = False) -> dict[str, float]:
-    covariance = np.asarray(moments.covariance_UU)
-    mean, active = np.asarray(moments.mean_U), np.asarray(moments.active_U)
-    spectrum = redundancy.spectrum(covariance)
-    redundant: float
-    if smooth:
-        # A constant more or less, as `count_crossing` adds, does not change a spread.
-        redundant = redundancy.redundant_level(spectrum, protocol.unexplained)
-    else:
-        redundant = redundancy.redundant_units(
-            spectrum, protocol.unexplained, count_crossing=protocol.count_crossing
-        )
-    rate = active / moments.count
-    return {
-        "redundant": float(redundant),
-        "similarity": similarity.similarity(covariance, protocol.similar),
-        "compressibility": redundant / len(spectrum),
-        "silent": float(unit_kinds.silent_units(rate).sum()),
-        "constant": float(unit_kinds.constant_units(mean, np.diagonal(covariance), rate).sum()),
-    }
+    site = SiteActivity(
+        covariance_UU=np.asarray(moments.covariance_UU),
+        mean_U=np.asarray(moments.mean_U),
+        active_rate_U=np.asarray(moments.active_U) / moments.count,
+        protocol=protocol,
+        smooth=smooth,
+    )
+    return {name: float(statistic(site)) for name, statistic in STATISTICS.items()}
 
 
 def of_all_sites(sites: Sequence[SiteStatistics]) -> SiteStatistics:
-    """Combine sites: counts add up; similarity and compressibility are means of equal weight.
+    """Combine sites as each measure's row says: a sum, or a mean of equal weights.
 
     Where sites have different numbers of groups no common group can be left out, and the whole has
     no interval.
@@ -114,12 +104,12 @@ def of_all_sites(sites: Sequence[SiteStatistics]) -> SiteStatistics:
     groups = {len(one.left_out["redundant"]) for one in sites}
 
     def combined(name: str, parts: Sequence[float]) -> float:
-        return float(sum(parts) if name in COUNTS else np.mean(parts))
+        return float(sum(parts) if MEASURES[name].over_sites == "sum" else np.mean(parts))
 
-    values = {name: combined(name, [one.values[name] for one in sites]) for name in ORDER}
-    most = {name: combined(name, [one.most[name] for one in sites]) for name in ORDER}
+    values = {name: combined(name, [one.values[name] for one in sites]) for name in STATISTICS}
+    most = {name: combined(name, [one.most[name] for one in sites]) for name in STATISTICS}
     left_out: dict[str, tuple[float, ...]] = {}
-    for name in ORDER:
+    for name in STATISTICS:
         columns = [one.left_out[name] for one in sites] if len(groups) == 1 else []
         left_out[name] = tuple(combined(name, row) for row in zip(*columns, strict=True))
     return SiteStatistics(values, left_out, most)

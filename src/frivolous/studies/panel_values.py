@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from frivolous.errors import BadArgument, look_up
+from frivolous.measures.registry import MEASURES, Measure, measure_named
 
 ALL = "all"
 LARGEST = 4.0
@@ -47,71 +48,58 @@ class RunNumbers:
             )
         return self.rows[site, measure][0]
 
-    def share(self, measure: str, site: str) -> float:
-        """Return a count as a share of the site's units."""
-        value = self.value(measure, site)
-        return value if math.isnan(value) else value / self.rows[site, measure][1]
-
-
-Value = Callable[[RunNumbers, str, float], float]
-
-
-def _fact(name: str) -> Value:
-    def known(run: RunNumbers, site: str, size: float) -> float:
-        value = run.facts.get(name)
+    def fact(self, name: str) -> float:
+        """Return a fact, NaN where the run has none."""
+        value = self.facts.get(name)
         return math.nan if value is None else float(value)
 
-    return known
+    def mean_of_sites(self, measure: str, site: str) -> float:
+        """Return a site's value; of all sites the mean of their own, where there are any."""
+        ones = [one for one in self.sites if (one, measure) in self.rows]
+        if site != ALL or not ones:
+            return self.value(measure, site)
+        return math.fsum(self.value(measure, one) for one in ones) / len(ones)
+
+    def share(self, measure: str, site: str) -> float:
+        """Return a count as a share of the site's units; a share as it is."""
+        value = self.value(measure, site)
+        if math.isnan(value) or measure_named(measure).unit == "share":
+            return value
+        return value / self.rows[site, measure][1]
 
 
-def _share(name: str) -> Value:
-    return lambda run, site, size: run.share(name, site)
+def shown_in_panels() -> dict[str, Measure]:
+    """Return the measures that a panel of runs can show, by name."""
+    return {name: row for name, row in MEASURES.items() if row.scale.reading in READINGS}
 
 
-def _plain(name: str) -> Value:
-    return lambda run, site, size: run.value(name, site)
+def panel_value(measure: str, run: RunNumbers, site: str, size: float) -> float:
+    """Return what a panel shows of one run at a site, as the measure's row says.
+
+    ``size`` is the share of the largest network's units that the network has.
+    """
+    row = measure_named(measure)
+    if row.scale.reading not in READINGS:
+        raise BadArgument(
+            f"no run has a value of {measure}, which follows from the network's sizes alone. Take "
+            "a panel of another measure, or a study of kind 'parameters'."
+        )
+    return READINGS[row.scale.reading](run, row.reads, site, size)
 
 
-def _prunable(run: RunNumbers, site: str, size: float) -> float:
-    return run.share("prunable", site) * size
-
-
-def _redundant(run: RunNumbers, site: str, size: float) -> float:
-    # The mean over sites of each one's share: every layer counts the same, whatever its width.
-    return run.value("compressibility", site) * size
-
-
-def _effective(run: RunNumbers, site: str, size: float) -> float:
-    return run.share("effective", site) * size
-
-
-def _area(run: RunNumbers, site: str, size: float) -> float:
-    """Return the mean over layers of the areas under their own curves."""
-    ablated = [one for one in run.sites if (one, "area") in run.rows]
-    if site != ALL or not ablated:
-        return run.value("area", site)
-    return math.fsum(run.value("area", one) for one in ablated) / len(ablated)
-
-
-VALUES: dict[str, Value] = {
-    "accuracy": _fact("test_accuracy"),
-    "train_accuracy": _fact("train_accuracy"),
-    "prunable": _prunable,
-    "redundant": _redundant,
-    "non_prunable": lambda run, site, size: size - _prunable(run, site, size),
-    "non_redundant": lambda run, site, size: size - _redundant(run, site, size),
-    "effective": _effective,
-    "area": _area,
-    "unchanged_labels": _plain("area"),
-    "similarity": _plain("similarity"),
-    "compressibility": _plain("compressibility"),
-    "mean_abs_r": _plain("mean_abs_r"),
-    "mean_abs_r_conv2": _plain("mean_abs_r"),
-    "silent": _share("silent"),
-    "constant": _share("constant"),
+READINGS: dict[str, Callable[[RunNumbers, str, str, float], float]] = {
+    "fact": lambda run, name, site, size: run.fact(name),
+    "value": lambda run, name, site, size: run.value(name, site),
+    "area": lambda run, name, site, size: run.value(name, site),
+    "mean": lambda run, name, site, size: run.mean_of_sites(name, site),
+    "share": lambda run, name, site, size: run.share(name, site),
+    "of largest": lambda run, name, site, size: run.share(name, site) * size,
+    "rest": lambda run, name, site, size: size - run.share(name, site) * size,
 }
-"""A panel's value of one run at a site; the size is the share of the largest network's units that
-the network has, so that counts are shares of that network."""
+"""What each reading of a :class:`frivolous.measures.registry.Scale` makes of a run's numbers."""
 
-NAMED_SO = {"unchanged_labels": "area"}
-"""Panels of whole curves stand in a study's table by the area under them."""
+
+def table_name(measure: str) -> str:
+    """Return the measure that a study's table holds for a panel: of whole curves the area."""
+    row = measure_named(measure)
+    return row.reads if row.scale.reading == "area" else row.name

@@ -14,9 +14,10 @@ import pandas as pd
 from frivolous import published
 from frivolous.errors import UnknownName
 from frivolous.measures import gain as gains_of
+from frivolous.measures.registry import measure_named
 from frivolous.store import Store
 from frivolous.studies.cell import Candidate, Cell
-from frivolous.studies.panel_values import LARGEST, NAMED_SO, VALUES, RunNumbers
+from frivolous.studies.panel_values import LARGEST, RunNumbers, panel_value, table_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,7 +47,6 @@ GAIN_COLUMNS = (
     "published_min",
     "published_max",
 )
-COUNTED = ("prunable", "redundant", "non_prunable", "non_redundant", "effective")
 GAINING = ("sizes", "counts")
 PAST_COLUMNS = (*TABLE_COLUMNS, "x")
 CURVE_COLUMNS = (*TABLE_COLUMNS[:-2], "draw", "fraction", "unchanged", "examples")
@@ -126,14 +126,14 @@ class StudyResult:
         self, panel: Panel, line: Series, one: Chosen, replicate: int
     ) -> tuple[str, str, str, float, int, str, str, str]:
         """Return a row's columns before its value."""
-        measure = NAMED_SO.get(panel.measure, panel.measure)
+        measure = table_name(panel.measure)
         size, run = one.cell.size_factor, one.runs[replicate]
         return (self.study.name, panel.name, line.name, size, replicate, run, line.site, measure)
 
     def _value(self, panel: Panel, line: Series, one: Chosen, numbers: RunNumbers) -> float:
         largest = max(LARGEST, *self.study.size_factors)
         size = 1.0 if line.whole else one.cell.size_factor / largest
-        return VALUES[panel.measure](numbers, line.site, size)
+        return panel_value(panel.measure, numbers, line.site, size)
 
     @cached_property
     def past(self) -> pd.DataFrame:
@@ -208,7 +208,7 @@ class StudyResult:
         """Mean ratio per doubling of each curve with its interval, beside the printed extremes."""
         rows = []
         for panel in self.study.panels:
-            if panel.measure not in COUNTED or self.study.kind not in GAINING:
+            if not measure_named(panel.measure).scale.capped or self.study.kind not in GAINING:
                 continue
             skip = self.study.skips_first_doubling(panel.measure)
             limits = self._told_gains(panel)
@@ -218,14 +218,8 @@ class StudyResult:
                 )
                 rows.append(
                     (
-                        self.study.name,
-                        panel.name,
-                        panel.measure,
-                        line.name,
-                        found.value,
-                        found.low,
-                        found.high,
-                        *limits,
+                        *(self.study.name, panel.name, panel.measure, line.name),
+                        *(found.value, found.low, found.high, *limits),
                     )
                 )
         return pd.DataFrame(rows, columns=list(GAIN_COLUMNS))

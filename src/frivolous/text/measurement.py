@@ -9,24 +9,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from frivolous.measures.curve import crossing
+from frivolous.measures.registry import MEASURES
 from frivolous.measures.unit_kinds import KINDS
 from frivolous.text.tables import plain_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-MEASURES = (
-    "prunable",
-    "redundant",
-    "effective",
-    "area",
-    "similarity",
-    "compressibility",
-    "silent",
-    "constant",
-)
-COUNTS = ("redundant", "effective", "silent", "constant")
-SHARES = ("area", "compressibility")
 NO_INTERVAL = "no interval"
 
 
@@ -95,9 +84,10 @@ def _orders(curves: pd.DataFrame, tolerance: float) -> dict[str, tuple[float, fl
 
 
 def _shown(table: pd.DataFrame) -> list[str]:
-    """Return the measures that the table has, in their order."""
+    """Return the measures of the table in their order, those of curves also where it lacks them."""
     there = set(table["measure"])
-    return [name for name in MEASURES if name in there or name != "effective"]
+    rows = [row for row in MEASURES.values() if row.source != "run"]
+    return [row.name for row in rows if row.name in there or row.source == "curve"]
 
 
 def _kinds(units: pd.DataFrame, facts: Mapping[str, Any], width: int) -> str:
@@ -123,12 +113,13 @@ def _kinds(units: pd.DataFrame, facts: Mapping[str, Any], width: int) -> str:
 def _interval(row: pd.Series | None) -> str:
     if row is None:  # a site without an ablation curve
         return "–"
-    digits = 2 if row["measure"] in SHARES else 1
+    unit = MEASURES[row["measure"]].unit
+    digits = 2 if unit == "share" else 1
 
     def number(value: float) -> str:
         text = f"{value:.{digits}f}"
-        # These are whole but for bounds and means over samplings.
-        return text.removesuffix(".0") if row["measure"] in COUNTS else text
+        # Counts are whole but for bounds and means over samplings.
+        return text.removesuffix(".0") if unit == "count" else text
 
     value = number(row["value"])
     if math.isnan(row["low"]):
@@ -138,19 +129,16 @@ def _interval(row: pd.Series | None) -> str:
 
 def _notes(table: pd.DataFrame, facts: Mapping[str, Any], ranges: bool) -> list[str]:
     """Return what stands below the table, a paragraph each."""
-    ranging = ", whose least and largest stand below it" if ranges else ""
-    meanings = (
-        f"prunable: units to ablate with at most {facts['tolerance']:.3g} of labels "
-        f"changed, the {facts['draw']} of {facts['draws']} random orders{ranging}; redundant: "
-        f"those beyond {1 - facts['unexplained']:.3g} of the variance; area: under the "
-        "ablation curve, 1 where no label changes; compressibility: redundant / width"
-    )
-    notes = [meanings]
-    if (table["measure"] == "effective").any():
-        notes.append(
-            f"effective: the fewest units of a site by itself with which at most "
-            f"{facts['joint_tolerance']:.3g} of labels change, the weights that read them re-fitted"
-        )
+    known = {
+        **facts,
+        "explained": 1 - facts["unexplained"],
+        "ranging": ", whose least and largest stand below it" if ranges else "",
+    }
+    shown = [MEASURES[name] for name in _shown(table)]
+    said = {row: f"{row.name}: {row.meaning.format(**known)}" for row in shown if row.meaning}
+    # What has a method of its own has a paragraph of its own.
+    notes = ["; ".join(text for row, text in said.items() if row.source != "readers")]
+    notes += [text for row, text in said.items() if row.source == "readers"]
     notes += _limits(table, facts)
     named = [site for site in table["site"].unique() if site != "all"]
     if len(named) > 1:
@@ -159,7 +147,9 @@ def _notes(table: pd.DataFrame, facts: Mapping[str, Any], ranges: bool) -> list[
             "mean of single sites": f"the mean of {whole} ablated one at a time",
             "one site": f"{whole}, ablated one at a time",
         }.get(facts.get("sites", ""), f"{whole} ablated together")
-        notes.append(f"all: {ablated}; counts are sums, similarity and compressibility means")
+        means = ", ".join(row.name for row in shown if row.over_sites == "mean")
+        means = " and ".join(means.rsplit(", ", 1))
+        notes.append(f"all: {ablated}; counts are sums, {means} means")
     if facts.get("left_out"):
         notes.append(f"not measured: {', '.join(facts['left_out'])}")
     if table["low"].isna().any():

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from frivolous.measures.registry import measure_named
 from frivolous.text.tables import as_fraction, mean_sd, plain_table
 
 if TYPE_CHECKING:
@@ -16,17 +17,6 @@ if TYPE_CHECKING:
 
 FIRST = ("accuracy", "prunable", "redundant")
 """What a study's table shows where it has any of them; else it shows all that it has."""
-
-WORDS = {
-    "accuracy": "test accuracy",
-    "train_accuracy": "training accuracy",
-    "non_prunable": "non-prunable",
-    "non_redundant": "non-redundant",
-    "mean_abs_r": "mean |r|",
-    "mean_abs_r_conv2": "mean |r|",
-    "num_parameters": "parameters",
-}
-SHARES = ("prunable", "redundant", "non_prunable", "non_redundant", "effective")
 
 
 def study_text(result: StudyResult) -> str:
@@ -43,7 +33,7 @@ def study_text(result: StudyResult) -> str:
         cells = [_cell(name, list(here[here["measure"] == name]["value"])) for name in names]
         label = f"{curve}, {site}" if layered and site not in ("all", curve) else curve
         rows.append((label, as_fraction(size), *cells))
-    head = ("curve", "size factor", *(WORDS.get(name, name) for name in names))
+    head = ("curve", "size factor", *(measure_named(name).words for name in names))
     text = plain_table(_title(result, names), head, rows)
     shrinks = result.study.shrinks(result.scale)
     return f"{text}\n\nscale {result.scale}: {shrinks}" if shrinks else text
@@ -54,7 +44,7 @@ def _title(result: StudyResult, names: Sequence[str]) -> str:
     if result.study.kind == "parameters":
         return f"{result.study.name}: exact counts at the paper's scale"
     several = f"mean ± SD over {result.replicates} replicates"
-    counted = [WORDS.get(name, name) for name in names if name in SHARES]
+    counted = [row.words for row in map(measure_named, names) if row.scale.capped]
     shares = f"; {' and '.join(counted)} units as shares of the largest network" if counted else ""
     words = several if result.replicates > 1 else "one replicate"
     return f"{result.study.name}{scale}: {words}{shares}"

@@ -19,35 +19,46 @@ def study_caption(
     scale: str = "",
 ) -> str:
     """Say what points, bars and grey marks are, over how many replicates, and what is missing."""
-    counts = pd.concat([rows_of(means, panel)["n"] for panel in panels])
-    counts = counts[counts > 0]
-    least, most = (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
+    said = [trained(pd.concat([rows_of(means, panel)["n"] for panel in panels]))]
     if all(panel.measure == "num_parameters" for panel in panels):
         said = ["Points: exact counts, which no training changes."]
-    elif most <= 1:
-        said = ["One trained network per point (n = 1), hence no error bars."]
-    else:
-        n = f"{most}" if least == most else f"{least} to {most}"
-        said = [f"Points: means over n = {n} trained networks; bars: ± SD (n − 1)."]
     if any(panel.published for panel in drawn):
         said.append(f"Grey marks: {source}, with SD where it is known.")
     said += measured_at(scale)
-    shown = pd.concat([rows_of(gains, panel) for panel in panels])
-    if np.isfinite(shown["gain"].to_numpy(float)).any():
-        interval = np.isfinite(shown["low"].to_numpy(float)).any()
-        said.append(
-            "g: mean ratio per doubling of width"
-            + (", with 95% bootstrap interval over replicates." if interval else " (no interval).")
-        )
+    said += gains_said(pd.concat([rows_of(gains, panel) for panel in panels]))
     below, empty = sum(p.below for p in drawn), sum(p.empty for p in drawn)
     if below:
         said.append(
             f"Open markers at the lower edge: {below} mean{'s' * (below > 1)} at or below 0, which "
             "a log axis cannot show."
         )
-    if empty:
-        said.append(f"Left out: {empty} point{'s' * (empty > 1)} without a finite value.")
-    return " ".join([*said, *_versions(panels)])
+    return " ".join([*said, *left_out(empty), *_versions(panels)])
+
+
+def trained(
+    counts: pd.Series, point: str = "point", bars: str = "± SD (n − 1)", none: str = "no error bars"
+) -> str:
+    """Say over how many networks points are means, and what their bars are."""
+    counts = counts[counts > 0]
+    least, most = (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
+    if most <= 1:
+        return f"One trained network per {point} (n = 1), hence {none}."
+    n = f"{most}" if least == most else f"{least} to {most}"
+    return f"Points: means over n = {n} trained networks; bars: {bars}."
+
+
+def gains_said(gains: pd.DataFrame) -> list[str]:
+    """Say what g is, where there is a gain."""
+    if not np.isfinite(gains["gain"].to_numpy(float)).any():
+        return []
+    interval = np.isfinite(gains["low"].to_numpy(float)).any()
+    how = ", with 95% bootstrap interval over replicates." if interval else " (no interval)."
+    return [f"g: mean ratio per doubling of width{how}"]
+
+
+def left_out(empty: int) -> list[str]:
+    """Say how many points have no value."""
+    return [f"Left out: {empty} point{'s' * (empty > 1)} without a finite value."] if empty else []
 
 
 def measured_at(scale: str) -> list[str]:

@@ -51,6 +51,44 @@ class Key:
     column: int
 
 
+@dataclass(frozen=True)
+class Heading:
+    """Title and claim in lines that fit the figure's width: (lines, points, weight) of each."""
+
+    blocks: tuple[tuple[list[str], float, str], ...]
+
+    @classmethod
+    def of(cls, figure: Figure, title: str, claim: str) -> Heading:
+        """Return them broken into lines."""
+        room = float(figure.get_size_inches()[0]) - 0.2
+        bold = (lettering.wrapped(figure, title, TITLE, room, "bold"), TITLE, "bold")
+        return cls((bold, (lettering.wrapped(figure, claim, CLAIM, room), CLAIM, "normal")))
+
+    @property
+    def height(self) -> float:
+        """Inches that they take."""
+        return sum(lettering.block_height(lines, size) for lines, size, _ in self.blocks)
+
+    def write(self, figure: Figure, top: float) -> float:
+        """Write them downwards from ``top`` (inches from the lower edge); return the new top."""
+        for lines, size, weight in self.blocks:
+            top = lettering.write_block(figure, lines, size, 0.1, top, weight=weight)
+        return top
+
+
+def write_letter(axes: Axes, letter: str, inches: float) -> None:
+    """Write a panel's letter above its axes, so many inches to their left."""
+    axes.annotate(
+        letter,
+        (0, 1),
+        xycoords="axes fraction",
+        xytext=(-72 * inches, 5),
+        textcoords="offset points",
+        fontsize=9.5,
+        fontweight="bold",
+    )
+
+
 def lay_out(
     figure: Figure,
     axes: Sequence[Axes],
@@ -64,22 +102,14 @@ def lay_out(
     ``words``: title, claim, caption; ``keys``: legends of the whole figure, beneath the last row.
     """
     width = float(figure.get_size_inches()[0])
-    title, claim, caption = words
-    texts = [
-        (lettering.wrapped(figure, title, TITLE, width - 0.2, "bold"), TITLE, "bold"),
-        (lettering.wrapped(figure, claim, CLAIM, width - 0.2), CLAIM, "normal"),
-    ]
-    lines = lettering.wrapped(figure, caption, SMALL, width - 0.2)
+    heading = Heading.of(figure, words[0], words[1])
+    lines = lettering.wrapped(figure, words[2], SMALL, width - 0.2)
     tall = [_height(figure, legend) for legend in keys]
-    head = sum(lettering.block_height(block, size) for block, size, _ in texts)
     heights = _row_heights(figure, len(axes), grid, row_keys)
-    height = 0.08 + head + 0.04 + sum(heights) + sum(tall) + 0.05
+    height = 0.08 + heading.height + 0.04 + sum(heights) + sum(tall) + 0.05
     height += lettering.block_height(lines, SMALL) + 0.08
     figure.set_size_inches(width, height)
-    top = height - 0.08
-    for block, size, weight in texts:
-        top = lettering.write_block(figure, block, size, 0.1, top, weight=weight)
-    top -= 0.04
+    top = heading.write(figure, height - 0.08) - 0.04
     wide = grid.wide(width)
     for row, row_height in enumerate(heights):
         bottom = top - grid.above - grid.tall

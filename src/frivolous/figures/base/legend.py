@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from frivolous.figures.base.layout import Grid, Key
 from frivolous.figures.base.panel import Drawn
-from frivolous.figures.base.style import CAP, PALE, PUBLISHED, REFERENCE, curve_style
+from frivolous.figures.base.style import CAP, GREY, LOOK, REFERENCE, curve_style
 
 Styles = Mapping[str, Mapping[str, Any]]
 
@@ -39,10 +39,9 @@ def legends(figure: Figure, styles: Styles, drawn: Sequence[Drawn], width: float
     """Add the legend of the curves and, beneath, what the grey things are."""
     grey: list[Any] = []
     if any(panel.published for panel in drawn):
-        look: dict[str, Any] = {"marker": "o", "ms": 7, "mfc": PALE, "mec": PUBLISHED, "mew": 0.5}
-        grey.append(Line2D([], [], ls="none", label="published", **look))
+        grey.append(Line2D([], [], ls="none", label="published", marker="o", **GREY))
     if any(panel.reference for panel in drawn):
-        look = {"color": REFERENCE, "lw": 0.7, "ls": (0, (4, 3))}
+        look: dict[str, Any] = {"color": REFERENCE, "lw": 0.7, "ls": (0, (4, 3))}
         grey.append(Line2D([], [], label="doubles with width (g = 2)", **look))
     if any(panel.capped for panel in drawn):
         grey.append(Line2D([], [], color=CAP, lw=1.4, label="all units of that size"))
@@ -85,7 +84,7 @@ def _runs(sets: Sequence[Sequence[str]]) -> list[tuple[int, int, set[str]]]:
 def curve_handles(styles: Styles) -> list[Line2D]:
     """Return a line with its marker for each curve."""
     return [
-        Line2D([], [], lw=1.2, ms=4.4, mec="white", mew=0.5, label=name, **style)
+        Line2D([], [], label=name, **LOOK, **style)
         for name, style in ((curve.replace("$", r"\$"), styles[curve]) for curve in styles)
     ]
 

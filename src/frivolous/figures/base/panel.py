@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +11,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from frivolous.figures.base.scales import SIZES, Scale, size_axis, value_axis
-from frivolous.figures.base.style import CAP, INK, PALE, PUBLISHED, QUIET, REFERENCE
+from frivolous.errors import BadArgument
+from frivolous.figures.base.scales import SIZES, size_axis, value_axis
+from frivolous.figures.base.style import CAP, GREY, INK, LOOK, PALE, QUIET, REFERENCE
 from frivolous.figures.base.text import place_note
+from frivolous.measures.registry import Scale, measure_named
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,16 @@ class Panel:
     measure: str
     title: str | None = None
     version: str = ""
+
+    @property
+    def scale(self) -> Scale:
+        """The axis of its measure."""
+        return measure_named(self.measure).scale
+
+    @property
+    def heading(self) -> str:
+        """What stands above the axes: the title, by default the measure's."""
+        return measure_named(self.measure).title if self.title is None else self.title
 
     @property
     def letter(self) -> str:
@@ -56,6 +68,29 @@ class Drawn:
 def rows_of(frame: pd.DataFrame, panel: Panel) -> pd.DataFrame:
     """Return the rows of a frame that a panel shows."""
     return frame[frame["panel"].eq(panel.name) & frame["measure"].eq(panel.measure)]
+
+
+def panels_of(frame: pd.DataFrame, panels: Sequence[Panel | tuple[str, str]] | None) -> list[Panel]:
+    """Return the panels asked for, or every one of a table with accuracy first.
+
+    Raises:
+        BadArgument: the table has no rows of a panel.
+        UnknownName: of a measure.
+
+    """
+    there = list(dict.fromkeys(zip(frame["panel"], frame["measure"], strict=True)))
+    first = sorted(there, key=lambda pair: pair[1] != "accuracy")
+    wanted = first if panels is None else panels
+    asked = [panel if isinstance(panel, Panel) else Panel(*panel) for panel in wanted]
+    for panel in asked:
+        measure_named(panel.measure)
+        if (panel.name, panel.measure) not in there:
+            known = ", ".join(f"({name}, {measure})" for name, measure in there)
+            raise BadArgument(
+                f"`panels` asks for ({panel.name}, {panel.measure}), which `table` has no rows of; "
+                f"it has {known}. Name one of these."
+            )
+    return asked
 
 
 def draw_panel(
@@ -168,18 +203,11 @@ def _published_points(
         return
     x, y = usable["size_factor"].to_numpy() * shift, usable["value"].to_numpy() * factor
     sd = np.nan_to_num(usable["sd"].to_numpy(float)) * factor
-    low, high = _clipped(axes, y, sd)
+    low, high = clipped(axes, y, sd)
     axes.vlines(x[sd > 0], low[sd > 0], high[sd > 0], color=PALE, linewidth=3.2, zorder=2)
     axes.plot(
-        x,
-        y,
-        linestyle="none",
-        marker=style["marker"],
-        markersize=7.0,
-        markerfacecolor=PALE,
-        markeredgecolor=PUBLISHED,
-        markeredgewidth=0.5,
-        zorder=2.5,
+        *(x, y),
+        **{"linestyle": "none", "marker": style["marker"], "zorder": 2.5, **GREY},
     )
     drawn.published = True
     drawn.obstacles += _segments(x, low, high)
@@ -215,19 +243,8 @@ def _curve(
                 zorder=7,
             )
         y = np.where(hidden, np.nan, y)
-    axes.plot(
-        x,
-        y,
-        color=style["color"],
-        linestyle=style["linestyle"],
-        linewidth=1.2,
-        marker=style["marker"],
-        markersize=4.4,
-        markeredgecolor="white",
-        markeredgewidth=0.5,
-        zorder=4,
-    )
-    low, high = _clipped(axes, y, sd)
+    axes.plot(x, y, zorder=4, **LOOK, **style)
+    low, high = clipped(axes, y, sd)
     shown = (sd > 0) & np.isfinite(y)
     if shown.any():
         axes.vlines(x[shown], low[shown], high[shown], color=style["color"], lw=0.8, zorder=3.5)
@@ -236,7 +253,7 @@ def _curve(
     drawn.obstacles += _segments(x[shown], low[shown], high[shown])
 
 
-def _clipped(axes: Axes, y: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def clipped(axes: Axes, y: np.ndarray, sd: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the ends of the bars; on a log axis a lower end at or below 0 meets the lower edge."""
     low = y - sd
     if axes.get_yscale() == "log":

@@ -1,60 +1,16 @@
-"""The axes of a measure: its label, its scale, its ticks."""
+"""The axes of a panel: label, scale and ticks of a measure."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-
-@dataclass(frozen=True)
-class Scale:
-    """How a measure is drawn: panel title, axis label, and the kind of its axis.
-
-    ``kind``: "log2"; "log10" (counts); "percent" (of values in [0, 1]); "unit" (0 to 1).
-    ``capped``: a share of the 4x network, which the network's own size factor / 4 bounds.
-    """
-
-    title: str
-    label: str
-    kind: str
-    capped: bool = False
-
-    @property
-    def logarithmic(self) -> bool:
-        """Whether the axis has no place for 0."""
-        return self.kind in ("log2", "log10")
-
-    @property
-    def factor(self) -> float:
-        """What values are multiplied with to be drawn."""
-        return 100.0 if self.kind == "percent" else 1.0
-
-
-MEASURES: dict[str, Scale] = {
-    "accuracy": Scale("Test accuracy", "accuracy (%)", "percent"),
-    "train_accuracy": Scale("Training accuracy", "accuracy (%)", "percent"),
-    "unchanged_labels": Scale("Ablation curves", "unchanged labels (%)", "percent"),
-    "prunable": Scale("Prunable units", "share of the 4× network", "log2", capped=True),
-    "redundant": Scale("Redundant units", "share of the 4× network", "log2", capped=True),
-    "non_prunable": Scale("Non-prunable units", "share of the 4× network", "log2", capped=True),
-    "non_redundant": Scale("Non-redundant units", "share of the 4× network", "log2", capped=True),
-    "effective": Scale("Effective width", "share of the 4× network", "log2", capped=True),
-    "frivolous": Scale("Jointly frivolous units", "share of the 4× network", "log2", capped=True),
-    "area": Scale("Area", "area under the ablation curve", "unit"),
-    "compressibility": Scale("Compressibility", "share of the width", "unit"),
-    "similarity": Scale("Similarity", "similar units per unit", "log2"),
-    "similar": Scale("Similar units", "similar units per unit", "log2"),
-    "silent": Scale("Silent units", "share of the width", "unit"),
-    "constant": Scale("Constant units", "share of the width", "unit"),
-    "num_parameters": Scale("Parameters", "number of parameters", "log10"),
-    "mean_abs_r_conv2": Scale("Correlation in conv2", "mean |r| of two units", "unit"),
-}
+from frivolous.measures.registry import Scale
 
 SIZES = (0.25, 0.5, 1.0, 2.0, 4.0)
 

@@ -64,6 +64,10 @@ RC: dict[str, Any] = {
 }
 
 
+#: The lines and markers of what was measured, and of what was published behind them.
+LOOK: dict[str, Any] = {"lw": 1.2, "ms": 4.4, "mec": "white", "mew": 0.5}
+GREY: dict[str, Any] = {"ms": 7.0, "mfc": PALE, "mec": PUBLISHED, "mew": 0.5}
+
 #: How legends are set that stand outside the axes.
 LEGEND: dict[str, Any] = {
     "frameon": False,

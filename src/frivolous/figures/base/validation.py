@@ -23,13 +23,23 @@ def checked(
     """
     if frame is None:
         return pd.DataFrame(columns=[*words, *numbers]).astype(dict.fromkeys(numbers, float))
-    missing = [column for column in (*words, *numbers) if column not in frame.columns]
+    has_columns(name, frame, (*words, *numbers), "a frame with all of them")
+    return frame.astype(dict.fromkeys(numbers, float))
+
+
+def has_columns(
+    name: str,
+    frame: pd.DataFrame,
+    needed: Sequence[str],
+    remedy: str = "the frame of a Measurement",
+) -> None:
+    """Refuse a frame that lacks a column."""
+    missing = [column for column in needed if column not in frame.columns]
     if missing:
         raise BadArgument(
             f"`{name}` lacks the columns {', '.join(missing)}; it has "
-            f"{', '.join(map(str, frame.columns))}. Pass a frame with all of them."
+            f"{', '.join(map(str, frame.columns))}. Pass {remedy}."
         )
-    return frame.astype(dict.fromkeys(numbers, float))
 
 
 def told_points(published: pd.DataFrame | None) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from frivolous.errors import BadArgument
 from frivolous.figures.base import text as lettering
+from frivolous.figures.base.layout import Heading, write_letter
 from frivolous.figures.base.style import (
     LEGEND,
     PAGE,
@@ -21,6 +22,7 @@ from frivolous.figures.base.style import (
     house_style,
     new_figure,
 )
+from frivolous.figures.base.validation import has_columns
 from frivolous.figures.networks.ablation_draws import FEW, site_styles
 from frivolous.figures.networks.site_bars import count_text, short_names
 
@@ -59,13 +61,8 @@ def joint_figure(
         BadArgument: a column is missing, or there is no effective width to draw.
 
     """
-    for name, frame, needed in (("joint", joint, _JOINT), ("table", table, _TABLE)):
-        missing = [column for column in needed if column not in frame.columns]
-        if missing:
-            raise BadArgument(
-                f"`{name}` lacks the columns {', '.join(missing)}; it has "
-                f"{', '.join(map(str, frame.columns))}. Pass the frame of a Measurement."
-            )
+    has_columns("joint", joint, _JOINT)
+    has_columns("table", table, _TABLE)
     widths = table[table["measure"].eq("effective") & table["site"].ne("all")]
     if not len(joint) or not len(widths):
         raise BadArgument(
@@ -193,33 +190,19 @@ def _lay_out(
 ) -> None:
     """Stack title, claim, panels, legend and caption; set the height to hold them."""
     width = float(figure.get_size_inches()[0])
-    heads = [
-        (lettering.wrapped(figure, words[0], 9.5, width - 0.2, "bold"), 9.5, "bold"),
-        (lettering.wrapped(figure, words[1], 8.0, width - 0.2), 8.0, "normal"),
-    ]
+    heading = Heading.of(figure, *words)
     lines = lettering.wrapped(figure, caption, SMALL, width - 0.2)
     columns = 2 if len(keys) <= 2 * FEW else 3
     rows = -(-len(keys) // columns)
     foot = 0.08 + lettering.block_height(lines, SMALL) + 0.06
     base = foot + rows * _LINE + 0.1 + _BENEATH
-    head = sum(lettering.block_height(block, size) for block, size, _ in heads)
-    height = base + _TALL + 0.27 + head + 0.06
+    height = base + _TALL + 0.27 + heading.height + 0.06
     figure.set_size_inches(width, height)
-    top = height - 0.06
-    for block, size, weight in heads:
-        top = lettering.write_block(figure, block, size, 0.1, top, weight=weight)
+    heading.write(figure, height - 0.06)
     half = (width - 0.64 - 0.75 - 0.12) / 2
     for place, letter, start in ((axes[0], "a", 0.64), (axes[1], "b", 0.64 + half + 0.75)):
         place.set_position((start / width, base / height, half / width, _TALL / height))
-        place.annotate(
-            letter,
-            (0, 1),
-            xycoords="axes fraction",
-            xytext=(-72 * 0.54, 5),
-            textcoords="offset points",
-            fontsize=9.5,
-            fontweight="bold",
-        )
+        write_letter(place, letter, 0.54)
     figure.legend(
         handles=keys,
         loc="lower left",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from frivolous.figures.networks.site_bars import count_text
+from frivolous.figures.networks.site_bars import BARS, count_text
 
 
 def headline(table: pd.DataFrame, facts: Mapping[str, Any]) -> tuple[str, str]:
@@ -26,7 +26,7 @@ def headline(table: pd.DataFrame, facts: Mapping[str, Any]) -> tuple[str, str]:
     """
     whole = table[table["site"].eq("all")].set_index("measure")
     parts = []
-    for measure in ("prunable", "redundant"):
+    for measure in BARS:
         if measure in whole.index and np.isfinite(whole.loc[measure, "value"]):
             row = whole.loc[measure]
             parts.append((measure, row["grain"], f"{count_text(row['value'])} of {row['width']:,}"))

@@ -10,7 +10,9 @@ from matplotlib.figure import Figure
 
 from frivolous.errors import BadArgument
 from frivolous.figures.base import text as lettering
+from frivolous.figures.base.layout import Heading, write_letter
 from frivolous.figures.base.style import PAGE, QUIET, SMALL, house_style, new_figure
+from frivolous.figures.base.validation import has_columns
 from frivolous.figures.networks.ablation_draws import FEW, ablation_panel, site_styles
 from frivolous.figures.networks.site_bars import SEEN, bars, narrow, short_names, site_names
 
@@ -54,8 +56,8 @@ def measurement_figure(
             do not ascend from 0, or ``draw`` is another word.
 
     """
-    _check("table", table, _TABLE)
-    _check("curves", curves, _CURVES)
+    has_columns("table", table, _TABLE)
+    has_columns("curves", curves, _CURVES)
     if draw not in ("best", "mean"):
         raise BadArgument(f"`draw` is 'best' or 'mean'; got {draw!r}. Pass the protocol's.")
     sites = _sites(table, curves)
@@ -78,31 +80,20 @@ def _draw(
     names = short_names(figure, list(styles))
     notes = bars(right, table, styles)
     site_names(figure, right, names, styles)
-    heads = [
-        (lettering.wrapped(figure, words[0], 9.5, width - 0.2, "bold"), 9.5, "bold"),
-        (lettering.wrapped(figure, words[1], 8.0, width - 0.2), 8.0, "normal"),
-    ]
     lines = lettering.wrapped(figure, _caption(table, curves, counting[1]), SMALL, width - 0.2)
     before = max(lettering.text_width(figure, name, 7.5, "bold") for name in names) + 0.3
     after = max(lettering.text_width(figure, note, SMALL) for note in notes) + 0.15
-    _lay_out(figure, (left, right), heads, lines, (before, after), len(sites))
-    for axes, letter, back in ((left, "a", 0.54), (right, "b", before)):
-        axes.annotate(
-            letter,
-            (0, 1),
-            xycoords="axes fraction",
-            xytext=(-72 * back, 5),
-            textcoords="offset points",
-            fontsize=9.5,
-            fontweight="bold",
-        )
+    heading = Heading.of(figure, *words)
+    _lay_out(figure, (left, right), heading, lines, (before, after), len(sites))
+    write_letter(left, "a", 0.54)
+    write_letter(right, "b", before)
     return figure
 
 
 def _lay_out(
     figure: Figure,
     axes: tuple[Axes, Axes],
-    heads: Sequence[tuple[list[str], float, str]],
+    heading: Heading,
     lines: list[str],
     beside: tuple[float, float],
     sites: int,
@@ -112,16 +103,13 @@ def _lay_out(
     ``beside``: inches that names take before the bars, and numbers after them.
     """
     width, (before, after) = float(figure.get_size_inches()[0]), beside
-    head = sum(lettering.block_height(block, size) for block, size, _ in heads)
     foot = lettering.block_height(lines, SMALL)
     tall = max(2.2, 0.34 * sites + 0.1)
     short = min(tall, 4.2)
     base = 0.08 + foot + 0.08 + _BENEATH
-    height = base + tall + _ABOVE + head + 0.06
+    height = base + tall + _ABOVE + heading.height + 0.06
     figure.set_size_inches(width, height)
-    top = height - 0.06
-    for block, size, weight in heads:
-        top = lettering.write_block(figure, block, size, 0.1, top, weight=weight)
+    heading.write(figure, height - 0.06)
     half = min(0.37 * width, max(0.22 * width, width - 2.3 - before - after))
     upper = (base + tall - short) / height
     axes[0].set_position((0.64 / width, upper, half / width, short / height))
@@ -178,12 +166,3 @@ def _caption(table: pd.DataFrame, curves: pd.DataFrame, draw: str) -> str:
 def _examples(frame: pd.DataFrame) -> str:
     low, high = int(frame["examples"].min()), int(frame["examples"].max())
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def _check(name: str, frame: pd.DataFrame, needed: Sequence[str]) -> None:
-    missing = [column for column in needed if column not in frame.columns]
-    if missing:
-        raise BadArgument(
-            f"`{name}` lacks the columns {', '.join(missing)}; it has "
-            f"{', '.join(map(str, frame.columns))}. Pass the frame of a Measurement."
-        )

@@ -17,8 +17,9 @@ from frivolous.figures.base import text as lettering
 from frivolous.figures.base.style import INK, SMALL
 from frivolous.figures.networks.ablation_draws import legend_beneath
 
-_PRUNABLE, _REDUNDANT, _WIDTH = "#5b82cc", "#ecbd4e", "#ededed"
-_MEASURES = (("prunable", -0.18, _PRUNABLE), ("redundant", 0.18, _REDUNDANT))
+BARS = {"prunable": (-0.18, "#5b82cc"), "redundant": (0.18, "#ecbd4e")}
+"""Where the bar of a measure lies beside the site's middle, and its colour."""
+_WIDTH = "#ededed"
 _LONGEST = 1.5  # inches that a site's name may take
 SEEN = 0.02  # share of the bar's full length: narrower intervals have no whisker
 
@@ -31,7 +32,7 @@ def bars(axes: Axes, table: pd.DataFrame, styles: dict[str, dict[str, str]]) -> 
         if not len(part):
             continue
         axes.barh(place, 1.0, height=0.8, color=_WIDTH, zorder=1)
-        for measure, shift, colour in _MEASURES:
+        for measure, (shift, colour) in BARS.items():
             row = part[part["measure"].eq(measure)]
             notes.append(_bar(axes, row.iloc[0], place + shift, colour) if len(row) else "–")
             axes.annotate(
@@ -47,14 +48,14 @@ def bars(axes: Axes, table: pd.DataFrame, styles: dict[str, dict[str, str]]) -> 
     axes.set_xlim(0, 1)
     axes.xaxis.set_major_formatter(PercentFormatter(1.0))
     axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1.0])
-    nouns = {measure: _noun(table, measure) for measure, _, _ in _MEASURES}
+    nouns = {measure: _noun(table, measure) for measure in BARS}
     same = len(set(nouns.values())) == 1
     axes.set_xlabel(f"share of the site's {nouns['prunable'] if same else 'positions or units'}")
     axes.set_title("Frivolous units by site", loc="left", pad=5)
     axes.spines["left"].set_visible(False)
     keys = [
         Patch(color=colour, label=name if same else f"{name} {nouns[name]}")
-        for name, _, colour in _MEASURES
+        for name, (_, colour) in BARS.items()
     ]
     legend_beneath(axes, [*keys, Patch(color=_WIDTH, label="whole site")], 3 if same else 2)
     return notes
@@ -62,7 +63,7 @@ def bars(axes: Axes, table: pd.DataFrame, styles: dict[str, dict[str, str]]) -> 
 
 def narrow(table: pd.DataFrame) -> bool:
     """Say whether an interval is too narrow to be seen as a whisker, though not of width 0."""
-    drawn = table[table["measure"].isin([measure for measure, _, _ in _MEASURES])]
+    drawn = table[table["measure"].isin(list(BARS))]
     spans = ((drawn["high"] - drawn["low"]) / drawn["width"]).to_numpy(float)
     return bool(((spans > 0) & (spans < SEEN)).any())
 

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from frivolous.errors import BadArgument, look_up
+from frivolous.errors import BadArgument
 from frivolous.figures.base.caption import study_caption
 from frivolous.figures.base.layout import Grid, head_of, lay_out
 from frivolous.figures.base.legend import curve_styles, legends, panel_legends
-from frivolous.figures.base.panel import Panel, draw_panel, rows_of, write_gains
-from frivolous.figures.base.scales import MEASURES
+from frivolous.figures.base.panel import Panel, draw_panel, panels_of, rows_of, write_gains
 from frivolous.figures.base.style import COLUMN, PAGE, house_style, new_figure
 from frivolous.figures.base.validation import checked, told_points
 from frivolous.published import replicate_means
@@ -74,7 +73,9 @@ def study_figure(
     means = replicate_means(table)
     if not len(means):
         raise BadArgument("`table` has no rows; a figure needs at least one run. Run the study.")
-    chosen = _panels(means, panels)
+    chosen = panels_of(means, panels)
+    if not chosen:
+        raise BadArgument("`panels` is empty; a figure has at least one. Leave it out for all.")
     gains = checked("gains", gains, ("panel", "measure", "curve"), GAINS)
     points = told_points(published)
     with house_style():
@@ -102,13 +103,10 @@ def _draw(
     styles = {curve: styles[curve] for curve in styles if any(curve in names for names in sets)}
     drawn, lines_above = [], 1
     for panel, one in zip(panels, axes, strict=True):
-        scaled = MEASURES[panel.measure]
-        drawn.append(draw_panel(one, rows_of(means, panel), rows_of(points, panel), scaled, styles))
-        title_of = scaled.title if panel.title is None else panel.title
-        lines_above = max(
-            lines_above,
-            head_of(figure, one, (panel.letter, title_of), grid.wide(width), panel.earlier),
-        )
+        mine, theirs = rows_of(means, panel), rows_of(points, panel)
+        drawn.append(draw_panel(one, mine, theirs, panel.scale, styles))
+        head = (panel.letter, panel.heading)
+        lines_above = max(lines_above, head_of(figure, one, head, grid.wide(width), panel.earlier))
     shared, row_keys = panel_legends(figure, styles, sets, grid)
     keys = legends(figure, shared, drawn, width)
     caption = study_caption(means, gains, panels, drawn, source, scale)
@@ -124,24 +122,3 @@ def _draw(
 def _alike(sets: Sequence[Sequence[str]]) -> bool:
     """Say whether one panel shows all the curves there are."""
     return any(set(names) >= {one for other in sets for one in other} for names in sets)
-
-
-def _panels(means: pd.DataFrame, panels: Sequence[Panel | tuple[str, str]] | None) -> list[Panel]:
-    """Return the panels asked for, or every one of the table with accuracy first."""
-    there = list(dict.fromkeys(zip(means["panel"], means["measure"], strict=True)))
-    if panels is None:
-        there.sort(key=lambda pair: pair[1] != "accuracy")
-        asked = [Panel(*pair) for pair in there]
-    else:
-        asked = [panel if isinstance(panel, Panel) else Panel(*panel) for panel in panels]
-    for panel in asked:
-        look_up(MEASURES, panel.measure, "measure")
-        if (panel.name, panel.measure) not in there:
-            known = ", ".join(f"({name}, {measure})" for name, measure in there)
-            raise BadArgument(
-                f"`panels` asks for ({panel.name}, {panel.measure}), which `table` has no rows of; "
-                f"it has {known}. Name one of these."
-            )
-    if not asked:
-        raise BadArgument("`panels` is empty; a figure has at least one. Leave it out for all.")
-    return asked

@@ -92,7 +92,7 @@ def _draw(
             one.tick_params(axis="x", labelsize=SMALL)
             if column == 0:
                 one.set_ylabel("|r| of two units")
-            asked = Panel(panel, "similar")
+            asked = Panel(panel, "mean_abs_r")
             named = row == 0 and panel not in [before for before, _ in kinds[:column]]
             head = (asked.letter if named else "", f"{curve}: {site}")
             inches = grid.wide(width)

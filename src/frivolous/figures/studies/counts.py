@@ -11,15 +11,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from frivolous.errors import BadArgument, look_up
-from frivolous.figures.base.caption import measured_at
+from frivolous.errors import BadArgument
+from frivolous.figures.base.caption import gains_said, left_out, measured_at, trained
 from frivolous.figures.base.layout import Grid, head_of, lay_out
 from frivolous.figures.base.legend import add_legend
-from frivolous.figures.base.scales import MEASURES, size_axis, value_axis
+from frivolous.figures.base.scales import size_axis, value_axis
 from frivolous.figures.base.style import (
+    GREY,
+    LOOK,
     PAGE,
-    PALE,
-    PUBLISHED,
     REFERENCE,
     curve_style,
     house_style,
@@ -27,6 +27,7 @@ from frivolous.figures.base.style import (
 )
 from frivolous.figures.base.text import place_note
 from frivolous.figures.base.validation import checked, told_points
+from frivolous.measures.registry import measure_named
 
 TABLE = ("panel", "measure", "size_factor", "replicate", "value")
 _KEYS = ["panel", "measure", "size_factor"]
@@ -74,7 +75,7 @@ def counts_figure(
     if not len(table):
         raise BadArgument("`table` has no rows; a figure needs at least one run. Run the study.")
     for measure in table["measure"].unique():
-        look_up(MEASURES, measure, "measure")
+        measure_named(measure)
     gains = checked("gains", gains, ("panel", "measure"), ("gain", "low", "high"))
     keys = ("panel", "measure")
     told_gains = checked("published_gains", published_gains, keys, ("gain_as_published",))
@@ -127,15 +128,14 @@ def _panel(axes: Axes, spans: pd.DataFrame, told: pd.DataFrame, styles: Styles) 
     seen = pd.concat([spans["mean"], spans["low"], spans["high"], told["mean"]])
     size_axis(axes, list(sizes))
     values = np.concatenate([seen.dropna().to_numpy(float), sizes / 4])
-    value_axis(axes, MEASURES[spans["measure"].iloc[0]], values)
+    value_axis(axes, measure_named(spans["measure"].iloc[0]).scale, values)
     everything = np.column_stack([sizes, sizes / 4])
     axes.plot(*everything.T, color=REFERENCE, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1)
     lines = [everything]
     for measure, style in styles.items():
         grey = told[told["measure"].eq(measure)]
-        look: dict[str, Any] = {"mfc": PALE, "mec": PUBLISHED, "mew": 0.5, "ms": 7.0}
         marks = axes.plot(
-            *(grey["size_factor"], grey["mean"]), ls="none", marker=style["marker"], **look
+            *(grey["size_factor"], grey["mean"]), ls="none", marker=style["marker"], **GREY
         )
         marks[0].set_zorder(2.5)
         lines += [np.array([point, point]) for point in marks[0].get_xydata()]  # type: ignore[union-attr]
@@ -157,7 +157,7 @@ def _count(axes: Axes, part: pd.DataFrame, style: Mapping[str, Any]) -> list[np.
         zorder=7,
     )
     shown = np.where(nothing, np.nan, mean)
-    axes.plot(x, shown, lw=1.2, ms=4.4, mec="white", mew=0.5, zorder=4, **style)
+    axes.plot(x, shown, zorder=4, **LOOK, **style)
     several = (high > low) & ~nothing
     bottom = np.maximum(low, floor)
     axes.vlines(
@@ -183,39 +183,24 @@ def _gains(axes: Axes, gains: pd.DataFrame, styles: Styles, obstacles: list[np.n
 
 
 def _handles(styles: Styles, published: bool) -> list[Line2D]:
-    look: dict[str, Any] = {"lw": 1.2, "ms": 4.4, "mec": "white", "mew": 0.5}
     handles = [
-        Line2D([], [], label=MEASURES[name].title.lower(), **{**look, **style})
+        Line2D([], [], label=measure_named(name).title.lower(), **{**LOOK, **style})
         for name, style in styles.items()
     ]
     handles.append(Line2D([], [], color=REFERENCE, lw=0.8, ls=(0, (4, 3)), label="all units"))
     if published:
-        grey: dict[str, Any] = {"marker": "o", "ms": 7, "mfc": PALE, "mec": PUBLISHED, "mew": 0.5}
-        handles.append(Line2D([], [], ls="none", label="published", **grey))
+        handles.append(Line2D([], [], ls="none", label="published", marker="o", **GREY))
     return handles
 
 
 def _caption(
     table: pd.DataFrame, spans: pd.DataFrame, gains: pd.DataFrame, source: str, scale: str
 ) -> str:
-    counts = spans["n"][spans["n"] > 0]
-    least, most = (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
-    said = ["One trained network per point (n = 1), hence no bars."]
-    if most > 1:
-        n = f"{most}" if least == most else f"{least} to {most}"
-        said = [f"Points: means over n = {n} trained networks; bars: from the least to the most."]
+    said = [trained(spans["n"], bars="from the least to the most", none="no bars")]
     if source:
         said.append(f"Grey marks: {source}.")
-    said += measured_at(scale)
-    if np.isfinite(gains["gain"]).any():
-        interval = np.isfinite(gains["low"]).any()
-        said.append(
-            "g: mean ratio per doubling of width"
-            + (", with 95% bootstrap interval over replicates." if interval else " (no interval).")
-        )
+    said += [*measured_at(scale), *gains_said(gains)]
     zeros, empty = int(spans["mean"].le(0).sum()), int(spans["n"].eq(0).sum())
     if zeros:
         said.append(f"Open markers at the lower edge: {zeros} of 0, which a log axis cannot show.")
-    if empty:
-        said.append(f"Left out: {empty} point{'s' * (empty > 1)} without a finite value.")
-    return " ".join(said)
+    return " ".join([*said, *left_out(empty)])

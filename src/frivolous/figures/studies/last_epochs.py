@@ -7,9 +7,8 @@ from collections.abc import Sequence
 import pandas as pd
 from matplotlib.figure import Figure
 
-from frivolous.errors import BadArgument, look_up
-from frivolous.figures.base.panel import Panel
-from frivolous.figures.base.scales import MEASURES
+from frivolous.errors import BadArgument
+from frivolous.figures.base.panel import Panel, panels_of
 from frivolous.figures.base.validation import checked, told_curves
 from frivolous.figures.studies.lines import Along, along_figure, along_means
 
@@ -53,17 +52,7 @@ def past_figure(
     """
     means = past_means(table)
     told = told_curves(published)
-    there = list(dict.fromkeys(zip(table["panel"], table["measure"], strict=True)))
-    first = sorted(there, key=lambda pair: pair[1] != "accuracy")
-    asked = [one if isinstance(one, Panel) else Panel(*one) for one in panels or first]
-    for panel in asked:
-        look_up(MEASURES, panel.measure, "measure")
-        if (panel.name, panel.measure) not in there:
-            raise BadArgument(
-                f"`panels` asks for ({panel.name}, {panel.measure}), which `table` has no rows of; "
-                f"it has {', '.join(f'({name}, {measure})' for name, measure in there)}. Name one "
-                "of these."
-            )
+    asked = panels_of(table, panels or None)
     shown = {(panel.name, panel.measure) for panel in asked}
     told = told[pd.MultiIndex.from_frame(told[["panel", "measure"]]).isin(shown)]
     words = (title, claim, source, scale)

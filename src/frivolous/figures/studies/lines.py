@@ -16,21 +16,23 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator
 
-from frivolous.figures.base.caption import measured_at
+from frivolous.figures.base.caption import measured_at, trained
 from frivolous.figures.base.layout import Grid, head_of, lay_out
 from frivolous.figures.base.legend import add_legend
-from frivolous.figures.base.panel import Panel, rows_of
-from frivolous.figures.base.scales import MEASURES, Scale, as_fraction, value_axis
+from frivolous.figures.base.panel import Panel, clipped, rows_of
+from frivolous.figures.base.scales import as_fraction, value_axis
 from frivolous.figures.base.style import (
     COLUMN,
+    GREY,
+    LOOK,
     MARKERS,
     PAGE,
     PALE,
-    PUBLISHED,
     REFERENCE,
     house_style,
     new_figure,
 )
+from frivolous.measures.registry import Scale
 
 COLUMNS = ("panel", "measure", "curve", "size_factor", "x")
 
@@ -117,14 +119,7 @@ def _published(
     axes.plot(
         told["x"].to_numpy() * how[1].factor,
         told["mean"].to_numpy() * how[0].factor,
-        color=PALE,
-        linewidth=0.9,
-        marker=style["marker"],
-        markersize=7.0,
-        markerfacecolor=PALE,
-        markeredgecolor=PUBLISHED,
-        markeredgewidth=0.5,
-        zorder=2.5,
+        **{"color": PALE, "lw": 0.9, "marker": style["marker"], "zorder": 2.5, **GREY},
     )
 
 
@@ -139,13 +134,10 @@ def _line(
     y = np.where((y <= 0) & scale.logarithmic, np.nan, y)
     shown = (sd > 0) & np.isfinite(y)
     if len(x):
-        axes.plot(*(x, y), linewidth=1.2, markersize=4.4, mec="white", mew=0.5, zorder=4, **style)  # type: ignore[arg-type]
+        axes.plot(x, y, zorder=4, **{**LOOK, **style})
     if shown.any():
-        floor = axes.get_ylim()[0] if scale.logarithmic else -np.inf
-        low = np.minimum(np.maximum(y - sd, floor), y)
-        axes.vlines(
-            *(x[shown], low[shown], (y + sd)[shown]), color=style["color"], lw=0.8, zorder=3.5
-        )
+        low, high = clipped(axes, y, sd)
+        axes.vlines(x[shown], low[shown], high[shown], color=style["color"], lw=0.8, zorder=3.5)
     return below
 
 
@@ -168,11 +160,9 @@ def along_figure(
         for place, panel in enumerate(panels):
             axes.append(figure.add_subplot(-(-len(panels) // columns), columns, 1 + place))
             mine, theirs = rows_of(means, panel), rows_of(told, panel)
-            scale = MEASURES[panel.measure]
-            below += draw_along(axes[-1], mine, theirs, (scale, along), styles)
-            title = scale.title if panel.title is None else panel.title
+            below += draw_along(axes[-1], mine, theirs, (panel.scale, along), styles)
             inches = grid.wide(width)
-            head = head_of(figure, axes[-1], (panel.letter, title), inches, panel.earlier)
+            head = head_of(figure, axes[-1], (panel.letter, panel.heading), inches, panel.earlier)
             lines_above = max(lines_above, head)
         keys = size_legends(figure, styles, len(told) > 0, along, width)
         caption = " ".join(_caption(means, len(told) > 0, below, words[2], words[3]))
@@ -189,15 +179,13 @@ def size_legends(
     width: float,
 ) -> list[Legend]:
     """Add the legend of the size factors and, beneath, what the grey things are."""
-    look: dict[str, Any] = {"lw": 1.2, "ms": 4.4, "mec": "white", "mew": 0.5}
     lines = [
-        Line2D([], [], label=f"size {as_fraction(size)}", **style, **look)  # type: ignore[arg-type]
+        Line2D([], [], label=f"size {as_fraction(size)}", **{**LOOK, **style})
         for size, style in styles.items()
     ]
     grey: list[Any] = []
     if published:
-        look = {"marker": "o", "ms": 7, "mfc": PALE, "mec": PUBLISHED, "mew": 0.5}
-        grey.append(Line2D([], [], color=PALE, lw=0.9, label="published", **look))
+        grey.append(Line2D([], [], color=PALE, lw=0.9, label="published", marker="o", **GREY))
     if along.level is not None:
         grey.append(Line2D([], [], color=REFERENCE, lw=0.7, ls=(0, (4, 3)), label=along.level[1]))
     return [add_legend(figure, handles, width - 0.2) for handles in (lines, grey) if handles]
@@ -206,12 +194,7 @@ def size_legends(
 def _caption(
     means: pd.DataFrame, published: bool, below: int, source: str, scale: str
 ) -> list[str]:
-    least, most = (int(means["n"].min()), int(means["n"].max())) if len(means) else (0, 0)
-    if most <= 1:
-        said = ["One trained network per line (n = 1), hence no error bars."]
-    else:
-        n = f"{most}" if least == most else f"{least} to {most}"
-        said = [f"Points: means over n = {n} trained networks; bars: ± SD (n − 1)."]
+    said = [trained(means["n"], "line")]
     if published:
         said.append(f"Grey: {source}, without error bars.")
     said += measured_at(scale)

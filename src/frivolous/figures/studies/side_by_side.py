@@ -16,7 +16,7 @@ from frivolous.figures.base.caption import measured_at
 from frivolous.figures.base.layout import Grid, Key, head_of, lay_out
 from frivolous.figures.base.legend import add_legend, curve_handles, curve_styles, legends
 from frivolous.figures.base.panel import Drawn, Panel, draw_panel, rows_of, write_gains
-from frivolous.figures.base.scales import MEASURES, as_fraction, log2_ticks
+from frivolous.figures.base.scales import as_fraction, log2_ticks
 from frivolous.figures.base.style import PAGE, QUIET, house_style, new_figure
 from frivolous.figures.base.validation import checked, told_curves, told_points
 from frivolous.figures.studies.ablation import MEASURE, ablation_axis, ablation_means
@@ -143,16 +143,16 @@ def _rows(panels: Sequence[Panel], told: pd.DataFrame, ours: pd.DataFrame) -> li
 
 
 def _size_row(panel: Panel, told: pd.DataFrame, ours: pd.DataFrame, look: Look) -> _Row:
-    scale, nothing = MEASURES[panel.measure], told.iloc[:0]
+    scale, nothing = panel.scale, told.iloc[:0]
 
     def draw(axes: Axes, rows: pd.DataFrame, other: pd.DataFrame) -> Drawn:
         return draw_panel(axes, rows, nothing, scale, look, beside=other)
 
-    return _Row(panel, scale.title if panel.title is None else panel.title, look, told, ours, draw)
+    return _Row(panel, panel.heading, look, told, ours, draw)
 
 
 def _along_row(panel: Panel, told: pd.DataFrame, ours: pd.DataFrame) -> _Row:
-    scale, nothing = MEASURES[panel.measure], told.iloc[:0]
+    scale, nothing = panel.scale, told.iloc[:0]
     axis: Along = ablation_axis() if panel.measure == MEASURE else EPOCHS
     styles = size_styles([*told["size_factor"], *ours["size_factor"]])
 
@@ -160,8 +160,9 @@ def _along_row(panel: Panel, told: pd.DataFrame, ours: pd.DataFrame) -> _Row:
         return Drawn(below=draw_along(axes, rows, nothing, (scale, axis), styles))
 
     names = {f"size {as_fraction(size)}": {**one, "linestyle": "-"} for size, one in styles.items()}
-    title = str(told["curve"].iloc[0]) if panel.measure == MEASURE else scale.title
-    return _Row(panel, title if panel.title is None else panel.title, names, told, ours, draw)
+    curve = panel.measure == MEASURE and panel.title is None
+    title = str(told["curve"].iloc[0]) if curve else panel.heading
+    return _Row(panel, title, names, told, ours, draw)
 
 
 def _draw(
