@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frivolous.compression.pruner import Pruner
-from frivolous.network.operations import CONVOLUTIONS, KNOWN, LOOKING_UP, MIXING
 from frivolous.network.program import Ref, Step
 
-LAYERS = {**MIXING, **LOOKING_UP}
 UNKNOWN = "no layer is known that reads its units"
 
 
@@ -74,11 +72,11 @@ def _mixing(bench: Pruner) -> list[Step]:
     for step in program.steps:
         if not fed.isdisjoint(step.needs):
             fed.add(step.index)
-        if step.op in LAYERS and step.index != program.output:
-            rule = LAYERS[step.op]
+        rule = step.operation.layer
+        if rule is not None and step.index != program.output:
             pair = [step.args[rule.input], step.args[rule.weight]]
             reached = sum(isinstance(item, Ref) and item.index in fed for item in pair)
-            if reached == 1 or step.op in LOOKING_UP:
+            if reached == 1 or step.operation.role == "table":
                 found.append(step)
     return found
 
@@ -90,7 +88,7 @@ def _opaque(bench: Pruner) -> list[tuple[str, str]]:
     for step in program.steps:
         weights = [program.states[need] for need in step.needs if need in program.states]
         matrices = [name for name in weights if state[name].dim() > 1]
-        if matrices and step.op not in KNOWN:
+        if matrices and not step.operation.known:
             path = matrices[0].rpartition(".")[0] or matrices[0]
             why = f"'{step.op}' is in none of the tables of operations that keep units apart"
             found.append((path, why))
@@ -99,11 +97,11 @@ def _opaque(bench: Pruner) -> list[tuple[str, str]]:
 
 def _units_of(step: Step, bench: Pruner) -> tuple[str, NDArray[np.int64] | None]:
     """A layer's name, and the numbers of the units that it writes; None where they have none."""
-    weight = step.args[LAYERS[step.op].weight]
+    weight = step.args[step.layer.weight]
     name = bench.network.program.states.get(weight.index) if isinstance(weight, Ref) else None
     path = name.removesuffix(".weight") if name else step.module or step.op
     along = bench.axes.along[step.index]
-    return path, along[1 if step.op in CONVOLUTIONS else -1] if along else None
+    return path, along[step.layer.axis] if along else None
 
 
 def _written(step: Step, bench: Pruner) -> tuple[str, str]:

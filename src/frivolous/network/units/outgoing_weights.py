@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frivolous.network.operations import CONVOLUTIONS, MIXING, TAIL
+from frivolous.network.operations import Kind
 from frivolous.network.program import Program, Step, Values, execute, needed
 
 
@@ -40,13 +40,11 @@ def _pooled(dimensions: int) -> Callable[..., Tensor]:
     return pool
 
 
-#: Operations that would change a unit's number, and what keeps it.
-_KEEPING: dict[str, Callable[..., Tensor]] = {
-    **{f"avg_pool{dimensions}d": _pooled(dimensions) for dimensions in (1, 2, 3)},
-    "sum": _largest,
-    "mean": _largest,
-    "logsumexp": _largest,
-    "response_norm": lambda value, *_: value,
+#: Kinds of operations that would change a unit's number; what keeps it, by how many axes.
+_KEEPING: dict[Kind, Callable[[int], Callable[..., Tensor]]] = {
+    "average_pool": _pooled,
+    "reduce": lambda _: _largest,
+    "response_norm": lambda _: lambda value, *_: value,
 }
 
 
@@ -120,14 +118,15 @@ def _unit_numbers(
             if need not in values:
                 values[need] = _beside(program, state, need, batch)
         reached.add(step.index)
-        if step.op in TAIL or _whole(step, values):
+        if step.operation.role == "tail" or _whole(step, values):
             given = _through_tail(step, values, reached)
             if step.index in program.shapes:
                 given = _spread(given, program.shape_of(step.index, batch))
             values[step.index] = given
             continue
-        kept = _KEEPING.get(step.op)
-        plan = program.plan([step if kept is None else replace(step, target=kept)], [step.index])
+        keep = _KEEPING.get(step.operation.kind)
+        run = step if keep is None else replace(step, target=keep(step.operation.dims))
+        plan = program.plan([run], [step.index])
         found = execute(plan, dict(values), {})[step.index]
         # Conversions to a type of fewer digits keep a unit's number as it is.
         exact = isinstance(found, Tensor) and found.is_floating_point()
@@ -164,7 +163,7 @@ def _spread(given: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 def _whole(step: Step, values: Values) -> bool:
     """Whether a step takes out one of several values of a normalisation, for which one stands."""
-    return step.op == "getitem" and isinstance(values[step.needs[0]], Tensor)
+    return step.operation.kind == "item" and isinstance(values[step.needs[0]], Tensor)
 
 
 def _through_tail(step: Step, values: Values, reached: set[int]) -> Tensor:
@@ -190,7 +189,7 @@ def _features(step: Step, numbers: Tensor, weight: Tensor, features: int) -> Ten
     Of a weight with matrices along other axes, one for each head say, the features of every matrix
     come one after another, as the groups of a convolution do.
     """
-    if step.op in CONVOLUTIONS:
+    if step.operation.kind == "convolution":
         return numbers.movedim(1, 0).reshape(features, -1)
     each = weight.shape[:-2]
     own = features // math.prod(each)
@@ -225,8 +224,7 @@ def _units_read(held: Tensor, positions: bool) -> tuple[Tensor, Tensor, Tensor]:
 
 def _operands(step: Step, swapped: bool) -> tuple[int, int]:
     """Input and weight of a mixing operation."""
-    rule = MIXING[step.op]
-    read, weight = step.args[rule.input].index, step.args[rule.weight].index
+    read, weight = (step.args[at].index for at in (step.layer.input, step.layer.weight))
     return (weight, read) if swapped else (read, weight)
 
 
@@ -235,13 +233,13 @@ def _rows(step: Step, swapped: bool, weight: Tensor) -> tuple[Tensor, int]:
 
     A weight of several matrices has as many groups.
     """
-    if step.op not in CONVOLUTIONS:
+    if step.operation.kind != "convolution":
         if weight.dim() < 2:
             return weight.reshape(-1, 1), 1
-        out_first = (step.op == "linear") != swapped
+        out_first = (step.operation.kind == "linear") != swapped
         rows = weight.mT if out_first else weight
         return rows.reshape(-1, rows.shape[-1]), math.prod(weight.shape[:-2])
-    transposed, groups = CONVOLUTIONS[step.op](step.args)
+    transposed, groups = step.operation.grouping(step.args)
     if transposed:
         return weight.reshape(len(weight), -1), groups
     parts = weight.reshape(groups, len(weight) // groups, weight.shape[1], -1)
