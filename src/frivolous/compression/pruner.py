@@ -132,7 +132,8 @@ class Pruner:
         sources = {
             step.args[0].index
             for step in self.network.program.steps
-            if step.op in PARTING | {"slice", "narrow"} and isinstance(step.args[0], Ref)
+            if step.operation.kind in PARTING | {"slice", "narrow"}
+            and isinstance(step.args[0], Ref)
         }
         return frozenset(
             source

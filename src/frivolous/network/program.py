@@ -11,6 +11,8 @@ from torch import Tensor, fx
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
+from frivolous.network.operations import OPERATIONS, UNKNOWN, Mixing, Operation
+
 Values = dict[int, Any]
 Edit = Callable[[Tensor], Tensor]
 
@@ -41,6 +43,28 @@ class Step:
     needs: tuple[int, ...]
     module: str
     line: str
+
+    @property
+    def operation(self) -> Operation:
+        """What is known of the operation."""
+        return OPERATIONS.get(self.op, UNKNOWN)
+
+    @property
+    def layer(self) -> Mixing:
+        """Where a layer has its input, its weight and its units."""
+        found = self.operation.layer
+        assert found is not None
+        return found
+
+    def argument(self, place: int, name: str, default: Any = None) -> Any:
+        """An argument by its place or its name."""
+        return self.args[place] if len(self.args) > place else self.kwargs.get(name, default)
+
+    def arguments(self) -> dict[str, Any]:
+        """All arguments by name, with the defaults of those that are not given."""
+        schema = getattr(self.target, "_schema", None)
+        given = {one.name: one.default_value for one in schema.arguments} if schema else {}
+        return {**given, **dict(zip(given, self.args, strict=False)), **self.kwargs}
 
     def reading(self, instead: Mapping[int, int]) -> Step:
         """The same operation on other values: those named in ``instead`` are exchanged."""

@@ -26,7 +26,7 @@ from frivolous.network.module.diagnostics import (
 from frivolous.network.module.output_selection import chosen
 from frivolous.network.module.wrappers import inside, uncompiled, unwrap
 from frivolous.network.network import Network
-from frivolous.network.operations import KNOWN
+from frivolous.network.operations import OPERATIONS, UNKNOWN
 from frivolous.network.program import SIZES, Program, read_program
 from frivolous.network.rewrites import apply_rewrites
 from frivolous.network.state_dict import read_state
@@ -131,7 +131,8 @@ def _known(target: Any) -> bool:
     packet = getattr(target, "_overloadpacket", None)
     if packet is None:
         return target is operator.getitem
-    return packet.__name__ in KNOWN and not target._schema.is_mutable
+    known = OPERATIONS.get(packet.__name__, UNKNOWN).known
+    return known and not target._schema.is_mutable
 
 
 @functools.cache

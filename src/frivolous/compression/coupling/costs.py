@@ -20,7 +20,6 @@ from torch import Tensor
 from frivolous.compression.coupling.channel_ids import ChannelMask, CoupledAxes
 from frivolous.compression.coupling.groups import PruningGroup
 from frivolous.network import Network
-from frivolous.network.operations import CONVOLUTIONS, MIXING, PRODUCTS
 from frivolous.network.program import Ref, Step
 
 Numbers = NDArray[np.float64]
@@ -133,9 +132,9 @@ def _uses(network: Network) -> dict[int, float]:
     made = {step.index: step for step in program.steps}
     found: dict[int, float] = {}
     for step in program.steps:
-        if step.op not in MIXING:
+        if step.operation.role != "mixing":
             continue
-        weight = step.args[MIXING[step.op].weight]
+        weight = step.args[step.layer.weight]
         if not isinstance(weight, Ref):
             continue
         index = weight.index
@@ -150,20 +149,18 @@ def _uses(network: Network) -> dict[int, float]:
 def _positions(step: Step, network: Network) -> float:
     """At how many positions of an example a weight is used."""
     program = network.program
-    transposed = step.op in CONVOLUTIONS and CONVOLUTIONS[step.op](step.args)[0]
-    where = step.args[MIXING[step.op].input].index if transposed else step.index
+    transposed, _ = step.operation.grouping(step.args)
+    where = step.args[step.layer.input].index if transposed else step.index
     shape = program.shape_of(where, 1)
-    return math.prod(shape) / shape[1 if step.op in CONVOLUTIONS else -1]
+    return math.prod(shape) / shape[step.layer.axis]
 
 
 def _products(network: Network) -> float:
     """Multiply-adds of products of computed values, such as attention, for one example."""
     program, total = network.program, 0.0
     for step in program.steps:
-        if step.op not in PRODUCTS:
-            continue
-        factors = [step.args[place] for place in PRODUCTS[step.op]]
-        if any(not isinstance(f, Ref) or f.index in program.states for f in factors):
+        factors = [step.args[place] for place in step.operation.factors]
+        if not factors or any(not isinstance(f, Ref) or f.index in program.states for f in factors):
             continue
         shapes = [program.shape_of(factor.index, 1) for factor in factors]
         if len(shapes) == 3:  # attention: scores, then their mixture of values

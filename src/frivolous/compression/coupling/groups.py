@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from frivolous.compression.coupling.channel_ids import CoupledAxes
 from frivolous.network import Network
-from frivolous.network.operations import CONVOLUTIONS, MIXING, SAME
+from frivolous.network.operations import OPERATIONS, Kind
 from frivolous.network.program import Program, Ref, Step
 
 Indices = NDArray[np.int64]
-TURNING = frozenset(["t", "transpose", "permute", "mT"])
+TURNING: frozenset[Kind] = frozenset(["transpose", "permute"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +44,7 @@ class GroupReader:
     @property
     def convolves(self) -> bool:
         """Whether it is a convolution."""
-        return self.op in CONVOLUTIONS
+        return OPERATIONS[self.op].kind == "convolution"
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,34 +145,33 @@ class _Layer:
 
 
 def _layer(step: Step, network: Network, axes: CoupledAxes, fed: Collection[int]) -> _Layer | None:
-    if step.op not in MIXING:
+    if step.operation.role != "mixing":
         return None
-    rule, program = MIXING[step.op], network.program
+    rule, program, kind = step.layer, network.program, step.operation.kind
     pair = step.args[rule.input], step.args[rule.weight]
     if not all(isinstance(item, Ref) for item in pair):
         return None
     value, weight = pair[0].index, pair[1].index
-    axis = 1 if step.op in CONVOLUTIONS else len(axes.along[value]) - 1
+    axis = rule.axis if rule.axis > 0 else len(axes.along[value]) - 1
     numbers = axes.along[value][axis] if axes.along[value] else None
     if numbers is None or value not in fed or weight in fed:
         return None
     inner, why = 1, ""
-    if step.op in CONVOLUTIONS:
-        transposed, groups = CONVOLUTIONS[step.op](step.args)
+    if kind == "convolution":
+        transposed, groups = step.operation.grouping(step.args)
         inner = 0 if transposed else 1
         if groups == len(numbers) > 1:
             return None  # depthwise: it goes with its units
         why = "its groups read units apart" if groups > 1 else ""
-    elif step.op != "linear":
+    elif kind != "linear":
         inner = len(program.shapes[weight]) - 2
     own, transposed = _parameter(weight, program)
     name = program.states.get(own)
-    if name is None or (step.op not in CONVOLUTIONS and len(program.shapes[weight]) != 2):
+    if name is None or (kind != "convolution" and len(program.shapes[weight]) != 2):
         why, name, own = "its weights are computed", "", weight
     elif transposed:
         inner = 1 - inner
-    place = {"addmm": 0}.get(step.op, 2)
-    given = step.args[place] if len(step.args) > place else step.kwargs.get("bias")
+    given = step.argument(rule.bias, "bias")
     added = _parameter(given.index, program)[0] if isinstance(given, Ref) else -1
     bias = program.states.get(added)
     if added >= 0 and bias is None:
@@ -192,9 +191,9 @@ def _parameter(index: int, program: Program) -> tuple[int, bool]:
     steps = {step.index: step for step in program.steps}
     transposed = False
     while (made := steps.get(index)) is not None:
-        if made.op in TURNING and len(program.shapes[made.index]) == 2:
+        if made.operation.kind in TURNING and len(program.shapes[made.index]) == 2:
             transposed = not transposed
-        elif made.op not in SAME:
+        elif made.operation.kind != "copy":
             break
         index = made.args[0].index
     return index, transposed
@@ -213,7 +212,7 @@ def _readers(index: int, steps: Sequence[Step]) -> int:
     total = 0
     for step in steps:
         times = step.needs.count(index)
-        same = step.op in TURNING | SAME
+        same = step.operation.kind in TURNING | {"copy"}
         total += _readers(step.index, steps) if same and times else times
     return total
 

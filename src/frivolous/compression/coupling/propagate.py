@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from frivolous.compression.coupling.channel_ids import Along, ChannelIds, CoupledAxes
-from frivolous.compression.coupling.rules import RULES, unknown
+from frivolous.compression.coupling.rules import COUPLING, unknown
 from frivolous.network.program import Program
 
 
@@ -37,7 +37,7 @@ def read_axes(
         shape = found.shape(index) if index in program.shapes else ()
         found.along[index] = (None,) * len(shape)
     for step in program.steps:
-        axes = RULES.get(step.op, unknown)(found, step)
+        axes = COUPLING.get(step.operation.kind, unknown)(found, step)
         found.along[step.index] = axes if found.fits(axes, step) else unknown(found, step)
     found.hold(found.along[program.output], "the scores are never cut")
     return found.settled()

@@ -9,34 +9,24 @@ import numpy as np
 
 from frivolous.compression.coupling.channel_ids import Along, ChannelIds, Numbers
 from frivolous.network.module.diagnostics import at
-from frivolous.network.operations import (
-    ACTIVATIONS,
-    ALONG,
-    ARITHMETIC,
-    CONVOLUTIONS,
-    POOLING,
-    REDUCING,
-    RESHAPING,
-    SAME,
-)
+from frivolous.network.operations import Kind
 from frivolous.network.program import Step
+from frivolous.network.units.propagation import rearranged
 
 COMPUTED = "has weights that are computed from others; make them parameters of their own"
+TOGETHER = "works on all units together"
 Rule = Callable[[ChannelIds, Step], Along]
 Pairs = list[tuple[Numbers | None, Numbers | None]]
 
 
-def argument(step: Step, place: int, name: str, default: Any) -> Any:
-    """An argument by its place or its name."""
-    if len(step.args) > place:
-        return step.args[place]
-    return step.kwargs.get(name, default)
+def _hold(found: ChannelIds, step: Step, axes: Sequence[Numbers | None], why: str) -> None:
+    found.hold(axes, f"'{step.op}' {why}{at(step)}")
 
 
 def unknown(found: ChannelIds, step: Step) -> Along:
     """Hold all that an operation reads of which nothing is known."""
     for need in step.needs:
-        found.hold(found.along.get(need, ()), f"'{step.op}' may need every unit{at(step)}")
+        _hold(found, step, found.along.get(need, ()), "may need every unit")
     return (None,) * len(found.program.shapes.get(step.index, ()))
 
 
@@ -44,8 +34,17 @@ def _same(found: ChannelIds, step: Step) -> Along:
     return found.of(step.args[0])
 
 
-def _elementwise(found: ChannelIds, step: Step) -> Along:
+def _met(found: ChannelIds, step: Step, axes: Sequence[Numbers | None]) -> Numbers | None:
     """Entries that are combined are equal; those that meet an input or a constant are held."""
+    numbered = [numbers for numbers in axes if numbers is not None]
+    for other in numbered[1:]:
+        found.equal(numbered[0], other)
+    if len(numbered) < len(axes):
+        found.hold(numbered, f"it meets numbers that no layer writes{at(step)}")
+    return numbered[0] if numbered else None
+
+
+def _elementwise(found: ChannelIds, step: Step) -> Along:
     shape = found.shape(step.index)
     operands = [
         (found.shape(need), found.along.get(need, ()))
@@ -60,15 +59,11 @@ def _elementwise(found: ChannelIds, step: Step) -> Along:
             for sizes, known in operands
             if len(sizes) >= -back and sizes[back] == shape[place] and shape[place] != 1
         ]
-        numbered = [numbers for numbers in met if numbers is not None]
-        for other in numbered[1:]:
-            found.equal(numbered[0], other)
-        if len(numbered) < len(met):
-            found.hold(numbered, f"it meets numbers that no layer writes{at(step)}")
+        own = _met(found, step, met)
         if not met and shape[place] == 1:
             ones = [known[back] for sizes, known in operands if len(sizes) >= -back]
-            numbered = [numbers for numbers in ones if numbers is not None][:1]
-        axes.append(numbered[0] if numbered else None)
+            own = next((numbers for numbers in ones if numbers is not None), None)
+        axes.append(own)
     return tuple(axes)
 
 
@@ -76,35 +71,31 @@ def _sloped(found: ChannelIds, step: Step) -> Along:
     """A ReLU with a slope for each unit, along axis 1, or with one for all."""
     read, slope = found.of(step.args[0]), found.of(step.args[1])
     if slope and slope[0] is not None and len(slope[0]) > 1:
-        _contract(found, step, read[1], slope[0])
+        _met(found, step, [read[1], slope[0]])
     return read
-
-
-def _held_along(found: ChannelIds, step: Step, places: Sequence[int], axes: Along) -> None:
-    found.hold([axes[p] for p in places], f"'{step.op}' works on all units together{at(step)}")
 
 
 def _convolution(found: ChannelIds, step: Step) -> Along:
     """What it reads is numbered as its weight's inner axis, what it writes as the outer one."""
     read, weight = found.of(step.args[0]), found.of(step.args[1])
-    bias = found.of(argument(step, 2, "bias", None))
-    transposed, groups = CONVOLUTIONS[step.op](_all_args(step))
-    found.hold(weight[2:], f"'{step.op}' needs every tap{at(step)}")
+    bias = found.of(step.argument(2, "bias"))
+    transposed, groups = step.operation.grouping(_all_args(step))
+    _hold(found, step, weight[2:], "needs every tap")
     units, out = read[1], found.fresh(found.shape(step.index)[1])
     if bias and bias[0] is not None:
         found.equal(out, bias[0])
     inner, outer = (weight[0], weight[1]) if transposed else (weight[1], weight[0])
     if outer is None:
-        found.hold([out], f"'{step.op}' {COMPUTED}{at(step)}")
+        _hold(found, step, [out], COMPUTED)
     elif not transposed:
         found.equal(out, outer)
     if units is None or inner is None:
         what = "reads numbers that no layer writes" if units is None else COMPUTED
-        found.hold([units, inner], f"'{step.op}' {what}{at(step)}")
+        _hold(found, step, [units, inner], what)
     depthwise = units is not None and 1 < groups == len(units)
     if depthwise:
         shared = [outer if transposed else inner]
-        found.hold(shared, f"'{step.op}' has a group for each unit{at(step)}")
+        _hold(found, step, shared, "has a group for each unit")
         pairs: Pairs = [(units, group) for group in out.reshape(groups, -1).T]
         pairs += [(units, inner)] if transposed else []
     else:
@@ -132,60 +123,44 @@ def _by_group(
 
 def _all_args(step: Step) -> tuple[Any, ...]:
     """The arguments of a convolution by their places, named ones among them."""
-    if not step.kwargs:
-        return step.args
-    target: Any = step.target
-    names = [argument.name for argument in target._schema.arguments]
-    defaults = {a.name: a.default_value for a in target._schema.arguments}
-    values = dict(zip(names, step.args, strict=False)) | step.kwargs
-    return tuple(values.get(name, defaults[name]) for name in names)
+    return tuple(step.arguments().values()) if step.kwargs else step.args
 
 
 def _dense(found: ChannelIds, step: Step) -> Along:
     read, weight = found.of(step.args[0]), found.of(step.args[1])
-    bias = found.of(argument(step, 2, "bias", None))
+    bias = found.of(step.argument(2, "bias"))
     out = weight[0]
     if weight[-1] is None:
-        found.hold([read[-1]], f"'{step.op}' {COMPUTED}{at(step)}")
+        _hold(found, step, [read[-1]], COMPUTED)
     else:
-        _contract(found, step, read[-1], weight[-1])
+        _met(found, step, [read[-1], weight[-1]])
     if out is None:
         out = found.fresh(found.shape(step.index)[-1])
-        found.hold([out], f"'{step.op}' {COMPUTED}{at(step)}")
+        _hold(found, step, [out], COMPUTED)
     if bias and out is not None and bias[0] is not None:
         found.equal(out, bias[0])
     return (*read[:-1], out)
-
-
-def _contract(found: ChannelIds, step: Step, first: Numbers | None, second: Numbers | None) -> None:
-    """Entries that are multiplied and summed are equal; those that meet an input are held."""
-    if first is not None and second is not None:
-        found.equal(first, second)
-    else:
-        found.hold([first, second], f"it meets numbers that no layer writes{at(step)}")
 
 
 def _product(found: ChannelIds, step: Step) -> Along:
     first, second = found.of(step.args[0]), found.of(step.args[1])
     if min(len(first), len(second)) < 2:
         return unknown(found, step)
-    _contract(found, step, first[-1], second[-2])
+    _met(found, step, [first[-1], second[-2]])
     rank = len(found.shape(step.index))
     batch = []
     for place in range(rank - 2):
         back = place - rank
         met = [axes[back] for axes in (first, second) if len(axes) >= -back]
         numbered = [numbers for numbers in met if numbers is not None and len(numbers) > 1]
-        if len(numbered) > 1:
-            _contract(found, step, numbered[0], numbered[1])
-        batch.append(numbered[0] if numbered else None)
+        batch.append(_met(found, step, numbered))
     return (*batch, first[-2], second[-1])
 
 
 def _added_product(found: ChannelIds, step: Step) -> Along:
     bias = found.of(step.args[0])
     first, second = found.of(step.args[1]), found.of(step.args[2])
-    _contract(found, step, first[-1], second[-2])
+    _met(found, step, [first[-1], second[-2]])
     out = (*first[:-1], second[-1])
     if bias and bias[-1] is not None and len(bias[-1]) > 1 and out[-1] is not None:
         found.equal(out[-1], bias[-1])
@@ -218,17 +193,14 @@ def _per_unit(found: ChannelIds, step: Step) -> Along:
     for argument in step.args[1:5]:
         vector = found.of(argument)
         if vector and vector[0] is not None:
-            if read[1] is None:
-                found.hold(vector, f"it meets numbers that no layer writes{at(step)}")
-            else:
-                found.equal(read[1], vector[0])
+            _met(found, step, [read[1], vector[0]])
     return read
 
 
 def _weight_normed(found: ChannelIds, step: Step) -> Along:
     """A weight as a length for each entry of one axis and directions, which need all the others."""
     directions, lengths = found.of(step.args[0]), found.of(step.args[1])
-    axis = argument(step, 2, "dim", 0) % len(directions)
+    axis = step.argument(2, "dim", 0) % len(directions)
     if lengths and lengths[axis] is not None and directions[axis] is not None:
         found.equal(directions[axis], lengths[axis])
     others = [numbers for place, numbers in enumerate(directions) if place != axis]
@@ -240,17 +212,16 @@ def _over_units(found: ChannelIds, step: Step) -> Along:
     """A normalisation over units, which all have a part in it."""
     read = found.of(step.args[0])
     for argument in (*step.args, *step.kwargs.values()):
-        axes = found.of(argument)
-        found.hold(axes, f"'{step.op}' works on all units together{at(step)}")
+        _hold(found, step, found.of(argument), TOGETHER)
     return read
 
 
 def _reduced(found: ChannelIds, step: Step) -> Along:
     read = found.of(step.args[0])
-    given = argument(step, 1, "dim", None)
+    given = step.argument(1, "dim")
     given = list(range(len(read))) if given is None or given == [] else given
     gone = {a % len(read) for a in (given if isinstance(given, list | tuple) else [given])}
-    _held_along(found, step, sorted(gone), read)
+    _hold(found, step, [read[a] for a in sorted(gone)], TOGETHER)
     shape = found.program.shapes[step.index]
     if len(shape) == len(read):
         return tuple(None if a in gone else numbers for a, numbers in enumerate(read))
@@ -259,35 +230,27 @@ def _reduced(found: ChannelIds, step: Step) -> Along:
 
 def _along_axis(found: ChannelIds, step: Step) -> Along:
     read = found.of(step.args[0])
-    _held_along(found, step, [argument(step, 1, "dim", -1) % len(read)], read)
+    _hold(found, step, [read[step.argument(1, "dim", -1)]], TOGETHER)
     return read
 
 
 def _pooled(found: ChannelIds, step: Step) -> Along:
     read = found.of(step.args[0])
     rank = len(found.program.shapes.get(step.index, read))
-    last = next(int(letter) for letter in step.op if letter.isdigit())
-    found.hold(read[rank - last :], f"'{step.op}' works along it{at(step)}")
-    return (*read[: rank - last], *(None for _ in range(last)))
+    first = rank - step.operation.dims
+    _hold(found, step, read[first:], "works along it")
+    return (*read[:first], *(None for _ in read[first:]))
 
 
 def _moved(found: ChannelIds, step: Step) -> Along:
-    read = list(found.of(step.args[0]))
-    rank, given = len(read), (*step.args[1:], *step.kwargs.values())
-    if step.op in {"t", "mT", "transpose"}:
-        if rank < 2:
-            return tuple(read)
-        one, other = (given[0] % rank, given[1] % rank) if given else (rank - 2, rank - 1)
-        read[one], read[other] = read[other], read[one]
-    elif step.op == "permute":
-        read = [read[a % rank] for a in given[0]]
-    elif step.op == "unsqueeze":
-        read.insert(given[0] % (rank + 1), None)
-    elif step.op == "select":
-        axis = given[0] % rank
-        _held_along(found, step, [axis], tuple(read))
-        del read[axis]
-    return tuple(read)
+    return tuple(rearranged(step, found.of(step.args[0]), None))
+
+
+def _selected(found: ChannelIds, step: Step) -> Along:
+    read = found.of(step.args[0])
+    axis = step.argument(1, "dim", 0) % len(read)
+    _hold(found, step, [read[axis]], TOGETHER)
+    return (*read[:axis], *read[axis + 1 :])
 
 
 def _reshaped(found: ChannelIds, step: Step) -> Along:
@@ -370,21 +333,16 @@ def _expanded(found: ChannelIds, step: Step) -> Along:
 def _joined(found: ChannelIds, step: Step) -> Along:
     parts = [ref.index for ref in step.args[0]]
     rank = len(found.shape(step.index))
-    axis = argument(step, 1, "dim", 0) % rank
+    axis = step.argument(1, "dim", 0) % rank
     known = [found.along[part] for part in parts]
     if any(len(own) != rank for own in known):
         return unknown(found, step)
     axes: list[Numbers | None] = []
     for place in range(rank):
         met = [own[place] for own in known]
-        numbered = [numbers for numbers in met if numbers is not None]
         if place != axis:
-            for other in numbered[1:]:
-                found.equal(numbered[0], other)
-            if 0 < len(numbered) < len(met):
-                found.hold(numbered, f"it meets numbers that no layer writes{at(step)}")
-            axes.append(numbered[0] if numbered else None)
-        elif not numbered:
+            axes.append(_met(found, step, met))
+        elif all(numbers is None for numbers in met):
             axes.append(None)
         else:
             whole = []
@@ -400,7 +358,7 @@ def _joined(found: ChannelIds, step: Step) -> Along:
 def _glued(found: ChannelIds, step: Step) -> Along:
     """Gated units: each of the first half goes with one of the second."""
     read = list(found.of(step.args[0]))
-    axis = argument(step, 1, "dim", -1) % len(read)
+    axis = step.argument(1, "dim", -1) % len(read)
     numbers = read[axis]
     if numbers is not None:
         half = len(numbers) // 2
@@ -412,9 +370,10 @@ def _glued(found: ChannelIds, step: Step) -> Along:
 def _split(found: ChannelIds, step: Step) -> Along:
     """Parts of an axis; those of ``chunk``, whose sizes are worked out anew, stay of one size."""
     read = found.of(step.args[0])
-    axis = argument(step, 2, "dim", 0) % len(read)
+    axis = step.argument(2, "dim", 0) % len(read)
     numbers = read[axis]
-    if numbers is not None and (step.op == "chunk" or step.args[0].index in found.balanced):
+    balanced = step.operation.kind == "chunk" or step.args[0].index in found.balanced
+    if numbers is not None and balanced:
         bounds = list(parts_along(step, len(numbers)))
         _balance(found, step, [numbers[start:stop] for start, stop in bounds])
     return read
@@ -433,11 +392,11 @@ def _taken(found: ChannelIds, step: Step) -> Along:
     """One of the values that an operation gives."""
     made = next((s for s in found.program.steps if s.index == step.args[0].index), None)
     read = list(found.along.get(step.args[0].index, ()))
-    if made is None or made.op not in PARTING:
+    if made is None or made.operation.kind not in PARTING:
         shape = found.program.shapes.get(step.index, ())
         return tuple(read) if len(read) == len(shape) else (None,) * len(shape)
     rank = len(read)
-    axis = argument(made, 2, "dim", 0) % rank
+    axis = made.argument(2, "dim", 0) % rank
     if read[axis] is not None:
         start, stop = list(parts_along(made, len(read[axis])))[step.args[1]]
         read[axis] = read[axis][start:stop]
@@ -447,7 +406,7 @@ def _taken(found: ChannelIds, step: Step) -> Along:
 def parts_along(split: Step, size: int) -> Iterator[tuple[int, int]]:
     """Where each part of an axis of this size begins and ends."""
     given = split.args[1] if len(split.args) > 1 else next(iter(split.kwargs.values()))
-    if split.op == "chunk":
+    if split.operation.kind == "chunk":
         given = -(-size // given)
     start = 0
     for part in given if isinstance(given, list | tuple) else [given] * -(-size // given):
@@ -458,11 +417,11 @@ def parts_along(split: Step, size: int) -> Iterator[tuple[int, int]]:
 def _sliced(found: ChannelIds, step: Step) -> Along:
     """A part of an axis; entries within a stride go together, so that the part stays what it is."""
     read, shape = list(found.of(step.args[0])), found.shape(step.index)
-    axis = argument(step, 1, "dim", 0) % len(read)
+    axis = step.argument(1, "dim", 0) % len(read)
     numbers = read[axis]
     if numbers is not None and shape[axis] != len(numbers):
-        start = argument(step, 2, "start", 0) or 0
-        size, stride = len(numbers), argument(step, 4, "step", 1)
+        start = step.argument(2, "start", 0) or 0
+        size, stride = len(numbers), step.argument(4, "step", 1)
         first = max(start + size, 0) if start < 0 else min(start, size)
         read[axis] = numbers[first::stride][: shape[axis]]
         if stride > 1:
@@ -484,46 +443,33 @@ def _padded(found: ChannelIds, step: Step) -> Along:
     return tuple(read)
 
 
-#: Operations that give parts of an axis.
-PARTING = frozenset(["split", "split_with_sizes", "chunk"])
+#: Kinds of operations that give parts of an axis.
+PARTING: frozenset[Kind] = frozenset(["split", "chunk"])
 
-RULES: dict[str, Rule] = {
-    **dict.fromkeys(ACTIVATIONS | ARITHMETIC, _elementwise),
-    "prelu": _sloped,
-    **dict.fromkeys(SAME | {"lift_fresh_copy", "alpha_dropout", "feature_dropout"}, _same),
-    **dict.fromkeys(CONVOLUTIONS, _convolution),
-    **dict.fromkeys(("batch_norm", "native_batch_norm", "instance_norm"), _per_unit),
-    **dict.fromkeys(
-        (
-            "_native_batch_norm_legit_no_training",
-            "cudnn_batch_norm",
-            "_native_batch_norm_legit",
-        ),
-        _per_unit,
-    ),
-    **dict.fromkeys(
-        ("layer_norm", "native_layer_norm", "group_norm", "native_group_norm", "rms_norm"),
-        _over_units,
-    ),
-    **dict.fromkeys(POOLING, _pooled),
-    **dict.fromkeys(RESHAPING, _reshaped),
-    **dict.fromkeys(REDUCING, _reduced),
-    **dict.fromkeys(ALONG, _along_axis),
-    **dict.fromkeys(("permute", "transpose", "t", "mT", "unsqueeze", "select"), _moved),
-    **dict.fromkeys(("expand", "expand_as"), _expanded),
-    **dict.fromkeys(("cat", "concat"), _joined),
-    **dict.fromkeys(PARTING, _split),
-    **dict.fromkeys(("slice", "narrow"), _sliced),
-    **dict.fromkeys(("pad", "constant_pad_nd"), _padded),
-    **dict.fromkeys(("mm", "bmm", "matmul"), _product),
+COUPLING: dict[Kind, Rule] = {
+    "elementwise": _elementwise,
+    "slope": _sloped,
+    "gate": _glued,
+    **dict.fromkeys(("copy", "dropout", "response_norm"), _same),
+    **dict.fromkeys(("batch_norm", "instance_norm"), _per_unit),
+    "layer_norm": _over_units,
     "linear": _dense,
-    "addmm": _added_product,
-    "scaled_dot_product_attention": _attention,
-    "embedding": _embedding,
-    "response_norm": _same,
-    "_weight_norm_interface": _weight_normed,
-    "_weight_norm": _weight_normed,
-    "squeeze": _reshaped,
-    "glu": _glued,
-    "getitem": _taken,
+    "convolution": _convolution,
+    "product": _product,
+    "added_product": _added_product,
+    "attention": _attention,
+    "table": _embedding,
+    "weight_norm": _weight_normed,
+    **dict.fromkeys(("pool", "average_pool"), _pooled),
+    **dict.fromkeys(("reduce", "extreme"), _reduced),
+    "along": _along_axis,
+    **dict.fromkeys(("reshape", "squeeze"), _reshaped),
+    **dict.fromkeys(("transpose", "permute", "unsqueeze"), _moved),
+    "select": _selected,
+    "expand": _expanded,
+    "concat": _joined,
+    **dict.fromkeys(PARTING, _split),
+    "item": _taken,
+    **dict.fromkeys(("slice", "narrow"), _sliced),
+    "pad": _padded,
 }

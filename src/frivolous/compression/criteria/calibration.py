@@ -18,7 +18,6 @@ from frivolous.compression.criteria.im2col import blocks_of, fits, places_of, ro
 from frivolous.inputs.batch import Inputs, batch_size_of, map_batch
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network
-from frivolous.network.operations import CONVOLUTIONS
 from frivolous.network.program import Step
 from frivolous.network.rounding import MARGIN, Rounding, cast_to
 from frivolous.rng import choose, generator
@@ -217,7 +216,7 @@ class GradientCollector:
 
     def __init__(self, network: Network, steps: Collection[int]) -> None:
         self.steps = frozenset(steps)
-        self.ops = {step.index: step.op for step in network.program.steps}
+        self.layers = {step.index: step for step in network.program.steps}
         self.total: dict[int, Tensor] = {}
         self.count = 0
 
@@ -231,8 +230,7 @@ class GradientCollector:
     ) -> None:
         """Take in some examples."""
         for index, gradient in gradients.items():
-            axis = 1 if self.ops[index] in CONVOLUTIONS else -1
-            rows = gradient.movedim(axis, -1).flatten(0, -2)
+            rows = gradient.movedim(self.layers[index].layer.axis, -1).flatten(0, -2)
             self.total[index] = self.total.get(index, 0) + (rows.T @ rows).double()
         self.count += examples if gradients else 0
 

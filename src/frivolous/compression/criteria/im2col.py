@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frivolous.compression.coupling.groups import GroupReader
-from frivolous.network.operations import CONVOLUTIONS
 from frivolous.network.program import Step
 
 
 def fits(step: Step) -> bool:
     """Whether a layer's input can be laid out as rows: dense layers, convolutions of images."""
-    if step.op not in CONVOLUTIONS:
+    if step.operation.kind != "convolution":
         return True
     return step.op in {"conv1d", "conv2d"} and not isinstance(_argument(step, 4, 0), str)
 

@@ -20,7 +20,6 @@ from torch import Tensor
 from frivolous.compression.coupling.groups import GroupReader, PruningGroup
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network
-from frivolous.network.operations import CONVOLUTIONS
 from frivolous.network.program import Ref, Step
 
 PARALLEL = 1e-6
@@ -71,7 +70,7 @@ def _written(network: Network, cut: PruningGroup) -> _Written | None:
     place = network.places[site]
     relu = steps.get(place)
     layer = steps.get(relu.needs[0]) if relu is not None and relu.op == "relu" else None
-    if layer is None or not (layer.op == "linear" or layer.op in CONVOLUTIONS):
+    if layer is None or layer.operation.kind not in {"linear", "convolution"}:
         return None
     if sum(layer.index in step.needs for step in program.steps) != 1:
         return None
@@ -79,7 +78,7 @@ def _written(network: Network, cut: PruningGroup) -> _Written | None:
     whole = all(read.refits and read.bias is not None and read.value == place for read in cut.reads)
     if not whole or names[0] is None or names[1] is None:
         return None
-    transposed = layer.op in CONVOLUTIONS and CONVOLUTIONS[layer.op](layer.args) != (False, 1)
+    transposed = layer.operation.grouping(layer.args) != (False, 1)
     return None if transposed else _Written(cut, site, names[0], names[1])
 
 

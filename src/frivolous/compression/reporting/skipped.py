@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frivolous.compression.pruner import Pruner
-from frivolous.network.operations import CONVOLUTIONS, KNOWN, LOOKING_UP, MIXING
 from frivolous.network.program import Program, Ref, Step, needed
 from frivolous.network.units.layers import made_of
 
-LAYERS = {**MIXING, **LOOKING_UP}
 UNKNOWN = "no layer is known that reads its units"
 
 
@@ -73,11 +71,11 @@ def _mixing(bench: Pruner) -> list[Step]:
     program = bench.network.program
     fed, found = _fed(program), []
     for step in program.steps:
-        if step.op in LAYERS and step.index != program.output:
-            rule = LAYERS[step.op]
+        rule = step.operation.layer
+        if rule is not None and step.index != program.output:
             pair = [step.args[rule.input], step.args[rule.weight]]
             reached = sum(isinstance(item, Ref) and item.index in fed for item in pair)
-            if reached == 1 or step.op in LOOKING_UP:
+            if reached == 1 or step.operation.role == "table":
                 found.append(step)
     return found
 
@@ -98,7 +96,7 @@ def _opaque(bench: Pruner) -> list[tuple[str, str]]:
     for step in program.steps:
         weights = [program.states[need] for need in step.needs if need in program.states]
         matrices = [name for name in weights if state[name].dim() > 1]
-        if matrices and step.op not in KNOWN and step.index in fed:
+        if matrices and not step.operation.known and step.index in fed:
             path = matrices[0].rpartition(".")[0] or matrices[0]
             why = f"'{step.op}' is in none of the tables of operations that keep units apart"
             found.append((path, why))
@@ -108,13 +106,13 @@ def _opaque(bench: Pruner) -> list[tuple[str, str]]:
 def _units_of(step: Step, bench: Pruner) -> tuple[str, NDArray[np.int64] | None]:
     """A layer's name, and the numbers of the units that it writes; None where they have none."""
     along = bench.axes.along[step.index]
-    return _name(step, bench), along[1 if step.op in CONVOLUTIONS else -1] if along else None
+    return _name(step, bench), along[step.layer.axis] if along else None
 
 
 def _name(step: Step, bench: Pruner) -> str:
     """A layer's path, or its weight's own name; also where the weight is worked out from others."""
     program, names = bench.network.program, frozenset(bench.network.state)
-    weight = step.args[LAYERS[step.op].weight]
+    weight = step.args[step.layer.weight]
     made: list[str] = []
     if isinstance(weight, Ref):
         sources = {need for part in needed(program.steps, {weight.index}) for need in part.needs}

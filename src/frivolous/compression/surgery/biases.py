@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.network import Network
-from frivolous.network.operations import CONVOLUTIONS
 from frivolous.network.program import Ref, Step
 
 PLACE = 2
@@ -45,7 +44,7 @@ def add_missing_biases(network: Network, model: nn.Module, *, everywhere: bool =
         if name not in made:
             made[name] = fresh
             weight = state[f"{name.removesuffix('bias')}weight"]
-            written = program.shapes[step.index][1 if step.op in CONVOLUTIONS else -1]
+            written = program.shapes[step.index][step.layer.axis]
             state[name] = torch.zeros(written, dtype=weight.dtype, device=weight.device)
             states[fresh], shapes[fresh], dtypes[fresh] = name, (written,), weight.dtype
             fresh += 1
@@ -58,9 +57,9 @@ def add_missing_biases(network: Network, model: nn.Module, *, everywhere: bool =
 
 def _missing(step: Step, network: Network, modules: dict[str, nn.Module]) -> str | None:
     """The name of the bias that a layer might have and has not."""
-    if step.op != "linear" and step.op not in CONVOLUTIONS:
+    if step.operation.kind not in {"linear", "convolution"}:
         return None
-    given = step.args[PLACE] if len(step.args) > PLACE else step.kwargs.get("bias")
+    given = step.argument(PLACE, "bias")
     module = modules.get(step.module)
     layer = isinstance(module, nn.Linear | nn.modules.conv._ConvNd)
     weight = network.program.states.get(step.args[1].index) if len(step.args) > 1 else None
@@ -84,7 +83,7 @@ def folded_into_norms(network: Network, state: dict[str, Tensor], added: set[str
     program = network.program
     norms: dict[str, list[str | None]] = {}
     for step in program.steps:
-        given = step.args[PLACE] if len(step.args) > PLACE else None
+        given = step.argument(PLACE, "bias")
         name = program.states.get(given.index) if isinstance(given, Ref) else None
         if name in added:
             norms.setdefault(str(name), []).append(_norm(step, network))
@@ -100,7 +99,7 @@ def _norm(step: Step, network: Network) -> str | None:
     """The running mean of the one batch normalisation that reads a layer's output, if it can."""
     program = network.program
     after = [other for other in program.steps if step.index in other.needs]
-    if len(after) != 1 or "batch_norm" not in after[0].op:
+    if len(after) != 1 or after[0].operation.kind != "batch_norm":
         return None
     mean = after[0].args[3]
     if not isinstance(mean, Ref) or sum(mean.index in other.needs for other in program.steps) != 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,9 +11,9 @@ import torch
 from torch import Tensor
 
 from frivolous.compression.coupling.channel_ids import ChannelMask, Flags
-from frivolous.compression.coupling.rules import PARTING, argument, parts_along
+from frivolous.compression.coupling.rules import parts_along
 from frivolous.network import Network
-from frivolous.network.operations import CONVOLUTIONS, RESHAPING
+from frivolous.network.operations import Kind
 from frivolous.network.program import Program, Ref, Step
 
 
@@ -51,27 +52,28 @@ def remove_from_state(network: Network, keeping: ChannelMask) -> dict[str, Tenso
 
 
 def _thin_step(step: Step, program: Program, keeping: ChannelMask) -> Step:
-    if step.op in CONVOLUTIONS:
-        return _thin_convolution(step, program, keeping)
+    thin = THINNING.get(step.operation.kind)
     reads = step.args[0].index if step.args and isinstance(step.args[0], Ref) else step.index
-    if step.op in PARTING and _cut(keeping, reads):
-        return _thin_split(step, keeping)
-    if step.op in {"slice", "narrow"} and _cut(keeping, reads):
-        return _thin_slice(step, keeping)
-    if step.op in RESHAPING | {"expand"} and _cut(keeping, step.index):
-        return _thin_view(step, keeping)
-    if step.op == "squeeze" and len(step.args) == 1 and _cut(keeping, reads):
-        # Of one unit left its axis would go too.
-        ones = [axis for axis, size in enumerate(program.shapes[reads]) if size == 1]
-        return replace(step, target=torch.ops.aten.squeeze.dims, args=(step.args[0], ones))
-    if step.op == "response_norm" and _cut(keeping, step.index):
-        kept = keeping.along(step.index)[1]
-        assert kept is not None
-        step = replace(step, target=windowed(kept))
-    return step
+    flags = (*keeping.along(reads), *keeping.along(step.index))
+    cut = any(kept is not None for kept in flags)
+    return thin(step, program, keeping) if thin is not None and cut else step
 
 
-def _thin_view(step: Step, keeping: ChannelMask) -> Step:
+def _thin_squeeze(step: Step, program: Program, keeping: ChannelMask) -> Step:
+    """Axes that were of size 1, by number: of one unit left its axis would go too."""
+    if len(step.args) > 1:
+        return step
+    ones = [axis for axis, size in enumerate(program.shapes[step.needs[0]]) if size == 1]
+    return replace(step, target=torch.ops.aten.squeeze.dims, args=(step.args[0], ones))
+
+
+def _thin_response_norm(step: Step, program: Program, keeping: ChannelMask) -> Step:
+    kept = keeping.along(step.index)[1]
+    assert kept is not None
+    return replace(step, target=windowed(kept))
+
+
+def _thin_view(step: Step, program: Program, keeping: ChannelMask) -> Step:
     """A view to fewer entries, where the sizes are written in it."""
     places = [i for i, arg in enumerate(step.args) if i and isinstance(arg, list | tuple)]
     if not places:  # `flatten` has no sizes
@@ -83,13 +85,9 @@ def _thin_view(step: Step, keeping: ChannelMask) -> Step:
     return replace(step, args=(*step.args[: places[0]], sizes, *step.args[places[0] + 1 :]))
 
 
-def _cut(keeping: ChannelMask, index: int) -> bool:
-    return any(kept is not None for kept in keeping.along(index))
-
-
 def _thin_convolution(step: Step, program: Program, keeping: ChannelMask) -> Step:
     """A depthwise convolution has as many groups as it reads units."""
-    _, groups = CONVOLUTIONS[step.op](step.args)
+    _, groups = step.operation.grouping(step.args)
     kept = keeping.along(step.args[0].index)[1]
     if groups == 1 or kept is None or program.shapes[step.args[0].index][1] != groups:
         return step
@@ -97,21 +95,21 @@ def _thin_convolution(step: Step, program: Program, keeping: ChannelMask) -> Ste
     return replace(step, args=(*step.args[:place], int(kept.sum()), *step.args[place + 1 :]))
 
 
-def _thin_split(step: Step, keeping: ChannelMask) -> Step:
-    """Parts of the sizes that are left; ``chunk`` works them out itself."""
+def _thin_split(step: Step, program: Program, keeping: ChannelMask) -> Step:
+    """Parts of the sizes that are left; ``chunk``, without a rule, works them out itself."""
     kept = keeping.along(step.args[0].index)
-    axis = argument(step, 2, "dim", 0) % len(kept)
+    axis = step.argument(2, "dim", 0) % len(kept)
     flags = kept[axis]
-    if flags is None or step.op == "chunk":
+    if flags is None:
         return step
     parts = [int(flags[start:stop].sum()) for start, stop in parts_along(step, len(flags))]
     target = torch.ops.aten.split_with_sizes.default
     return replace(step, target=target, args=(step.args[0], parts, axis), kwargs={})
 
 
-def _thin_slice(step: Step, keeping: ChannelMask) -> Step:
+def _thin_slice(step: Step, program: Program, keeping: ChannelMask) -> Step:
     """The same entries of what is left; entries a stride apart are kept together."""
-    axis, stride = argument(step, 1, "dim", 0), argument(step, 4, "step", 1)
+    axis, stride = step.argument(1, "dim", 0), step.argument(4, "step", 1)
     flags = keeping.along(step.args[0].index)[axis]
     if flags is None:
         return step
@@ -123,13 +121,26 @@ def _thin_slice(step: Step, keeping: ChannelMask) -> Step:
         turn = place // stride * stride
         return int(before[turn]) + place - turn
 
-    start = argument(step, 2, "start", None) or 0
-    if step.op == "narrow":
-        bounds = (moved(start), moved(start + argument(step, 3, "length", size)) - moved(start))
+    start = step.argument(2, "start") or 0
+    if step.operation.kind == "narrow":
+        bounds = (moved(start), moved(start + step.argument(3, "length", size)) - moved(start))
         return replace(step, args=(step.args[0], axis, *bounds), kwargs={})
-    stop = argument(step, 3, "end", None)
+    stop = step.argument(3, "end")
     bounds = (moved(start), moved(size if stop is None else stop))
     return replace(step, args=(step.args[0], axis, *bounds, stride), kwargs={})
+
+
+#: What changes in a step's arguments, by the kind of its operation; others run as they are.
+THINNING: dict[Kind, Callable[[Step, Program, ChannelMask], Step]] = {
+    "convolution": _thin_convolution,
+    "split": _thin_split,
+    "slice": _thin_slice,
+    "narrow": _thin_slice,
+    "reshape": _thin_view,
+    "expand": _thin_view,
+    "squeeze": _thin_squeeze,
+    "response_norm": _thin_response_norm,
+}
 
 
 def windowed(kept: Flags) -> Any:

@@ -113,7 +113,7 @@ def _set_groups(thin: nn.Module, network: Network, keeping: ChannelMask) -> None
     """Give depthwise convolutions a group for every unit that is left."""
     for step in network.program.steps:
         module = _module(thin, step.module)
-        if not isinstance(module, nn.modules.conv._ConvNd) or "conv" not in step.op:
+        if not isinstance(module, nn.modules.conv._ConvNd) or step.operation.kind != "convolution":
             continue
         kept = keeping.along(step.args[0].index)[1]
         before = network.program.shapes[step.args[0].index][1]
@@ -128,7 +128,8 @@ def _set_features(thin: nn.Module, network: Network, keeping: ChannelMask) -> No
     """Tell normalisations without weights or statistics how many units they read."""
     for step in network.program.steps:
         module = _module(thin, step.module)
-        if "_norm" not in step.op or not isinstance(module, nn.modules.batchnorm._NormBase):
+        norm = step.operation.kind in {"batch_norm", "instance_norm"}
+        if not norm or not isinstance(module, nn.modules.batchnorm._NormBase):
             continue
         kept = keeping.along(step.args[0].index)
         if len(kept) > 1 and (flags := kept[1]) is not None:
@@ -137,7 +138,7 @@ def _set_features(thin: nn.Module, network: Network, keeping: ChannelMask) -> No
 
 def _set_windows(thin: nn.Module, network: Network, keeping: ChannelMask) -> None:
     """Exchange response normalisations for ones in which units keep their neighbours."""
-    steps = [step for step in network.program.steps if step.op == "response_norm"]
+    steps = [step for step in network.program.steps if step.operation.kind == "response_norm"]
     calls = Counter(step.module for step in steps if step.module)
     for step in steps:
         kept = keeping.along(step.index)[1]

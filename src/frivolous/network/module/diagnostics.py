@@ -100,7 +100,7 @@ def check_settled(program: Program) -> None:
 def check_examples_apart(program: Program) -> None:
     """Raise where one example's output depends on the others in its batch."""
     for step in program.steps:
-        if step.op not in {"_native_batch_norm_legit", "native_batch_norm", "batch_norm"}:
+        if step.operation.kind != "batch_norm":
             continue
         source = step.needs[0]
         flags = [arg for arg in step.args if isinstance(arg, bool)]
@@ -114,16 +114,9 @@ def check_examples_apart(program: Program) -> None:
 
 
 def _switched_off(step: Step) -> bool:
-    schema = getattr(step.target, "_schema", None)
-    known = {one.name: one.default_value for one in schema.arguments} if schema else {}
-    names = list(known)
-    given = {**known, **dict(zip(names, step.args, strict=False)), **step.kwargs}
-    if any(given.get(name) is False for name in ("train", "training")):
-        return True
-    return any(
-        given.get(name, 0.0 if name == "dropout_p" else None) == 0.0
-        for name in ("p", "dropout_p")
-        if name in names
+    given = step.arguments()
+    return any(given.get(name) is False for name in ("train", "training")) or any(
+        given.get(name) == 0.0 for name in ("p", "dropout_p")
     )
 
 

@@ -7,14 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from frivolous.network.module.diagnostics import at
-from frivolous.network.operations import (
-    ATTENTION,
-    LOOKING_UP,
-    MIXING,
-    PASSING,
-    PRODUCTS,
-    TAIL,
-)
 from frivolous.network.program import Program, Ref, Step
 from frivolous.network.units.axis_layout import Layout, plain, unit_axes, units_on
 from frivolous.network.units.layers import (
@@ -112,7 +104,7 @@ def _pass_product(step: Step, program: Program, reading: Reading) -> None:
     """Note whose units are in a product of computed values: the values' that attention mixes."""
     index, shape = step.index, program.shapes[step.index]
     reading.sources[index] = (index,)
-    if step.op in ATTENTION:
+    if step.operation.kind == "attention":
         query, _, value = (argument.index for argument in _factors(step))
         found = attended(reading.layouts.get(query), _layout(value, program, reading), shape)
         kept = [value]
@@ -138,25 +130,24 @@ def _layout(index: int, program: Program, reading: Reading) -> Layout:
 
 
 def _kind(step: Step, reading: Reading) -> str:
-    if step.op == "getitem":
+    operation = step.operation
+    if operation.kind == "item":
         made = reading.kinds.get(step.needs[0], "unknown")
         return "passing" if made == "mixing" else made
-    if step.op in MIXING:
+    if operation.role == "table":
+        return "table" if operands(step, reading)[0] in reading.fed else "unknown"
+    if operation.role == "mixing":
         source, weight = operands(step, reading)
         if source in reading.fed and weight >= 0:
             return "mixing"
-    if step.op in PRODUCTS:
+    if operation.factors:
         fed = [isinstance(a, Ref) and a.index in reading.fed for a in _factors(step)]
         return "product" if all(fed) else "unknown"
-    if step.op in LOOKING_UP:
-        return "table" if operands(step, reading)[0] in reading.fed else "unknown"
-    if step.op in TAIL:
-        return "tail"
-    return "passing" if step.op in PASSING else "unknown"
+    return operation.role if operation.role in {"tail", "passing"} else "unknown"
 
 
 def _factors(step: Step) -> list[Any]:
-    return [step.args[place] for place in PRODUCTS[step.op]]
+    return [step.args[place] for place in step.operation.factors]
 
 
 def _parameters(step: Step, reading: Reading) -> bool:
@@ -166,12 +157,12 @@ def _parameters(step: Step, reading: Reading) -> bool:
 def _written(step: Step, program: Program, reading: Reading) -> Layout:
     """The layout of what a layer writes: the positions of its input, and new units."""
     shape = program.shapes[step.index]
-    if step.op in LOOKING_UP:
+    if step.operation.role == "table":
         places = reading.layouts.get(operands(step, reading)[0])
         known = (*places, ()) if places is not None else plain(shape)
         return units_on(known, -1, int(shape[-1]))
     before = reading.layouts.get(operands(step, reading)[0])
-    if MIXING[step.op].axis == 1:
+    if step.layer.axis == 1:
         known = plain(shape) if before is None else (before[0], *plain(shape)[1:])
         return units_on(known, 1, int(shape[1]))
     axis = len(shape) - (2 if swapped(step, reading) else 1)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from frivolous.network.module.diagnostics import at
-from frivolous.network.operations import LOOKING_UP, MIXING, RESPONSE_CHAIN
+from frivolous.network.operations import RESPONSE_CHAIN
 from frivolous.network.program import Program, Ref, Step
 from frivolous.network.units.axis_layout import UNIT, holds, unit_axes
 
@@ -19,7 +19,7 @@ PARTS = ("orig", "mask", "g", "v", "u")
 
 def operands(step: Step, reading: Reading) -> tuple[int, int]:
     """Input and weight of a mixing operation; weight -1 where an input reaches both."""
-    rule = MIXING.get(step.op) or LOOKING_UP[step.op]
+    rule = step.layer
     pair = [step.args[rule.input], step.args[rule.weight]]
     first, second = (item.index if isinstance(item, Ref) else -1 for item in pair)
     if rule.symmetric and first not in reading.fed:
@@ -44,14 +44,13 @@ def reads_units(step: Step, reading: Reading) -> bool:
     layout = reading.layouts.get(operands(step, reading)[0])
     if layout is None or not unit_axes(layout):
         return True
-    rule = MIXING[step.op]
-    axis = 1 if rule.axis == 1 else -2 if swapped(step, reading) else -1
+    axis = 1 if step.layer.axis == 1 else -2 if swapped(step, reading) else -1
     return len(layout) >= 2 and holds(layout[axis], UNIT)
 
 
 def swapped(step: Step, reading: Reading) -> bool:
     """Whether a mixing operation has its weight where others have their input."""
-    argument = step.args[MIXING[step.op].input]
+    argument = step.args[step.layer.input]
     return isinstance(argument, Ref) and argument.index not in reading.fed
 
 
@@ -101,7 +100,7 @@ def opaque(step: Step, program: Program, reading: Reading) -> bool:
 
 def unread(step: Step, steps: Mapping[int, Step]) -> str:
     """Why nothing is known of the units behind a step: the operation, also of several results."""
-    while step.op == "getitem" and step.needs[0] in steps:
+    while step.operation.kind == "item" and step.needs[0] in steps:
         step = steps[step.needs[0]]
     return (
         f"it reads through '{step.op}', which is in none of the tables of operations "

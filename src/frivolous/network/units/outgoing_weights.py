@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frivolous.network.operations import ALONG, CONVOLUTIONS, KNOWN, MIXING, POOLING, REDUCING, TAIL
+from frivolous.network.operations import Kind
 from frivolous.network.program import Program, Step, Values, execute, needed
 
 
@@ -53,11 +53,14 @@ def _along(value: Tensor, axis: int, *_: Any, **__: Any) -> Tensor:
     return torch.where(value != 0, _alike(value, [axis]), value)
 
 
-#: Operations that would change a unit's number, and what keeps it.
-_KEEPING: dict[str, Callable[..., Tensor]] = {
-    **dict.fromkeys(REDUCING, _reduced),
-    **dict.fromkeys(ALONG, _along),
-    **dict.fromkeys(["to", "_to_copy", "type_as", "response_norm"], lambda value, *_, **__: value),
+#: Kinds of operations behind which a unit has its number everywhere, also in types of few digits.
+_WHOLE: frozenset[Kind] = frozenset(["pool", "average_pool", "copy"])
+#: Kinds of operations that would change a unit's number, and what keeps it.
+_KEEPING: dict[Kind, Callable[..., Tensor]] = {
+    "reduce": _reduced,
+    "extreme": _reduced,
+    "along": _along,
+    "response_norm": lambda value, *_: value,
 }
 
 
@@ -131,16 +134,16 @@ def _unit_numbers(
             if need not in values:
                 values[need] = _beside(program, state, need, batch)
         reached.add(step.index)
-        if step.op in TAIL | POOLING or _whole(step, values):
+        if step.operation.role == "tail" or step.operation.kind in _WHOLE or _whole(step, values):
             given = _through(step, values, reached)
             if step.index in program.shapes:
                 given = _spread(given, program.shape_of(step.index, batch))
             values[step.index] = given
             continue
-        kept = _KEEPING.get(step.op)
-        plan = program.plan([step if kept is None else replace(step, target=kept)], [step.index])
+        keep = _KEEPING.get(step.operation.kind)
+        plan = program.plan([step if keep is None else replace(step, target=keep)], [step.index])
         found = execute(plan, dict(values), {})[step.index]
-        if kept is None and step.op not in KNOWN:
+        if keep is None and not step.operation.known:
             needs, units = reached.intersection(step.needs), shape[axis]
             renamed = {need: _renamed(values[need], units) for need in needs}
             found = _moved(found, execute(plan, {**values, **renamed}, {})[step.index], units)
@@ -178,7 +181,7 @@ def _spread(given: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 def _whole(step: Step, values: Values) -> bool:
     """Whether a step takes out one of several values of a normalisation, for which one stands."""
-    return step.op == "getitem" and isinstance(values[step.needs[0]], Tensor)
+    return step.operation.kind == "item" and isinstance(values[step.needs[0]], Tensor)
 
 
 def _renamed(value: Any, units: int) -> Any:
@@ -210,10 +213,11 @@ def _through(step: Step, values: Values, reached: set[int]) -> Tensor:
     A residual stream is read through such steps; smaller values are its statistics. What is pooled
     or resized is one unit's at all positions, or nobody's.
     """
+    if step.operation.kind == "copy":
+        return values[step.args[0].index]
     value: Tensor = max((values[need] for need in step.needs if need in reached), key=Tensor.numel)
-    if step.op in POOLING:
-        digits = next(int(letter) for letter in step.op if letter.isdigit())
-        return _alike(value, range(-digits, 0))
+    if step.operation.kind in _WHOLE:
+        return _alike(value, range(-step.operation.dims, 0))
     return value
 
 
@@ -232,7 +236,7 @@ def _features(step: Step, numbers: Tensor, weight: Tensor, features: int) -> Ten
     Of a weight with matrices along other axes, one for each head say, the features of every matrix
     come one after another, as the groups of a convolution do.
     """
-    if step.op in CONVOLUTIONS:
+    if step.operation.kind == "convolution":
         return numbers.movedim(1, 0).reshape(features, -1)
     each = weight.shape[:-2]
     own = features // math.prod(each)
@@ -267,8 +271,7 @@ def _units_read(held: Tensor, positions: bool) -> tuple[Tensor, Tensor, Tensor]:
 
 def _operands(step: Step, swapped: bool) -> tuple[int, int]:
     """Input and weight of a mixing operation."""
-    rule = MIXING[step.op]
-    read, weight = step.args[rule.input].index, step.args[rule.weight].index
+    read, weight = (step.args[at].index for at in (step.layer.input, step.layer.weight))
     return (weight, read) if swapped else (read, weight)
 
 
@@ -277,13 +280,13 @@ def _rows(step: Step, swapped: bool, weight: Tensor) -> tuple[Tensor, int]:
 
     A weight of several matrices has as many groups.
     """
-    if step.op not in CONVOLUTIONS:
+    if step.operation.kind != "convolution":
         if weight.dim() < 2:
             return weight.reshape(-1, 1), 1
-        out_first = (step.op == "linear") != swapped
+        out_first = (step.operation.kind == "linear") != swapped
         rows = weight.mT if out_first else weight
         return rows.reshape(-1, rows.shape[-1]), math.prod(weight.shape[:-2])
-    transposed, groups = CONVOLUTIONS[step.op](step.args)
+    transposed, groups = step.operation.grouping(step.args)
     if transposed:
         return weight.reshape(len(weight), -1), groups
     parts = weight.reshape(groups, len(weight) // groups, weight.shape[1], -1)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from frivolous.network.operations import ALONG, REARRANGING, REDUCING, RESHAPING, TAIL
+from frivolous.network.operations import Kind
 from frivolous.network.program import Program, Step
 from frivolous.network.units.axis_layout import (
     UNIT,
@@ -23,7 +23,9 @@ from frivolous.network.units.axis_layout import (
     without_units,
 )
 
-Follow = Callable[[Step, Layout, tuple[Any, ...]], Layout | None]
+Known = Mapping[int, Layout]
+Follow = Callable[[Step, Known, tuple[Any, ...]], Layout | None]
+Entries = TypeVar("Entries")
 
 
 def followed(
@@ -34,18 +36,27 @@ def followed(
     ``fed`` are the operands that an input reaches, ``layouts`` those known so far.
     """
     shape = program.shapes.get(step.index)
-    known = [need for need in fed if need in layouts]
+    known = {need: layouts[need] for need in fed if need in layouts}
     if not known:
         return None
-    first = layouts[known[0]]
-    if shape is None:  # several values
-        return _without(first, _argument(step, 0)) if step.op == "unbind" else first
-    if step.op in TAIL:
-        return combined([layouts[need] for need in sorted(known)], shape)
-    follow = next((rule for ops, rule in RULES if step.op in ops), None)
-    if follow is not None:
-        return follow(step, first, shape)
-    return resized(max((layouts[need] for need in known), key=len), shape)
+    kind = step.operation.kind
+    if shape is None and kind != "unbind":  # several values
+        return next(iter(known.values()))
+    return LAYOUTS[kind](step, known, shape or ())
+
+
+def rearranged(step: Step, axes: Sequence[Entries], fresh: Entries) -> list[Entries]:
+    """The axes of what a transposition, a permutation or ``unsqueeze`` gives, one ``fresh``."""
+    rank, given = len(axes), (*step.args[1:], *step.kwargs.values())
+    kind, found = step.operation.kind, list(axes)
+    if kind == "permute":
+        return [axes[a % rank] for a in given[0]]
+    if kind == "unsqueeze":
+        found.insert(given[0] % (rank + 1), fresh)
+    elif rank > 1:
+        one, other = (given[0] % rank, given[1] % rank) if given else (rank - 2, rank - 1)
+        found[one], found[other] = found[other], found[one]
+    return found
 
 
 def product(
@@ -89,8 +100,16 @@ def attended(query: Layout | None, value: Layout, shape: Sequence[Any]) -> Layou
     return resized((*map(copies_as_units, value[:-2]), places, value[-1]), shape)
 
 
+def _elementwise(step: Step, known: Known, shape: tuple[Any, ...]) -> Layout | None:
+    return combined([known[need] for need in sorted(known)], shape)
+
+
+def _resized(step: Step, known: Known, shape: tuple[Any, ...]) -> Layout | None:
+    return resized(max(known.values(), key=len), shape)
+
+
 def _reduced(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | None:
-    axes = _argument(step, None)
+    axes = step.argument(1, "dim")
     if axes is None:
         return None
     gone = {a % len(layout) for a in (axes if isinstance(axes, list | tuple) else [axes])}
@@ -103,24 +122,7 @@ def _reduced(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | Non
 
 
 def _along(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | None:
-    return layout if positions_only(layout[_argument(step, -1) % len(layout)]) else None
-
-
-def _rearranged(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | None:
-    rank, given = len(layout), (*step.args[1:], *step.kwargs.values())
-    axes = list(layout)
-    if step.op in {"t", "mT", "transpose"}:
-        one, other = (given[0] % rank, given[1] % rank) if given else (rank - 2, rank - 1)
-        axes[one], axes[other] = axes[other], axes[one]
-    elif step.op == "permute":
-        axes = [layout[a % rank] for a in given[0]]
-    elif step.op == "unsqueeze":
-        axes.insert(given[0] % (rank + 1), ())
-    elif step.op == "select":
-        return _without(layout, given[0])
-    else:
-        return reshaped(layout, shape)
-    return tuple(axes)
+    return layout if positions_only(layout[step.argument(1, "dim", -1) % len(layout)]) else None
 
 
 def _without(layout: Layout, axis: int) -> Layout | None:
@@ -132,10 +134,6 @@ def _without(layout: Layout, axis: int) -> Layout | None:
     return None if lost else left
 
 
-def _expanded(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | None:
-    return expanded(layout, shape)
-
-
 def _reshape(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | None:
     found = reshaped(layout, shape)
     if found is None and len(shape) == 2 and unit_axes(layout) and isinstance(shape[1], int):
@@ -143,16 +141,27 @@ def _reshape(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | Non
     return found
 
 
-def _argument(step: Step, otherwise: Any) -> Any:
-    if len(step.args) > 1:
-        return step.args[1]
-    return step.kwargs.get("dim", otherwise)
+def _of_first(rule: Callable[[Step, Layout, tuple[Any, ...]], Layout | None]) -> Follow:
+    """A rule for the first of the values that a step reads."""
+    return lambda step, known, shape: rule(step, next(iter(known.values())), shape)
 
 
-RULES: tuple[tuple[frozenset[str], Follow], ...] = (
-    (RESHAPING, _reshape),
-    (REDUCING, _reduced),
-    (ALONG, _along),
-    (REARRANGING, _rearranged),
-    (frozenset(["expand", "expand_as"]), _expanded),
-)
+_one_out = _of_first(lambda step, layout, _: _without(layout, step.argument(1, "dim", 0)))
+
+LAYOUTS: dict[Kind, Follow] = {
+    **dict.fromkeys(("elementwise", "slope", "gate"), _elementwise),
+    **dict.fromkeys(("batch_norm", "instance_norm", "layer_norm"), _elementwise),
+    **dict.fromkeys(("pool", "average_pool", "copy", "dropout", "pad", "border_pad"), _resized),
+    **dict.fromkeys(("slice", "narrow", "reorder", "repeat", "concat", "item"), _resized),
+    **dict.fromkeys(("split", "chunk", "tensor_split"), _resized),
+    **dict.fromkeys(("reduce", "extreme"), _of_first(_reduced)),
+    "along": _of_first(_along),
+    "reshape": _of_first(_reshape),
+    "squeeze": _of_first(lambda _, layout, shape: reshaped(layout, shape)),
+    "expand": _of_first(lambda _, layout, shape: expanded(layout, shape)),
+    **dict.fromkeys(
+        ("transpose", "permute", "unsqueeze"),
+        _of_first(lambda step, layout, _: tuple(rearranged(step, layout, ()))),
+    ),
+    **dict.fromkeys(("select", "unbind"), _one_out),
+}

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from frivolous.network.operations import ACTIVATIONS
 from frivolous.network.program import Program, Ref, Step
 from frivolous.network.units.dataflow import LAYERS, Reading
 
@@ -102,7 +101,7 @@ def _view(
     if kind in LAYERS or kind not in {"tail", "passing"}:
         return View(index, index) if index in carried else None
     seen = [views[need] for need in step.needs if need in views]
-    if step.op in ACTIVATIONS or not activated.isdisjoint(step.needs):
+    if step.operation.activation or not activated.isdisjoint(step.needs):
         activated.add(index)
         return View(seen[0].value, seen[0].start, True) if seen else None
     if index in carried:

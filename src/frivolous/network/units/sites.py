@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from frivolous.network.module.diagnostics import at
-from frivolous.network.operations import REARRANGING, RESHAPING, SAME
+from frivolous.network.operations import Kind
 from frivolous.network.program import Program, Step
 from frivolous.network.units.axis_layout import Layout, natural, outermost, product, unit_axes
 from frivolous.network.units.dataflow import Reading, read
@@ -66,6 +66,12 @@ class Found:
     readers: dict[str, tuple[Reader, ...]]
     skipped: tuple[tuple[str, str], ...]
     program: Program
+
+
+#: Kinds of operations that lay a value out along other axes, or copy it.
+MOVING: frozenset[Kind] = frozenset(
+    ["reshape", "squeeze", "unsqueeze", "transpose", "permute", "select", "copy"]
+)
 
 
 @dataclass(frozen=True)
@@ -193,7 +199,7 @@ def _settled(search: _Search, source: int) -> int:
     while not _straight(search, place) or layouts[place].count(()) > single:
         after = [step for step in search.program.steps if place in step.needs]
         known = len(after) == 1 and after[0].index in layouts
-        if not known or after[0].op not in RESHAPING | REARRANGING | SAME:
+        if not known or after[0].operation.kind not in MOVING:
             return source
         place = after[0].index
     return place if _counts(layouts[place]) == _counts(made) else source
