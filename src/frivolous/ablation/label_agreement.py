@@ -1,4 +1,4 @@
-"""The count of unchanged labels for any choice of silenced units, as cheaply as a graph allows."""
+"""Label agreement: count the labels that stay for any choice of silenced units."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ class AblationTrials:
         stack_bytes: int | None = None,
     ) -> None:
         self.network = network
-        # Silenced channels are the same before max-pooling and behind it, where there is less
-        # to do.
+        # Silencing channels before max-pooling or behind it is the same, and behind it there is
+        # less to compute.
         self.late = network.past_pooling() if ablation.grain == "channel" else network
         self.stack_bytes = stack_bytes
         self.plans = len(plans)

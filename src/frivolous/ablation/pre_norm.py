@@ -1,4 +1,4 @@
-"""What a site's units give when their layer is silenced before its normalisation and activation."""
+"""The value of a site's units when their layer is silenced before normalisation and activation."""
 
 from __future__ import annotations
 

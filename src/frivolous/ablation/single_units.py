@@ -1,4 +1,4 @@
-"""What each unit does by itself: labels that change, and how far the scores move, without it."""
+"""The effect of each unit silenced alone: labels that change, and how far the scores move."""
 
 from __future__ import annotations
 

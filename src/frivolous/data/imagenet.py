@@ -1,4 +1,4 @@
-"""ImageNet (Russakovsky et al. 2015), or any photographs laid out as it is: decoded on demand."""
+"""ImageNet (Russakovsky et al. 2015), or any photographs in the same layout: decoded on demand."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ def imagenet(
     seed: int = 0,
     workers: int | None = None,
 ) -> Splits:
-    """Return ImageNet in three splits of :class:`EncodedExamples` images (N, 3, size, size) as
-    bytes.
+    """Return ImageNet in three splits of images (N, 3, size, size) as bytes, decoded on demand.
 
     The test is the official validation folder, whose labels are known; a share of the training
     images, chosen by ``seed``, validates. Splits keep the order of the files: folders are read

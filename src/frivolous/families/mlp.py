@@ -20,7 +20,7 @@ class MLP(nn.Module):
     that parameters are called ``layers.0.weight``, ``layers.0.bias`` and so on.
 
     Shapes: (N, inputs) to (N, outputs). Weights start as ``torch.nn.Linear`` leaves them;
-    :func:`frivolous.families.initialise` draws them anew from a generator.
+    :func:`frivolous.families.initialise` draws them again from a generator.
 
     Raises :class:`~frivolous.errors.BadArgument` for a size that is no whole number of at least 1,
     and where there is no hidden layer.
@@ -75,31 +75,17 @@ def mlp(inputs: int, size_factor: float, outputs: int = 2, base: Sequence[int] =
 def build_mlp(
     size_factor: float, *, inputs: int, classes: int = 2, base: Sequence[int] = (128,)
 ) -> MLP:
-    """Return :func:`mlp` by the arguments that every family takes.
-
-    >>> build_mlp(1 / 4, inputs=10)
-    MLP(
-      inputs=10, hidden=(32,), outputs=2
-      (layers): ModuleList(
-        (0): Linear(in_features=10, out_features=32, bias=True)
-        (1): Linear(in_features=32, out_features=2, bias=True)
-      )
-    )
-    """
+    """Return :func:`mlp`, built with the arguments that every family takes."""
     return mlp(inputs, size_factor, classes, base)
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Return how many numbers of a model training may change (shared ones counted once).
-
-    >>> parameter_count(MLP(3, [4], 2))
-    26
-    """
+    """Return the number of trainable parameters of a model (shared ones counted once)."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def _as_published(model: nn.Module, generator: torch.Generator) -> None:
-    """Start as the original code does: a smaller scale below the scores, biases 0.
+    """Initialise as the original code does: a smaller scale below the scores, biases 0.
 
     The text has a standard deviation of 0.01; the original code one of 1e-3 for the hidden layer
     and 1e-2 for the scores, both times the factor of the experiment on initialisation.

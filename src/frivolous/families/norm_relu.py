@@ -1,4 +1,4 @@
-"""Batch normalisation, a shortcut and ReLU, as one step of training."""
+"""Batch normalisation, a shortcut and ReLU, fused for training."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from torch.nn import functional as F
 from frivolous.families.layers import maps_of, rows_of
 
 _REGISTER = 16
-"""PyTorch normalises feature maps on the CPU by so many at a time, and the rest slowly."""
+"""PyTorch normalises feature maps on the CPU in groups of this size, and the rest slowly."""
 
 _WIDE = 256
-"""The feature maps of neighbouring positions are put side by side up to so many."""
+"""Feature maps of neighbouring positions are put side by side up to this number."""
 
 _WORTH_IT = 65_536
-"""Of fewer numbers the function's fixed cost is more than it saves."""
+"""With fewer numbers, the function's fixed cost exceeds what it saves."""
 
 
 def norm_relu(norm: nn.BatchNorm2d, maps: Tensor, shortcut: Tensor | None = None) -> Tensor:
     """Return ``relu(norm(maps) + shortcut)``.
 
-    In training, sum and ReLU are written where the normalised maps were. On the CPU, where float32
-    feature maps lie side by side (``torch.channels_last``) and are up to 128 and no multiple of 16,
-    they are normalised up to four times faster than by PyTorch: the same to rounding, to be
-    differentiated once. Elsewhere, in exported graphs too, it is computed as it is written above.
+    In training, sum and ReLU are written in place of the normalised maps. On the CPU, float32 maps
+    in ``torch.channels_last`` with up to 128 channels, and not a multiple of 16, are normalised up
+    to four times faster than by PyTorch: equal to rounding, and differentiable once. Elsewhere, and
+    in exported graphs, the expression above is computed as written.
 
-    Shapes: (N, C, H, W), the shortcut too, to the same.
+    Shapes: (N, C, H, W), also of the shortcut, to the same.
 
     >>> norm = nn.BatchNorm2d(1)
     >>> norm_relu(norm, torch.tensor([1.0, 3.0]).view(2, 1, 1, 1)).flatten().tolist()
@@ -70,7 +70,7 @@ def _left_over(norm: nn.BatchNorm2d, maps: Tensor, shortcut: Tensor | None) -> b
 
 @torch.no_grad()
 def _remember(norm: Any, mean: Tensor, variance: Tensor, count: int) -> None:
-    """Move the running statistics towards those of ``count`` numbers a feature map."""
+    """Update the running statistics with those of ``count`` numbers per feature map."""
     norm.num_batches_tracked.add_(1)
     norm.running_mean.lerp_(mean, norm.momentum)
     norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
@@ -117,7 +117,7 @@ class _NormRelu(torch.autograd.Function):
         down = _wide(gradient.contiguous(memory_format=torch.channels_last))
         g = torch.ops.aten.threshold_backward(down, y, 0)
         wide_weight, *moments = (_repeated(each, x) for each in (weight, mean, inverse))
-        # Not asked for the gradient of x: that would be the one of a normalisation of columns.
+        # The gradient of x is not requested: it would be that of a normalisation of columns.
         _, dweights, dbiases = torch.ops.aten.native_batch_norm_backward(
             g, x, wide_weight, None, None, *moments, True, 0.0, [False, True, True]
         )

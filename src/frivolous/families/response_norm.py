@@ -13,7 +13,7 @@ from frivolous.families.layers import exporting, maps_of, rows_of
 
 
 class ResponseNorm(nn.Module):
-    """Divide every feature map by what it and its neighbours respond at the same position.
+    """Divide every feature map by the activity of its neighbours at the same position.
 
     ``y_c = x_c / (bias + alpha * sum of x_k**2 over |k - c| <= radius) ** beta``; feature maps
     beyond the first and the last count as 0. Shapes: (N, C, H, W) to the same.
@@ -54,7 +54,7 @@ def response_norm(maps: Tensor, radius: int, bias: float, alpha: float, beta: fl
     """Return what :class:`ResponseNorm` computes, made for training.
 
     Sums over neighbours are products with a banded matrix, on memory in which the feature maps
-    of a position lie side by side (``torch.channels_last``, which comes out whatever comes in).
+    of a position are adjacent (``torch.channels_last``, which the result has in any case).
     The gradient is written out, and one tensor is kept for it besides input and output. It can be
     differentiated once. Half precisions are computed in float32, under autocast too.
 

@@ -59,9 +59,9 @@ def measure(
     seed: int = 0,
     progress: Tell | None = None,
 ) -> Measurement:
-    """Count the prunable and redundant units of ``model`` on ``data``, site by site and in all.
+    """Count the prunable and redundant units of ``model`` on ``data``, site by site and in total.
 
-    The model is read as a graph and left as it is; it is measured as in evaluation mode.
+    The model is traced into a graph and not changed; it is measured in evaluation mode.
     Of ``torch.compile``, ``DataParallel``, ``DistributedDataParallel`` and ``AveragedModel`` the
     module inside is measured; the names of sites are its own.
 
@@ -93,7 +93,7 @@ def measure(
         batch_size: examples per batch for data given as a tensor.
         device: where to compute; default where the model's parameters are.
         seed: of ablation orders and samplings.
-        progress: called with a line about what is under way and the time left.
+        progress: called with a line about the current stage and the time left.
 
     Raises:
         FrivolousError: bad data, unknown sites, values that are not finite, a model that cannot be

@@ -1,4 +1,4 @@
-"""What a measurement leaves behind: its frames and facts, their look-up, text, figure and files."""
+"""The result of a measurement: its frames and facts, look-up, text, figure and files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FRAMES = ("table", "curves", "correlations", "units", "joint")
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured on one network.
+    """The measured numbers of one network.
 
     ``table``: one row per site and measure; columns ``site, depth, grain, width, measure, value,
     low, high, examples``. Measures: ``prunable`` and ``redundant`` (units), ``area`` (0 to 1),
@@ -84,7 +84,7 @@ class Measurement:
         return float(rows.value.iloc[0])
 
     def summary(self) -> str:
-        """Return the table for a terminal: one line per site, each value with its interval."""
+        """The table as text for a terminal: one line per site, each value with its interval."""
         from frivolous.text.measurement import measurement_text
 
         return measurement_text(self.table, self.facts, self.units, self.curves)
@@ -93,7 +93,7 @@ class Measurement:
         """Draw the ablation curves and the counts of every site.
 
         ``title``: what was measured, such as the network's name; default the counts of site "all".
-        Accuracy and number of examples stand beneath it.
+        Accuracy and number of examples are printed below it.
         """
         from frivolous.figures import headline, measurement_figure
 

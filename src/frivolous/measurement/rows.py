@@ -41,7 +41,7 @@ def table_row(
     interval: curve.Interval,
     examples: int,
 ) -> dict[str, Any]:
-    """Return one row of the table: a measure of a site, with its interval."""
+    """One row of the table: a measure of a site, with its interval."""
     bounds = (interval.value, interval.low, interval.high)
     return dict(zip(COLUMNS, (site, depth, grain, width, measure, *bounds, examples), strict=True))
 
@@ -77,7 +77,7 @@ def curve_rows(
 def _bounds(
     found: AblationCurve, method: curve.Method
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the bounds of every point of a curve, shape (draws, fractions)."""
+    """The bounds of every point of a curve, shape (draws, fractions)."""
     if found.seen is None:
         low, high = curve.proportion(found.unchanged, found.examples, method=method)
     else:
@@ -90,7 +90,7 @@ def _bounds(
 def statistic_rows(
     found: SiteStatistics, site: str, depth: int, width: int, examples: int
 ) -> list[dict[str, Any]]:
-    """Return the rows of one site's statistics."""
+    """The rows of one site's statistics."""
     return [
         table_row(site, depth, "channel", width, name, interval, examples)
         for name, interval in found.intervals().items()
@@ -98,7 +98,7 @@ def statistic_rows(
 
 
 def curve_frame(curves: list[AblationCurve], method: curve.Method = "wilson") -> pd.DataFrame:
-    """Return the ablation curves, one row per site, draw and fraction; :data:`CURVE_COLUMNS`.
+    """The ablation curves, one row per site, draw and fraction; :data:`CURVE_COLUMNS`.
 
     ``unchanged`` has the interval of ``method``, or of a confidence sequence where the curve was
     followed to a precision; ``spread`` is the standard deviation over draws of ``unchanged`` at
@@ -130,11 +130,11 @@ def curve_frame(curves: list[AblationCurve], method: curve.Method = "wilson") ->
 
 
 def correlation_frame(activity: Mapping[str, Activity], protocol: Protocol) -> pd.DataFrame:
-    """Return how the absolute correlations of every site's pairs of units are distributed.
+    """The distribution of the absolute correlations of every site's pairs of units.
 
     Columns ``site, low, high, pairs, mean, undefined, copies``: ``pairs`` of units have an absolute
     Pearson correlation r in [low, high), the last bin with 1; 200 bins of equal width span [0, 1].
-    The rest holds for the whole site and stands in each of its rows: the exact ``mean`` of the
+    The rest holds for the whole site and is repeated in each of its rows: the exact ``mean`` of the
     pairs in the bins (NaN where there is none), and how many pairs are in no bin: ``undefined``
     have a unit without variance, ``copies`` have an r of ``protocol.pairs_below`` or more.
 

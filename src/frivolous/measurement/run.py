@@ -1,4 +1,4 @@
-"""Measuring one network, stage by stage, so that what is done can be kept when it is stopped."""
+"""Measure one network, stage by stage; finished stages are kept if a later one is stopped."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class MeasurementRun:
         self.stage = "done"
 
     def measurement(self) -> Measurement:
-        """What has been measured so far: with activity at least."""
+        """What has been measured so far, the activity at least."""
         config, method = self.config, self.config.intervals
         curves = with_whole(self.curves, self.ablated, self.protocol) if self.curves else {}
         return Measurement(

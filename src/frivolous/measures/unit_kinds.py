@@ -1,8 +1,8 @@
 """Kinds of units: silent, constant, redundant or not, blocked or functional, essential.
 
 Source: ICLR submission 2020, section 2, kinds (i) to (v). The paper gives no numbers; the defaults
-are this library's and are named here. Its sixth kind, semantically redundant units, cannot be told
-from the activity of one network.
+are this library's and are named here. Its sixth kind, semantically redundant units, cannot be
+recognised from the activity of one network.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Thresholds:
     twins: float = TWINS
 
     def __post_init__(self) -> None:
-        """Refuse what is no share, correlation or divergence."""
+        """Raise for what is no share, correlation or divergence."""
         for name in ("silent", "constant", "changed"):
             validation.share(name, getattr(self, name))
         for name in ("redundant", "twins"):

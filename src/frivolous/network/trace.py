@@ -1,4 +1,4 @@
-"""Reading a model into a ``Network`` without leaving anything behind on it."""
+"""Trace a model into a ``Network``, leaving the model as it was."""
 
 from __future__ import annotations
 
@@ -43,27 +43,27 @@ def trace(
     output: str | int | None = None,
     residual: bool = False,
 ) -> Network:
-    """Read a model once into a graph that knows its sites.
+    """Trace a model into a graph that knows its sites.
 
     ``example_inputs`` is a batch as the model takes it: a tensor, a tuple of tensors for several
-    arguments, or a dict of keyword tensors; the first axis of each is the batch, whose size the
-    network does not remember. The graph is that of the model in evaluation mode, whatever mode it
-    is in; the model itself is left exactly as it was. The network refers to the model's parameters
-    and buffers and copies none.
+    arguments, or a dict of keyword tensors; the first axis of each is the batch, whose size may
+    differ later. The graph is that of the model in evaluation mode, whatever mode it is in; the
+    model itself is left exactly as it was. The network refers to the model's parameters and
+    buffers and copies none.
 
     Wrappers that compute nothing (``torch.compile``, ``DataParallel``, ``DistributedDataParallel``,
-    ``AveragedModel``) are taken off: names are those of the module inside.
+    ``AveragedModel``) are removed: names are those of the module inside.
 
-    ``output`` names what the network computes where the model gives several things: the key or
-    field of a dict or dataclass, the place in a tuple. By default it is the one tensor that the
-    model gives, the entry ``logits``, or the only entry that is a floating-point tensor.
+    ``output`` selects an output of a model that returns several: the key or field of a dict or
+    dataclass, the index in a tuple. By default it is the one tensor that the model returns, the
+    entry ``logits``, or the only entry that is a floating-point tensor.
 
     With ``residual`` the residual streams are sites too (``Site.kind`` "residual"): values that
-    blocks add to and hand on, which many layers write and read. By default a site is a layer's own
-    units, and a layer that reads a stream, be it through a normalisation, is in ``skipped``.
+    blocks add to and pass on, which many layers write and read. By default a site is a layer's own
+    units, and a layer that reads a stream, directly or through a normalisation, is in ``skipped``.
 
     Raises ``NotTraceable`` with the model's line, the reason and the remedy, and ``BadArgument``
-    for inputs that are no batch or an output that there is not.
+    for inputs that are no batch or an output that does not exist.
 
     >>> model = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2))
     >>> net = trace(model, torch.zeros(1, 3))
@@ -109,7 +109,7 @@ def _network(
 
 
 def _exported(model: nn.Module, parts: tuple[Tensor, ...]) -> ExportedProgram:
-    """Export with a free batch axis, and without in-place operations."""
+    """Export with a free batch axis and without in-place operations."""
     parts = tuple(part.detach() for part in parts)
     shapes = (tuple({0: Dim.AUTO} for _ in parts),)  # of the one parameter, ``*given``
     with uncompiled():
@@ -142,11 +142,11 @@ def _parts() -> dict[Any, Any]:
 
 
 def _call_plainly(model: nn.Module, keywords: tuple[str, ...], output: str | int | None) -> None:
-    """Let the model's forward take tensors and give one, for as long as it is exported.
+    """While exporting, let the model's forward take tensors in order and return one tensor.
 
-    Whatever its own parameters are (keywords, ``*args``, ``**kwargs``), it is called with the
-    tensors in order. What it gives beside the one chosen, a cache for instance, need not be
-    anything that an export knows. Wrappers inside the model call what they wrap.
+    Whatever its own parameters are (keywords, ``*args``, ``**kwargs``). What the model returns next
+    to the chosen output, a cache for instance, may then be something that an export does not know.
+    Wrappers inside the model call what they wrap.
     """
     forward = model.forward
 
@@ -168,8 +168,8 @@ def _left_as_it_was(model: nn.Module) -> Iterator[None]:
     """Evaluation mode inside; afterwards every module has the attributes that it had before.
 
     The flag is set directly, since a model may override ``train`` with other work; attributes and
-    what containers hold are put back one by one, since a ``forward`` may assign some. A module that
-    fails keeps no other from being put back.
+    what containers hold are restored one by one, since a ``forward`` may assign some. A module that
+    cannot be restored does not keep the others from it.
     """
     with contextlib.ExitStack() as after:
         for module in model.modules():

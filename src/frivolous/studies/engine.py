@@ -1,7 +1,7 @@
-"""The engine that works in this process. It is handed cells of runs and knows no science.
+"""The engine: make the runs of cells in this process. It knows no science.
 
-Several processes may work on one store: each claims the runs it makes, leaves to the others what
-they claimed, and at the end waits for them. What is finished is never made again.
+Several processes may work on one store: each claims the runs it makes, skips those that others
+claimed, and at the end waits for them. A finished run is never made again.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from frivolous.store import Store
 if TYPE_CHECKING:
     from frivolous.studies.run import CellWork
 
-PAUSE = 0.5  # seconds between looks at runs that are under way elsewhere
+PAUSE = 0.5  # seconds between checks of runs that are being made elsewhere
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Finished:
 
 
 class Listener(Protocol):
-    """Somebody who watches the work."""
+    """An observer of the engine's progress."""
 
     def already_done(self, label: str, runs: int) -> None:
-        """The store held so many runs of a group before the work began."""
+        """The store held this many runs of a group before the work began."""
 
     def under_way(self, label: str) -> None:
         """A group has begun."""
@@ -66,7 +66,7 @@ def work(groups: Sequence[CellWork], store: Store, listener: Listener) -> None:
 
 
 def _finish(group: CellWork, store: Store, listener: Listener) -> bool:
-    """Make what is free of a group; False where some of it is under way elsewhere."""
+    """Make the unclaimed runs of a group; False if some are being made elsewhere."""
     while missing := group.missing(store):
         with store.claim(missing) as claim:
             if not claim.ids:

@@ -1,4 +1,4 @@
-"""A study's cells as work for an engine."""
+"""Run a study: its cells as work for the engine."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def ready(
     device: str = "cpu",
     folder: str | Path | None = None,
 ) -> float:
-    """See that what is left of a study can be made here; return its minutes on two cores, roughly.
+    """Check that what is left of a study can be made here; return its rough minutes on two cores.
 
     Data that it needs from disk are read, and kept for the networks to come; nothing is written.
 
@@ -150,7 +150,7 @@ def _left(cell: Cell, store: Store) -> int:
 
 
 def _see_data(study: Study, spec: ImageSpec, folder: str | Path | None) -> None:
-    """Read a run's data, if they lie on disk."""
+    """Read a run's data, if they are on disk."""
     from frivolous.studies.runs.train_image import ON_DISK, splits_of
 
     if spec.data.name not in ON_DISK:

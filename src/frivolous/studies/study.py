@@ -256,7 +256,7 @@ class Study:
     ) -> StudyResult:
         """Train and measure what ``store`` lacks of the study, and return its result.
 
-        What is finished stays finished: stopped at any moment, the same call goes on. Networks that
+        Finished runs are kept: stopped at any moment, the same call continues. Networks that
         another study of the store shares are not trained again.
 
         Args:
@@ -267,7 +267,7 @@ class Study:
             device: ``cpu`` or ``cuda``.
             weights: whose weights to keep: of the ``chosen`` networks, of ``all`` or ``none``.
             folder: where CIFAR-10 or ImageNet lies, for studies that need them.
-            listener: told of progress; see ``running.here``.
+            listener: receives progress; see :class:`frivolous.studies.engine.Listener`.
 
         Raises:
             FrivolousError: an unknown scale, a store that cannot be read or written, data that are

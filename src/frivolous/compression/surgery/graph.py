@@ -1,4 +1,4 @@
-"""A network's graph and weights with units left out: the same steps on fewer numbers."""
+"""Remove units from a network's graph and weights: the same steps on fewer entries."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _thin_response_norm(step: Step, program: Program, keeping: ChannelMask) -> S
 
 
 def _thin_view(step: Step, program: Program, keeping: ChannelMask) -> Step:
-    """A view to fewer entries, where the sizes are written in it."""
+    """A view to fewer entries, where its sizes are written out."""
     places = [i for i, arg in enumerate(step.args) if i and isinstance(arg, list | tuple)]
     if not places:  # `flatten` has no sizes
         return step
@@ -86,7 +86,7 @@ def _thin_view(step: Step, program: Program, keeping: ChannelMask) -> Step:
 
 
 def _thin_convolution(step: Step, program: Program, keeping: ChannelMask) -> Step:
-    """A depthwise convolution has as many groups as it reads units."""
+    """A depthwise convolution with as many groups as it still reads units."""
     _, groups = step.operation.grouping(step.args)
     kept = keeping.along(step.args[0].index)[1]
     if groups == 1 or kept is None or program.shapes[step.args[0].index][1] != groups:
@@ -144,7 +144,7 @@ THINNING: dict[Kind, Callable[[Step, Program, ChannelMask], Step]] = {
 
 
 def windowed(kept: Flags) -> Any:
-    """Local response normalisation of the units kept, each with its neighbours of before."""
+    """Local response normalisation of the units kept, each with its original neighbours."""
     places = torch.as_tensor(np.flatnonzero(kept))
 
     def run(value: Tensor, size: int, alpha: float, bias: float, beta: float) -> Tensor:
@@ -156,6 +156,6 @@ def windowed(kept: Flags) -> Any:
 
 
 def window(places: Tensor, size: int) -> Tensor:
-    """Who is within whose window: (units, units) of 0 and 1, for units at these places."""
+    """Which units are in whose window: (units, units) of 0 and 1, for units at these indices."""
     apart = places[None, :] - places[:, None]
     return (apart >= -(size // 2)) & (apart <= (size - 1) // 2)

@@ -1,4 +1,4 @@
-"""What stands beneath the figure of a study."""
+"""The caption below the figure of a study."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def study_caption(
     source: str,
     scale: str = "",
 ) -> str:
-    """Say what points, bars and grey marks are, over how many replicates, and what is missing."""
+    """Say what points, bars and grey marks are, the number of replicates, and what is missing."""
     said = [trained(pd.concat([rows_of(means, panel)["n"] for panel in panels]))]
     if all(panel.measure == "num_parameters" for panel in panels):
         said = ["Points: exact counts, which no training changes."]

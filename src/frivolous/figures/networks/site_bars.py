@@ -1,4 +1,4 @@
-"""Bars of prunable and redundant units per site, and the names of the sites beside them."""
+"""Bars of prunable and redundant units per site, with the sites' names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SEEN = 0.02  # share of the bar's full length: narrower intervals have no whiske
 
 
 def bars(axes: Axes, table: pd.DataFrame, styles: dict[str, dict[str, str]]) -> list[str]:
-    """Draw the bars of every site, each with its number beside it; return the numbers."""
+    """Draw the bars of every site, each with its number next to it; return the numbers."""
     notes = ["0"]
     for place, site in enumerate(styles):
         part = table[table["site"].eq(site)]

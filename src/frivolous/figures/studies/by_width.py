@@ -120,5 +120,5 @@ def _draw(
 
 
 def _alike(sets: Sequence[Sequence[str]]) -> bool:
-    """Say whether one panel shows all the curves there are."""
+    """Whether one panel shows all the curves there are."""
     return any(set(names) >= {one for other in sets for one in other} for names in sets)

@@ -178,7 +178,7 @@ def size_legends(
     along: Along,
     width: float,
 ) -> list[Legend]:
-    """Add the legend of the size factors and, beneath, what the grey things are."""
+    """Add the legend of the size factors and, below, of what is drawn in grey."""
     lines = [
         Line2D([], [], label=f"size {as_fraction(size)}", **{**LOOK, **style})
         for size, style in styles.items()

@@ -1,4 +1,12 @@
-"""The weights that read each unit of a site, through views, pooling and concatenation."""
+"""The weights that read each unit of a site, through views, pooling and concatenation.
+
+Between a site and the layer that reads it units may be flattened, concatenated with others or
+moved. Which weight belongs to which unit is found by sending numbers through these operations: the
+site's activity is replaced by the number of each unit, 1 to U, all other values by 0, and whatever
+arrives at the reader names the unit of each feature. Example: units (1, 2) of 2 positions each,
+flattened behind three features of another layer, arrive as 0 0 0 1 1 2 2: rows 3 and 4 of the
+reader's weights read unit 1.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +24,7 @@ from frivolous.network.program import Program, Step, Values, execute, needed
 
 @dataclass(frozen=True)
 class Reader:
-    """An operation that mixes a site's units: its place in the program.
+    """An operation that mixes a site's units, as its place in the program.
 
     ``swapped`` where it has its weight where others have their input, as in ``weight @ input``.
     """
@@ -93,8 +101,8 @@ def reader_products(
 def _products(rows_FR: Tensor, unit_F: Tensor, outputs_F: Tensor, width: int) -> Tensor:
     """Sum the products of rows over the positions that a unit's features come from, one by one.
 
-    ``outputs_F`` numbers who reads a feature: groups of a convolution, or its positions where units
-    are unfolded into maps. Features that no output reads together have no product.
+    ``outputs_F`` numbers the outputs that read a feature: groups of a convolution, or its positions
+    where units are unfolded into maps. Features that no output reads together have no product.
     """
     order = unit_F.argsort(stable=True)
     unit = unit_F[order]
@@ -115,7 +123,11 @@ def _unit_numbers(
     axis: int,
     wanted: Sequence[int],
 ) -> dict[int, Tensor]:
-    """What is at ``wanted`` when the site's units give their numbers, from 1 on, and others 0."""
+    """The unit at each entry of the values ``wanted``: numbers from 1 on, 0 where there is none.
+
+    Runs the graph with the site's activity replaced by the numbers of its units: what arrives at a
+    reader says which unit each of its features is.
+    """
     batch = 2
     shape = program.shape_of(source, batch)
     along = [1] * len(shape)
@@ -153,7 +165,7 @@ def _unit_numbers(
 
 
 def _beside(program: Program, state: Mapping[str, Tensor], index: int, batch: int) -> Tensor:
-    """What stands for a value that no unit of the site reaches: zeros, or the places of an index.
+    """A stand-in for a value that no unit of the site reaches: zeros, or indices.
 
     Places that depend on the inputs count as the first.
     """
@@ -169,9 +181,9 @@ def _beside(program: Program, state: Mapping[str, Tensor], index: int, batch: in
 
 
 def _spread(given: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Numbers where an operand's were; none where the result is not of one shape with it.
+    """Numbers where an operand has them; zeros where the result has another shape.
 
-    The units of another layer may gate what is read here, or have their number halved.
+    The units of another layer may gate what is read here, or a gated unit may halve their number.
     """
     try:
         return given.expand(shape).clone() if given.shape != shape else given
@@ -180,7 +192,7 @@ def _spread(given: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _whole(step: Step, values: Values) -> bool:
-    """Whether a step takes out one of several values of a normalisation, for which one stands."""
+    """Whether a step takes one of several results of a normalisation, for which one stands."""
     return step.operation.kind == "item" and isinstance(values[step.needs[0]], Tensor)
 
 
@@ -222,7 +234,7 @@ def _through(step: Step, values: Values, reached: set[int]) -> Tensor:
 
 
 def _of_one(program: Program, index: int, value: Tensor) -> Tensor:
-    """The first of two examples of a value, along the axis that both are on."""
+    """The first of two examples of a value, along the axis of the batch."""
     try:
         axis = program.batch_axis(index) or 0
     except LookupError:
@@ -276,7 +288,7 @@ def _operands(step: Step, swapped: bool) -> tuple[int, int]:
 
 
 def _rows(step: Step, swapped: bool, weight: Tensor) -> tuple[Tensor, int]:
-    """A row for each feature of the input, all weights on it, (features, R); and the groups.
+    """All weights on each feature of the input, shape (features, R), and the number of groups.
 
     A weight of several matrices has as many groups.
     """

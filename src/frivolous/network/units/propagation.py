@@ -1,4 +1,10 @@
-"""Following examples, units and positions through operations that mix no units."""
+"""Layout rules: where examples, units and positions are after an operation that mixes no units.
+
+One rule per kind of operation maps the layout of the operand (see
+:mod:`~frivolous.network.units.axis_layout`) to that of the result, or to None where units can no
+longer be told apart. Example: a mean over the 3 x 3 positions of (N, 8 units, 3, 3) gives
+(N, 8 units); a mean over its axis 1 mixes units, so it has no layout.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +37,7 @@ Entries = TypeVar("Entries")
 def followed(
     step: Step, fed: Sequence[int], program: Program, layouts: Mapping[int, Layout]
 ) -> Layout | None:
-    """The layout of what a tail or passing step gives, or None where the units are lost.
+    """The layout of the result of a tail or passing step; None where the units are lost.
 
     ``fed`` are the operands that an input reaches, ``layouts`` those known so far.
     """
@@ -64,8 +70,9 @@ def product(
 ) -> tuple[Layout, tuple[bool, bool]] | None:
     """The layout of a matrix product of two computed values, and whose units are its units.
 
-    A matrix of scores between positions mixes positions and keeps units apart; a product over the
-    units of both gives scores, which are nobody's units. None where units are mixed otherwise.
+    Scores between positions times values mix positions and keep the values' units apart. A product
+    summed over the units of both gives scores, which are nobody's units. None where units are mixed
+    otherwise.
 
     >>> from frivolous.network.units.axis_layout import plain, units_on
     >>> values = units_on(plain((2, 5, 4)), -1, 4)
@@ -76,6 +83,8 @@ def product(
     """
     if min(len(first), len(second)) < 2 or len(shape) != max(len(first), len(second)):
         return None
+    # A product (..., A, B) x (..., B, C) sums over B. Units of one operand alone must not be
+    # summed over, for then they are mixed; units of both must be, or two kinds are in one value.
     ours, theirs = bool(unit_axes(first)), bool(unit_axes(second))
     summed = holds(first[-1], UNIT), holds(second[-2], UNIT)
     if (ours, theirs) != summed and any(summed):
@@ -93,7 +102,7 @@ def product(
 
 
 def attended(query: Layout | None, value: Layout, shape: Sequence[Any]) -> Layout | None:
-    """The layout of attention's result: the values' units, at the positions of the queries."""
+    """The layout of attention's result: the values' units at the positions of the queries."""
     if len(value) != len(shape) or not positions_only(value[-2]):
         return None
     places = without_units(query[-2]) if query is not None else plain(shape)[-2]
@@ -109,6 +118,7 @@ def _resized(step: Step, known: Known, shape: tuple[Any, ...]) -> Layout | None:
 
 
 def _reduced(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | None:
+    """A mean or sum over axes of positions; over units or examples the units are lost."""
     axes = step.argument(1, "dim")
     if axes is None:
         return None
@@ -122,11 +132,12 @@ def _reduced(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | Non
 
 
 def _along(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | None:
+    """A softmax or cumulative sum along positions changes no layout."""
     return layout if positions_only(layout[step.argument(1, "dim", -1) % len(layout)]) else None
 
 
 def _without(layout: Layout, axis: int) -> Layout | None:
-    """One entry of an axis taken out; None where that was the last of the units."""
+    """The layout with one entry of an axis taken out; None if the axis held the last units."""
     axis %= len(layout)
     left = (*layout[:axis], *layout[axis + 1 :])
     lost = any(factor.examples for factor in layout[axis])
@@ -135,6 +146,7 @@ def _without(layout: Layout, axis: int) -> Layout | None:
 
 
 def _reshape(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | None:
+    """A view: regrouped factors; where they do not fit, (N, F) is taken as F units of its own."""
     found = reshaped(layout, shape)
     if found is None and len(shape) == 2 and unit_axes(layout) and isinstance(shape[1], int):
         return units_on(plain(shape), 1, shape[1])

@@ -60,5 +60,5 @@ class Recipe:
         return dict(self.settings).get(name, SETTINGS[self.optimiser][name])
 
     def together(self) -> tuple[object, ...]:
-        """Return what must agree for networks to train in one cohort."""
+        """Return what must be equal for networks to train in one cohort."""
         return (self.optimiser, self.epochs, self.batch_size, self.updates_per_epoch)

@@ -1,4 +1,4 @@
-"""The learning rate at every update."""
+"""Learning-rate schedules: the rate at every update."""
 
 from __future__ import annotations
 
