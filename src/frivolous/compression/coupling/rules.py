@@ -1,4 +1,56 @@
-"""What every operation does to the numbers of its axes' entries."""
+"""How each operation couples channel ids: one rule per operation.
+
+Intuition. To remove channel 3 of a convolution one must also drop its bias, its batch-norm scale
+and every weight of later layers that multiplies it. To find them all, each entry of each axis gets
+an integer id, and every operation says which ids are one and the same: entries that meet in a sum,
+or are multiplied and summed over, must go or stay together. An id is then a channel, and a channel
+is removed by deleting every entry that carries its id. (The same relation, drawn as a graph of
+layers, is the dependency graph of Fang et al. 2023, "DepGraph: towards any structural pruning".)
+
+Worked example: 8 channels of 3x3 positions, flattened into the 72 columns of a dense layer. Flatten
+puts channel c at columns 9 (c - 1) .. 9 c - 1, so ids 1..8 come out as nine 1s, nine 2s, and so on;
+the dense layer multiplies column by column, so the columns of its weight get the same ids.
+
+>>> import torch
+>>> from torch import nn
+>>> from frivolous.compression.coupling.propagate import read_axes
+>>> from frivolous.network import trace
+>>> model = nn.Sequential(nn.Conv2d(1, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 3))
+>>> program = trace(model, torch.zeros(2, 1, 5, 5)).program
+>>> axes = read_axes(program)
+>>> place = {name: index for index, name in program.states.items()}
+>>> axes.along[place["0.weight"]][0]  # output channels of the convolution
+array([1, 2, 3, 4, 5, 6, 7, 8])
+>>> rows, columns = axes.along[place["3.weight"]]
+>>> columns.reshape(8, 9)[:3]  # of the 72 columns those that read channels 1, 2 and 3
+array([[1, 1, 1, 1, 1, 1, 1, 1, 1],
+       [2, 2, 2, 2, 2, 2, 2, 2, 2],
+       [3, 3, 3, 3, 3, 3, 3, 3, 3]])
+>>> axes.held[int(rows[0])]  # the three outputs have ids too, but cannot be removed
+'the scores are never cut'
+
+So removing channel 2 deletes row 1 of ``0.weight``, entry 1 of ``0.bias`` and columns 9..17 of
+``3.weight``.
+
+What a rule does. It reads the ids along the axes of its operands (``found.of``), and returns those
+of its result: one array of ids per axis, or None for an axis without channels (examples, positions,
+network inputs). On the way it states constraints:
+
+- ``found.equal(first, second)``: these entries go together, pair by pair;
+- ``found.hold(axes, reason)``: these entries must stay, and why. An operation that needs all of
+  its channels at once (layer norm, softmax over channels), or one that is not in :data:`RULES`,
+  holds them. A missing rule thus costs compression, never correctness.
+
+The kinds of rules, for a value with ids (None, u, None, None):
+
+==================== ======================================================================
+element-wise, sums   result has the ids u; all operands' u become equal (residual streams)
+dense, convolution   ids along the contracted axis equal the weight's; the result has its rows'
+view, flatten        each id once for every position that is merged with it
+concat, split        ids are put one after another, or taken apart
+pooling, mean        positions may be pooled; channels that are pooled are held
+==================== ======================================================================
+"""
 
 from __future__ import annotations
 
@@ -27,14 +79,14 @@ Pairs = list[tuple[Numbers | None, Numbers | None]]
 
 
 def argument(step: Step, place: int, name: str, default: Any) -> Any:
-    """An argument by its place or its name."""
+    """An argument by position or by name."""
     if len(step.args) > place:
         return step.args[place]
     return step.kwargs.get(name, default)
 
 
 def unknown(found: ChannelIds, step: Step) -> Along:
-    """Hold all that an operation reads of which nothing is known."""
+    """Hold everything that an unknown operation reads: it may need every channel."""
     for need in step.needs:
         found.hold(found.along.get(need, ()), f"'{step.op}' may need every unit{at(step)}")
     return (None,) * len(found.program.shapes.get(step.index, ()))
@@ -45,7 +97,11 @@ def _same(found: ChannelIds, step: Step) -> Along:
 
 
 def _elementwise(found: ChannelIds, step: Step) -> Along:
-    """Entries that are combined are equal; those that meet an input or a constant are held."""
+    """Entries that are combined go together; those that meet an input or a constant are held.
+
+    A sum with an input keeps its entries: the input's channel 3 cannot be removed, so nor can what
+    is added to it.
+    """
     shape = found.shape(step.index)
     operands = [
         (found.shape(need), found.along.get(need, ()))
@@ -54,8 +110,8 @@ def _elementwise(found: ChannelIds, step: Step) -> Along:
     ]
     axes: list[Numbers | None] = []
     for place in range(len(shape)):
-        back = place - len(shape)
-        met = [
+        back = place - len(shape)  # broadcasting aligns axes from the last
+        met = [  # ids of the operands that are not broadcast along this axis
             known[back]
             for sizes, known in operands
             if len(sizes) >= -back and sizes[back] == shape[place] and shape[place] != 1
@@ -66,6 +122,7 @@ def _elementwise(found: ChannelIds, step: Step) -> Along:
         if len(numbered) < len(met):
             found.hold(numbered, f"it meets numbers that no layer writes{at(step)}")
         if not met and shape[place] == 1:
+            # A channel axis of size 1: every operand has it, the first one's id stands for it.
             ones = [known[back] for sizes, known in operands if len(sizes) >= -back]
             numbered = [numbers for numbers in ones if numbers is not None][:1]
         axes.append(numbered[0] if numbered else None)
@@ -73,7 +130,7 @@ def _elementwise(found: ChannelIds, step: Step) -> Along:
 
 
 def _sloped(found: ChannelIds, step: Step) -> Along:
-    """A ReLU with a slope for each unit, along axis 1, or with one for all."""
+    """PReLU: one slope per channel (axis 1), which goes with it, or one slope for all."""
     read, slope = found.of(step.args[0]), found.of(step.args[1])
     if slope and slope[0] is not None and len(slope[0]) > 1:
         _contract(found, step, read[1], slope[0])
@@ -85,7 +142,10 @@ def _held_along(found: ChannelIds, step: Step, places: Sequence[int], axes: Alon
 
 
 def _convolution(found: ChannelIds, step: Step) -> Along:
-    """What it reads is numbered as its weight's inner axis, what it writes as the outer one."""
+    """What it reads has the ids of its weight's inner axis, what it writes those of the outer one.
+
+    The weight is (out, in / groups, taps), transposed (in, out / groups, taps).
+    """
     read, weight = found.of(step.args[0]), found.of(step.args[1])
     bias = found.of(argument(step, 2, "bias", None))
     transposed, groups = CONVOLUTIONS[step.op](_all_args(step))
@@ -103,6 +163,7 @@ def _convolution(found: ChannelIds, step: Step) -> Along:
         found.hold([units, inner], f"'{step.op}' {what}{at(step)}")
     depthwise = units is not None and 1 < groups == len(units)
     if depthwise:
+        # One group per channel: the output channels of group i go with input channel i.
         shared = [outer if transposed else inner]
         found.hold(shared, f"'{step.op}' has a group for each unit{at(step)}")
         pairs: Pairs = [(units, group) for group in out.reshape(groups, -1).T]
@@ -118,7 +179,12 @@ def _convolution(found: ChannelIds, step: Step) -> Along:
 def _by_group(
     units: Numbers | None, inner: Numbers | None, out: Numbers, outer: Numbers | None, groups: int
 ) -> Pairs:
-    """Groups share an axis of their weight, so of each the same places go."""
+    """Couple the channels of a grouped convolution: every group loses the same places.
+
+    All groups share the inner axis of the weight, (out, in / groups, taps): with 8 inputs in 2
+    groups, inner entry 0 multiplies inputs 0 and 4, so these two go together. As many outputs must
+    then go from each group, and those at the same places do.
+    """
     written = out.reshape(groups, -1)
     pairs: Pairs = [(one, written[0]) for one in written[1:]]
     pairs.append((written[0], outer))
@@ -131,7 +197,7 @@ def _by_group(
 
 
 def _all_args(step: Step) -> tuple[Any, ...]:
-    """The arguments of a convolution by their places, named ones among them."""
+    """The arguments of a convolution in the order of its schema, keyword arguments included."""
     if not step.kwargs:
         return step.args
     target: Any = step.target
@@ -158,7 +224,7 @@ def _dense(found: ChannelIds, step: Step) -> Along:
 
 
 def _contract(found: ChannelIds, step: Step, first: Numbers | None, second: Numbers | None) -> None:
-    """Entries that are multiplied and summed are equal; those that meet an input are held."""
+    """Couple the two contracted axes of a product; an axis that meets an input is held."""
     if first is not None and second is not None:
         found.equal(first, second)
     else:
@@ -166,6 +232,7 @@ def _contract(found: ChannelIds, step: Step, first: Numbers | None, second: Numb
 
 
 def _product(found: ChannelIds, step: Step) -> Along:
+    """A matrix product (..., N, K) x (..., K, M): K is contracted, leading axes go in pairs."""
     first, second = found.of(step.args[0]), found.of(step.args[1])
     if min(len(first), len(second)) < 2:
         return unknown(found, step)
@@ -193,6 +260,11 @@ def _added_product(found: ChannelIds, step: Step) -> Along:
 
 
 def _attention(found: ChannelIds, step: Step) -> Along:
+    """Whole heads may go, and features of the values; those of queries and keys are held.
+
+    Scores are divided by the square root of the number of query features, which a thinner head
+    would change.
+    """
     query, key, value = (found.of(argument) for argument in step.args[:3])
     found.hold([query[-1], key[-1]], f"attention is scaled by its number of units{at(step)}")
     for place in range(1, len(value) - 2):
@@ -213,7 +285,7 @@ def _embedding(found: ChannelIds, step: Step) -> Along:
 
 
 def _per_unit(found: ChannelIds, step: Step) -> Along:
-    """A normalisation of every unit by itself, with vectors of one number for each."""
+    """Batch norm and its kin: each channel by itself, and its scale, shift and moments with it."""
     read = found.of(step.args[0])
     for argument in step.args[1:5]:
         vector = found.of(argument)
@@ -226,7 +298,7 @@ def _per_unit(found: ChannelIds, step: Step) -> Along:
 
 
 def _weight_normed(found: ChannelIds, step: Step) -> Along:
-    """A weight as a length for each entry of one axis and directions, which need all the others."""
+    """Weight norm, w = g v / |v|: g goes along one axis; |v| needs every entry of the others."""
     directions, lengths = found.of(step.args[0]), found.of(step.args[1])
     axis = argument(step, 2, "dim", 0) % len(directions)
     if lengths and lengths[axis] is not None and directions[axis] is not None:
@@ -237,7 +309,7 @@ def _weight_normed(found: ChannelIds, step: Step) -> Along:
 
 
 def _over_units(found: ChannelIds, step: Step) -> Along:
-    """A normalisation over units, which all have a part in it."""
+    """Layer norm and its kin: mean and variance are over all channels, so all must stay."""
     read = found.of(step.args[0])
     for argument in (*step.args, *step.kwargs.values()):
         axes = found.of(argument)
@@ -291,7 +363,11 @@ def _moved(found: ChannelIds, step: Step) -> Along:
 
 
 def _reshaped(found: ChannelIds, step: Step) -> Along:
-    """Axes that are merged or taken apart: a merged axis has a unit's number at each position."""
+    """Merge or split axes: a merged axis repeats a channel's id once for each position.
+
+    The shapes are cut into the smallest blocks of axes with equally many entries, (N, 8, 3, 3) ->
+    (N, 72) into N -> N and (8, 3, 3) -> 72, and each block is regrouped by itself.
+    """
     read, before = found.of(step.args[0]), found.shape(step.args[0].index)
     after = found.shape(step.index)
     axes: list[Numbers | None] = []
@@ -301,7 +377,11 @@ def _reshaped(found: ChannelIds, step: Step) -> Along:
 
 
 def _blocks(before: Sequence[int], after: Sequence[int]) -> list[tuple[slice, slice]]:
-    """The least runs of axes before and after that hold as many entries."""
+    """The shortest runs of axes before and after that have equally many entries.
+
+    >>> _blocks((7, 8, 3, 3), (7, 72))
+    [(slice(0, 1, None), slice(0, 1, None)), (slice(1, 4, None), slice(1, 2, None))]
+    """
     found = []
     i = j = 0
     while i < len(before) or j < len(after):
@@ -325,6 +405,13 @@ def _blocks(before: Sequence[int], after: Sequence[int]) -> list[tuple[slice, sl
 def _regrouped(
     found: ChannelIds, step: Step, read: Along, before: Sequence[int], after: Sequence[int]
 ) -> list[Numbers | None]:
+    """Ids along the axes ``after`` a view, given those along the axes ``before`` it.
+
+    Write each entry's id into an array of shape ``before``, view it as ``after``, and see along
+    which axis the ids vary. Ids (1..8) of (8, 3, 3) become 72 entries that vary along the one axis.
+    Of heads, 12 ids viewed as (3, 4) vary along both; only an axis can carry ids, so the 4 of a
+    head become one id and the head goes as a whole.
+    """
     places = [place for place, numbers in enumerate(read) if numbers is not None]
     wide = [place for place in places if before[place] > 1]
     if tuple(before) == tuple(after):
@@ -339,7 +426,7 @@ def _regrouped(
         read[place].reshape([-1 if a == place else 1 for a in range(len(before))]),  # type: ignore[union-attr]
         tuple(before),
     ).reshape(tuple(after))
-    # Back along one axis: numbers may vary along one alone.
+    # An id belongs to entries of one axis, so look for the axes along which the ids differ.
     varies = [
         axis
         for axis, size in enumerate(after)
@@ -348,7 +435,7 @@ def _regrouped(
     if not varies:
         found.hold(read, f"a view takes its units apart{at(step)}")
         return [None] * len(after)
-    # The outermost: units that a view takes apart, such as those of a head, go together.
+    # Take the outermost of them: channels that a view splits off, such as a head's, go together.
     axis = varies[0]
     lines = np.moveaxis(spread, axis, 0).reshape(after[axis], -1)
     for other in lines.T[1:] if len(varies) > 1 else ():
@@ -398,7 +485,7 @@ def _joined(found: ChannelIds, step: Step) -> Along:
 
 
 def _glued(found: ChannelIds, step: Step) -> Along:
-    """Gated units: each of the first half goes with one of the second."""
+    """Gated linear unit: each channel of the first half goes with its gate in the second."""
     read = list(found.of(step.args[0]))
     axis = argument(step, 1, "dim", -1) % len(read)
     numbers = read[axis]
@@ -410,7 +497,7 @@ def _glued(found: ChannelIds, step: Step) -> Along:
 
 
 def _split(found: ChannelIds, step: Step) -> Along:
-    """Parts of an axis; those of ``chunk``, whose sizes are worked out anew, stay of one size."""
+    """Parts of an axis; those of ``chunk``, which recomputes their sizes, stay equally long."""
     read = found.of(step.args[0])
     axis = argument(step, 2, "dim", 0) % len(read)
     numbers = read[axis]
@@ -421,7 +508,7 @@ def _split(found: ChannelIds, step: Step) -> Along:
 
 
 def _balance(found: ChannelIds, step: Step, parts: Sequence[Numbers]) -> None:
-    """Let parts of an axis lose the same places, so that they stay of one size."""
+    """Let all parts of an axis lose the same places, so that they stay equally long."""
     if len({len(part) for part in parts}) > 1:
         found.hold(parts, f"its parts are not of one size{at(step)}")
         return
@@ -430,7 +517,7 @@ def _balance(found: ChannelIds, step: Step, parts: Sequence[Numbers]) -> None:
 
 
 def _taken(found: ChannelIds, step: Step) -> Along:
-    """One of the values that an operation gives."""
+    """One of several results of an operation (``getitem``)."""
     made = next((s for s in found.program.steps if s.index == step.args[0].index), None)
     read = list(found.along.get(step.args[0].index, ()))
     if made is None or made.op not in PARTING:
@@ -445,7 +532,7 @@ def _taken(found: ChannelIds, step: Step) -> Along:
 
 
 def parts_along(split: Step, size: int) -> Iterator[tuple[int, int]]:
-    """Where each part of an axis of this size begins and ends."""
+    """Start and end of each part of an axis of this size."""
     given = split.args[1] if len(split.args) > 1 else next(iter(split.kwargs.values()))
     if split.op == "chunk":
         given = -(-size // given)
@@ -456,7 +543,7 @@ def parts_along(split: Step, size: int) -> Iterator[tuple[int, int]]:
 
 
 def _sliced(found: ChannelIds, step: Step) -> Along:
-    """A part of an axis; entries within a stride go together, so that the part stays what it is."""
+    """A slice of an axis; entries within a stride go together, so that it selects the same ones."""
     read, shape = list(found.of(step.args[0])), found.shape(step.index)
     axis = argument(step, 1, "dim", 0) % len(read)
     numbers = read[axis]
@@ -484,7 +571,7 @@ def _padded(found: ChannelIds, step: Step) -> Along:
     return tuple(read)
 
 
-#: Operations that give parts of an axis.
+#: Operations that split an axis into parts.
 PARTING = frozenset(["split", "split_with_sizes", "chunk"])
 
 RULES: dict[str, Rule] = {
