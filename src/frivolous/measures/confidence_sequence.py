@@ -1,9 +1,43 @@
-"""Bounds that hold however long one looks: confidence sequences for shares and for crossings.
+"""Confidence sequences: bounds that stay valid however often one looks, for shares and crossings.
 
-An interval of a fixed number of examples covers too little when the number is chosen by looking at
-it. A confidence sequence covers at every number at once. It comes from bets: under a hypothesis
-about the mean of bounded numbers no bet on them can be expected to win, so a capital that has
-grown by 1 / alpha refutes it (Ville's inequality), at any time.
+Intuition. Whoever looks at a 95% interval after every batch, and stops when it is narrow enough,
+covers the truth less often than in 95% of cases: there were many chances to be wrong. A confidence
+sequence covers at *every* number of examples at once, so one may look and stop at any time.
+
+It comes from betting. Start with a capital of 1 and bet on the next example against a hypothesis
+about the mean. If the hypothesis is true no bet is expected to win, and the capital ever reaches
+1 / alpha with probability at most alpha (Ville's inequality). So a hypothesis against which the
+capital has reached 1 / alpha is refuted, once and for all; the bounds hold what is not refuted.
+
+Worked example, a share. Of 10 examples 9 keep their label. Against "the share is p", the capital
+of a mixture of bets is K = B(9.5, 1.5) / (B(0.5, 0.5) p^9 (1 - p)), B the beta function:
+
+    p      0.3    0.4   0.5   0.6   0.7   0.8   0.9
+    K      673   59.0   9.5   2.3   0.8   0.3   0.2
+
+At a level of 95%, 1 / alpha = 20: shares of 0.4 and below are refuted and 0.5 is not. The lower
+bound lies where K is 20:
+
+>>> low, high = sequence(9, 10)
+>>> round(float(low), 3), round(float(high), 3)
+(0.456, 1.0)
+
+Worked example, a crossing. An ablation curve is known at fractions 0, 0.5 and 1 of the units.
+Every example keeps its label up to 0.5 and loses it at 1, so the curve falls from 1 to 0 between
+them and crosses a target of 0.8 at 0.6. At the point 0.7, 40% of the way, an example is worth
+0.6 of a label, 0.2 less than the target; against "the curve is at 0.8 or above here" the largest
+bet that cannot lose more than all gains 0.2 / (1 - 0.8) = 1 per example: its capital doubles with
+each of them. Near 0.6 gains are small and more examples are needed:
+
+>>> one = np.ones(100, dtype=np.int64)
+>>> curve = CrossingSequence((0.0, 0.5, 1.0), target=0.8, alpha_low=0.025, alpha_high=0.025)
+>>> for _ in range(2):
+...     curve.add({place: one if place < 2 else 0 * one for place in curve.needed}, labels=one)
+...     print(curve.low, curve.high, curve.needed)
+0.572265625 0.607421875 [1, 2]
+0.5859375 0.603515625 [1, 2]
+
+After 100 examples nothing needs to be known at fraction 0 any more.
 
 Source: Waudby-Smith and Ramdas, "Estimating means of bounded random variables by betting" (2024).
 """
@@ -28,20 +62,25 @@ Whole = NDArray[np.int64]
 SLICES = 256
 """Points between two fractions at which a crossing is tested."""
 BETS = np.geomspace(0.01, 0.95, 16)
-"""Bets as shares of the largest that cannot lose all; their mean capital is what counts."""
+"""Bets, as shares of one that may lose everything. The capital is the mean over them: small bets
+win slowly where the curve is near the target, large ones fast where it is far away."""
 LEAST_LOSS = 1e-3
-"""The smallest loss of labels that bets take as allowed: no bet is infinite where none is."""
+"""The least share of changed labels that bets assume is allowed: with none, a bet is infinite."""
 KINDS = 256
-"""Kinds of examples looked at together, which bounds the memory."""
+"""Kinds of examples processed together, which bounds the memory."""
 HALVINGS = 50
+"""Bisection steps: the bounds of a share are exact to rounding."""
 
 
 def sequence(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[Numbers, Numbers]:
     """Bounds (low, high) of a proportion that hold at every n at once, in [0, 1].
 
-    The shares p against which a mixture of bets, with the Beta(1/2, 1/2) distribution as weights,
-    has not won 1 / (1 - level). ``successes`` may be sums of shares in [0, 1]; ``n`` of 0 gives
-    [0, 1].
+    They enclose the shares p against which a mixture of bets, weighted by the Beta(1/2, 1/2)
+    distribution, has not won 1 / (1 - level). With s successes and f failures its capital is
+
+        B(s + 1/2, f + 1/2) / (B(1/2, 1/2) p^s (1 - p)^f)
+
+    ``successes`` may be sums of shares in [0, 1]; ``n`` of 0 gives [0, 1].
 
     >>> low, high = sequence(80, 100)
     >>> round(float(low), 3), round(float(high), 3)
@@ -61,7 +100,7 @@ def sequence(successes: ArrayLike, n: ArrayLike, level: float = 0.95) -> tuple[N
     mixture = betaln(won + 0.5, lost + 0.5) - betaln(0.5, 0.5)
 
     def end(outside: float) -> Numbers:
-        # The capital falls towards the observed share: halve the way between it and the end.
+        # Capital falls from the end towards the observed share: bisect for where it is the limit.
         refuted, kept = np.full(won.shape, outside), share.copy()
         for _ in range(HALVINGS):
             middle = (refuted + kept) / 2
@@ -79,14 +118,19 @@ class CrossingSequence:
     """Where one ablation curve falls below ``target``, bounded at every number of examples at once.
 
     ``target`` is the share of labels that must stay, ``fractions`` ascend from 0. Between two
-    fractions the curve is a line, so it lies above ``target`` at a point exactly if the mean of
-    (1 - t) a + t b - target c over examples is positive: a and b are the example's unchanged labels
-    at the fractions on either side, c is how many labels it has. Each point is one hypothesis,
-    tested by bets on both sides; where the curve really crosses, a wrong bound needs the refutation
-    of that one true hypothesis. So the lower bound fails with probability at most ``alpha_low``
-    and the upper with ``alpha_high``, whatever the number of points.
+    fractions the curve is a line, so at a point a share t of the way along it lies above ``target``
+    exactly if the mean over examples of
 
-    Read :attr:`needed`, pass what came of it to :meth:`add`, until ``high - low`` is small enough.
+        (1 - t) a + t b - target c
+
+    is positive: a and b are the example's unchanged labels at the fractions on either side, c is
+    how many labels it has. Each point is one hypothesis, tested by bets on both sides. Many points
+    do not add up errors: where the curve really crosses, a wrong bound requires that the one true
+    hypothesis there is refuted. So the lower bound fails with probability at most ``alpha_low`` and
+    the upper with ``alpha_high``, whatever the number of points.
+
+    Evaluate the fractions in :attr:`needed`, pass the labels to :meth:`add`, and repeat until
+    ``high - low`` is small enough.
     """
 
     fractions: tuple[float, ...]
@@ -117,7 +161,7 @@ class CrossingSequence:
 
     @property
     def steps(self) -> list[int]:
-        """The steps from one fraction to the next in which the crossing may lie."""
+        """The intervals between neighbouring fractions in which the crossing may lie."""
         at = self.fractions
         return [
             step
@@ -127,12 +171,12 @@ class CrossingSequence:
 
     @property
     def needed(self) -> list[int]:
-        """Places in ``fractions`` of those at which labels must be known to go on."""
+        """Indices of the ``fractions`` at which labels of further examples must be known."""
         return sorted({at for step in self.steps for at in (step, step + 1)})
 
     @property
     def crossing(self) -> float:
-        """Where the observed curve crosses, within the bounds."""
+        """Where the observed curve crosses ``target``, clipped to the bounds."""
         known = self.labels_F > 0
         shares = np.divide(self.kept_F, self.labels_F, out=np.ones_like(self.kept_F), where=known)
         at = np.asarray(self.fractions)
@@ -140,10 +184,11 @@ class CrossingSequence:
         return float(np.clip(found, self.low, self.high))
 
     def add(self, kept: Mapping[int, Whole], labels: Whole, most: int = 1) -> None:
-        """Take in new examples: their unchanged labels at the places :attr:`needed`.
+        """Take in new examples: how many labels of each are unchanged at the fractions needed.
 
-        ``kept`` maps each place to whole numbers (N,), ``labels`` (N,) is how many labels each
-        example has, at most ``most``. Examples must be drawn at random, each only once.
+        ``kept`` maps each index of :attr:`needed` to whole numbers (N,); ``labels`` (N,) is how
+        many labels each example has, at most ``most``. Examples must be drawn at random, each only
+        once.
         """
         labels_N = np.asarray(labels)
         for place, given in kept.items():
@@ -151,23 +196,27 @@ class CrossingSequence:
             self.labels_F[place] += labels_N.sum()
             self.examples_F[place] += len(labels_N)
         for step in self.steps:
+            # Bets depend on (a, b, c) alone, and few triples differ: with one label per example at
+            # most four. So examples are counted by triple, each written as one whole number.
             base = most + 1
             triples = (kept[step] * base + kept[step + 1]) * base + labels_N
             codes, counts = np.unique(triples, return_counts=True)
             kinds = np.stack([codes // base**2, codes // base % base, codes % base], axis=1) / most
             self._bet(step, kinds, counts)
+        # ``low``: up to here every point is shown to be above; ``high``: from here on all below.
         above = np.flatnonzero(~self._is_above)
         below = np.flatnonzero(~self._is_below)
         low = float(self._points[max(above[0] - 1, 0) if len(above) else -1])
         high = float(self._points[min(below[-1] + 1, len(self._points) - 1)])
-        # Both are refuted somewhere with a probability of alpha at most; then all between is open.
+        # The two contradict each other with a probability of alpha at most; then all between is
+        # left open.
         self.low, self.high = min(low, high), max(low, high)
 
     def _bet(self, step: int, kinds_R3: Numbers, counts_R: Whole) -> None:
-        """Bet on the points of one step among which the crossing may still be.
+        """Bet at the points of one interval among which the crossing may still be.
 
-        ``kinds`` are the different triples (a, b, c) of examples as shares of the labels that one
-        can have, ``counts`` how many examples are of each.
+        ``kinds`` are the different triples (a, b, c) as shares of the most labels an example can
+        have, ``counts`` how many examples are of each.
         """
         first = max(self._starts[step], np.searchsorted(self._points, self.low))
         stop = min(self._starts[step + 1], np.searchsorted(self._points, self.high, side="right"))
@@ -178,24 +227,26 @@ class CrossingSequence:
             (self._above, self._is_above, 1 / self.target, self.alpha_low),
             (self._below, self._is_below, -1 / max(1 - self.target, LEAST_LOSS), self.alpha_high),
         ):
+            # An example lies between -target and 1 - target from the target, so 1 / target and
+            # -1 / (1 - target) are the largest bets that never lose more than all.
             for part in range(0, len(counts_R), KINDS):
                 a, b, c = kinds_R3[part : part + KINDS].T
                 gains_TR = limit * ((1 - along_T1) * a + along_T1 * b - self.target * c)
                 growth_TBR = np.log1p(BETS[:, None] * gains_TR[:, None, :])
                 logs[points] += growth_TBR @ counts_R[part : part + KINDS]
-            largest = logs[points].max(axis=1)
+            largest = logs[points].max(axis=1)  # factored out, so that no exponential overflows
             capital = largest + np.log(np.exp(logs[points] - largest[:, None]).mean(axis=1))
-            # Refuted once is refuted: the capital's largest value counts.
+            # Once refuted is refuted for good: what counts is the capital's largest value so far.
             flags[points] |= capital >= -np.log(alpha)
 
 
 @dataclass(eq=False)
 class PrunableSequence:
-    """The crossings of a curve's random orders, bounded together until they are known well enough.
+    """The prunable share of a site, bounded jointly over its random orders of ablation.
 
-    Of ``draws`` orders the one with the largest crossing counts (``best``) or their mean. Done as
+    Of ``draws`` orders the one with the largest crossing counts (``best``), or their mean. Done as
     soon as the bounds are no further than ``precision`` from their middle. With probability
-    ``level`` they hold the crossing, at every number of examples at once.
+    ``level`` they contain the true value, at every number of examples at once.
     """
 
     fractions: Sequence[float]
@@ -207,7 +258,7 @@ class PrunableSequence:
     curves: tuple[CrossingSequence, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        """Share the probability of a wrong bound among the orders."""
+        """Split the probability of a wrong bound among the orders (a union bound)."""
         alpha = (1 - validation.confidence(self.level)) / 2
         # The largest crossing's own upper bound is enough; any order's lower bound may be wrong.
         above = alpha if self.draw == "best" else alpha / self.draws
@@ -219,7 +270,7 @@ class PrunableSequence:
 
     @property
     def interval(self) -> Interval:
-        """The crossing as a share of the units, with its bounds."""
+        """The prunable share of the units, with its bounds."""
         return Interval(self._of("crossing"), self._of("low"), self._of("high"))
 
     @property
@@ -229,7 +280,10 @@ class PrunableSequence:
 
     @property
     def open(self) -> list[int]:
-        """The orders that still matter."""
+        """The orders of which more examples are needed.
+
+        Under ``best`` an order whose upper bound is below the best lower bound no longer matters.
+        """
         if self.done:
             return []
         least = self._of("low") if self.draw == "best" else -1.0

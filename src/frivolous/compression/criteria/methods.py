@@ -1,10 +1,38 @@
-"""In which order the units of a cut go, by every method, and what each step is expected to cost.
+"""Pruning criteria: in which order the units of a group go, and what each removal should cost.
 
-The expected cost is the mean square of the error that removal makes in what the readers compute, in
-the metric of :class:`~frivolous.compression.criteria.calibration.ReaderStatistics`: with C the
-covariance of the units and M the products of the readers' rows, removing a set G costs tr(M_GG
-E_GG) where readers stay as they are, E being second moments, and tr(M S) where they are fitted
-anew, S being the covariance that the units kept leave unexplained.
+Intuition. A unit can go for one of two reasons: hardly anything depends on it (its outgoing weights
+are small), or other units say the same (it can be predicted from those that stay). A criterion that
+leaves the readers as they are sees the first reason only. One that re-fits the readers by least
+squares after each removal sees both, and what it removes first depends on what is already gone.
+
+Worked example. Three units of variance 1; units 0 and 1 correlate by 0.9, unit 2 is independent.
+Each is read with weight 1 by an output of its own.
+
+- Readers as they are: each unit costs its own 1^2 x 1 = 1, and nothing tells them apart.
+- Re-fitted: unit 0 costs only what unit 1 does not explain, 1 - 0.9^2 = 0.19, and goes first. Its
+  reader now reads 0.9 of unit 1, whose outgoing weights have become (0.9, 1), of squared length
+  1.81. So unit 2 goes next, for 1, and unit 1, once as cheap as unit 0, goes last.
+
+>>> from frivolous.measures.elimination import eliminate
+>>> covariance = np.array([[1.0, 0.9, 0.0], [0.9, 1.0, 0.0], [0.0, 0.0, 1.0]])
+>>> eliminated([Part(covariance, np.eye(3), per_unit=1)], np.zeros(3))
+array([0, 2, 1])
+>>> eliminate(covariance, np.eye(3)).error_U.round(2).tolist()  # 0.19, + 1, + 1.81
+[0.19, 1.19, 3.0]
+
+Formulas. Costs are mean squared errors of what the readers compute, in the metric of
+:class:`~frivolous.compression.criteria.calibration.ReaderStatistics`: M = W G W' of the readers'
+weights, E second moments about zero, C covariances; K are the units kept and D those removed.
+
+    readers as they are    tr(M_DD E_DD)
+    re-fitted              tr(M_DD S),    S = C_DD - C_DK C_KK^-1 C_KD
+
+S is the covariance of the removed units that a linear function of the kept ones leaves unexplained.
+
+Sources. ``joint``: the saliency of Hassibi and Stork (1993, optimal brain surgeon), of units and
+their readers in place of weights, see :mod:`frivolous.measures.elimination`. ``refactor`` and
+``prune``: Casper et al. (2021), appendix C. ``interpolative``: Chee et al. (2022, "Model preserving
+compression for neural networks"). The frame potential is that of Benedetto and Fickus (2003).
 """
 
 from __future__ import annotations
@@ -33,11 +61,12 @@ _COMPACT = 0.75  # share of units left at which the matrices shrink
 
 @dataclass(frozen=True)
 class Criterion:
-    """How a method orders units and what it does to their readers.
+    """A pruning method: how it orders units, and what it does to the layers that read them.
 
-    ``order`` gives the units in the order in which they go; ``refits`` is "affine" where readers
-    are fitted anew with a constant term, "linear" without one, "none" where they stay as they are;
-    ``fine`` where they are fitted once more to what they read in the thinner network.
+    ``order`` gives the units in the order in which they go. ``refits`` is "affine" where readers
+    are re-fitted with a constant term, "linear" without one, "none" where they stay as they are;
+    ``fine`` says whether they are fitted once more, layer by layer, to what they read in the
+    thinner network (:mod:`frivolous.compression.reconstruction.layerwise`). ``what`` describes it.
     """
 
     order: Callable[[Sequence[ReaderStatistics], Numbers, torch.Generator], Indices]
@@ -48,9 +77,9 @@ class Criterion:
 
 @dataclass(frozen=True, eq=False)
 class Ranking:
-    """The units of a cut, the first to go first; ``cost_K[k]`` is expected with k units kept.
+    """The units of a pruning group, first to go first; ``cost_K[k]``: expected with k units kept.
 
-    The last ``least`` never go: no layer would be left without a unit.
+    The last ``least`` never go, so that no layer is left without a unit.
     """
 
     order_U: Indices
@@ -70,10 +99,10 @@ def rank_units(
     parts: Sequence[NDArray[np.bool_]] = (),
     least: int = 1,
 ) -> Ranking:
-    """The order of a method with its expected costs.
+    """The order in which a method removes units, with the expected costs.
 
-    ``writers_UF`` holds the weights that write each unit, one row for each; of each of ``parts``,
-    sets of units (U,), the last one stays, and of all at least so many.
+    ``writers_UF`` holds the weights that write each unit, one row for each. Of each of ``parts``,
+    sets of units as flags (U,), at least one unit stays, and at least ``least`` of all.
     """
     order = method.order(evidence, writers_UF, random)
     stays: list[int] = []
@@ -86,12 +115,13 @@ def rank_units(
         if unit not in stays:
             stays.append(unit)
     order = np.concatenate([order[~np.isin(order, stays)], stays])
+    # Fewer units never cost less: errors that cancel by chance are not counted on.
     cost = np.maximum.accumulate(expected(order, evidence, method.refits)[::-1])[::-1]
     return Ranking(order, cost, len(stays))
 
 
 def expected(order_U: Indices, evidence: Sequence[ReaderStatistics], refits: str) -> Numbers:
-    """The cost with k = 0 .. U units kept, summed over readers: shape (U + 1,)."""
+    """The expected cost with k = 0 .. U units kept, summed over readers: shape (U + 1,)."""
     total = np.zeros(len(order_U) + 1)
     for one in evidence:
         how = refits if one.read.refits else "none"
@@ -100,13 +130,22 @@ def expected(order_U: Indices, evidence: Sequence[ReaderStatistics], refits: str
 
 
 def _excised(order_U: Indices, one: ReaderStatistics) -> Numbers:
+    """The cost where the reader stays as it is: tr(M_DD E_DD), for every number of units kept.
+
+    With the units in order of removal that is the sum over the leading block of M * E.
+    """
     terms = one.by_unit(one.products_FF * one.second_FF)[np.ix_(order_U, order_U)]
     gone = np.cumsum(np.cumsum(terms, 0), 1).diagonal()
     return np.concatenate([[0.0], np.maximum(gone, 0.0)])[::-1]
 
 
 def _refitted(order_U: Indices, one: ReaderStatistics, how: str) -> Numbers:
-    """By the Cholesky factor of the units kept first: what is left lies in its last columns."""
+    """The cost where the reader is re-fitted: tr(M S), for every number of units kept at once.
+
+    Let C = L L' with the units in order of keeping, the last to go first. What the first k leave
+    unexplained of the others is S = sum over j >= k of l_j l_j', with l_j column j of L. So one
+    factor serves every k: tr(M S) is a sum of l_j' M l_j from the end.
+    """
     second = one.fitted_FF if how == "affine" else one.second_FF
     kept = features_of(order_U[::-1], one.per_unit)
     inner = np.ix_(kept, kept)
@@ -121,13 +160,18 @@ def _refitted(order_U: Indices, one: ReaderStatistics, how: str) -> Numbers:
 
 
 def features_of(units: Indices, per_unit: int) -> Indices:
-    """The features of units, one unit after another."""
+    """The features of units, one unit after another.
+
+    >>> features_of(np.array([2, 0]), per_unit=3)
+    array([6, 7, 8, 0, 1, 2])
+    """
     return (units[:, None] * per_unit + np.arange(per_unit)).ravel()
 
 
 def _joint(
     evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
 ) -> Indices:
+    """Remove what costs least after the re-fit, again and again, for all readers together."""
     parts = [
         Part(one.fitted_FF, one.products_FF, one.per_unit) for one in evidence if one.read.refits
     ]
@@ -135,13 +179,13 @@ def _joint(
 
 
 def _excised_alone(evidence: Sequence[ReaderStatistics], writers: Numbers) -> Numbers:
-    """What each unit costs readers that stay as they are, when it alone goes: shape (U,)."""
+    """What removing each unit alone costs readers that stay as they are: shape (U,)."""
     costs = [one.by_unit(one.products_FF * one.second_FF).diagonal() for one in evidence]
     return np.asarray(np.sum([np.zeros(len(writers)), *costs], axis=0))
 
 
 class Part(NamedTuple):
-    """Covariance and products of the features that one reader reads, ``per_unit`` of each unit."""
+    """Covariance C and products M of the features that one reader reads, ``per_unit`` per unit."""
 
     covariance_FF: Numbers
     products_FF: Numbers
@@ -149,11 +193,13 @@ class Part(NamedTuple):
 
 
 def eliminated(parts: Sequence[Part], excised_U: Numbers) -> Indices:
-    """Remove the cheapest unit again and again, readers of every part fitted anew each time.
+    """Remove the cheapest unit again and again, readers of every part re-fitted each time.
 
-    ``excised_U`` is what a unit costs readers that are not fitted. With one part of one feature
-    per unit it is :func:`frivolous.measures.elimination.eliminate`; with B a unit's features, P the
-    inverse covariance and M the products, its removal costs tr(M_BB P_BB^-1).
+    ``excised_U`` is what a unit costs readers that are not fitted. With B a unit's features, P the
+    inverse covariance of the features left and M the products, its removal costs
+    tr(M_BB P_BB^-1): P_BB^-1 is the covariance of B that the other features leave unexplained. Of
+    one feature this is |w|^2 / P_bb, and with one part that is
+    :func:`frivolous.measures.elimination.eliminate`.
     """
     if len(parts) == 1 and parts[0].per_unit == 1 and not excised_U.any():
         return eliminate(*parts[0][:2]).order_U
@@ -173,14 +219,15 @@ def eliminated(parts: Sequence[Part], excised_U: Numbers) -> Indices:
 
 
 class _Left:
-    """Inverse covariance and products of the features of the units that are left."""
+    """Inverse covariance P and products M of the features of the units that are left."""
 
     def __init__(self, part: Part) -> None:
         self.per_unit = part.per_unit
         self.units = np.arange(len(part.covariance_FF) // part.per_unit)
         self.alive = np.ones(len(self.units), dtype=bool)
         varies = varying(part.covariance_FF)
-        # A constant feature is as one without readers: what it gives goes into the constant term.
+        # A constant feature counts as one without readers: the constant term takes its place.
+        # All others are scaled to variance 1, and M inversely, which changes no cost.
         scale = np.where(varies, np.sqrt(np.diagonal(part.covariance_FF)), 1.0)
         correlation = part.covariance_FF / scale[:, None] / scale
         correlation[~varies] = correlation[:, ~varies] = 0.0
@@ -190,18 +237,28 @@ class _Left:
         self.products[~varies] = self.products[:, ~varies] = 0.0
 
     def costs(self) -> tuple[Indices, Numbers]:
-        """The units that are left and what each of them costs."""
+        """The units that are left, and what removing each of them costs."""
         solved = np.linalg.solve(self._blocks(self.inverse), self._blocks(self.products))
         costs = np.maximum(np.einsum("uii->u", solved), 0.0)
         return self.units[self.alive], costs[self.alive]
 
     def _blocks(self, matrix: Numbers) -> Numbers:
+        """The diagonal blocks of a matrix, one for each unit: shape (U, t, t)."""
         count, t = len(self.units), self.per_unit
         shaped = matrix.reshape(count, t, count, t)
         return np.asarray(shaped[np.arange(count), :, np.arange(count)])
 
     def remove(self, unit: int) -> None:
-        """Take a unit out and fit the readers of the others."""
+        """Take a unit out and re-fit the readers of the others.
+
+        With B the unit's features and A = P_:B P_BB^-1 (``share``), the others predict B by -A, so
+        their readers' weights become W - A W_B. Hence
+
+            P  <-  P - A P_B:
+            M  <-  (I - A at B) M (I - A at B)'  =  M - A H' - H A',   H = M_:B - A M_BB / 2
+
+        and rows and columns of B are zero from then on.
+        """
         t = self.per_unit
         place = int(np.searchsorted(self.units, unit))
         own = slice(place * t, place * t + t)
@@ -216,7 +273,7 @@ class _Left:
             blas.dgemm(-1.0, one, other, beta=1.0, c=target, trans_b=1, overwrite_c=1)
         for matrix in (self.inverse, self.products):
             matrix[own] = matrix[:, own] = 0.0
-        self.inverse[own, own] = np.eye(t)
+        self.inverse[own, own] = np.eye(t)  # can be inverted, with products of zero
         self.alive[place] = False
         if self.alive.sum() <= _COMPACT * len(self.alive):
             rest = features_of(np.flatnonzero(self.alive), t)
@@ -229,7 +286,11 @@ class _Left:
 def _refactor(
     evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
 ) -> Indices:
-    """Keep a basis: units that the others explain least, whatever reads them."""
+    """Keep a basis: remove what the others explain best, whatever reads it.
+
+    M is the identity, divided by the total variance so that readers of other groups' units count
+    alike.
+    """
     parts = []
     for one in evidence:
         covariance = one.moments.covariance_UU
@@ -241,7 +302,10 @@ def _refactor(
 def _prune(
     evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
 ) -> Indices:
-    """Excise again and again what adds least to the error of those that are gone."""
+    """Excise again and again what adds least to the error of those that are gone.
+
+    After a set D, unit u adds T_uu + 2 (sum over d in D of T_ud), with T = M * E summed by unit.
+    """
     terms = np.zeros((len(writers), len(writers)))
     for one in evidence:
         terms += one.by_unit(one.products_FF * one.second_FF)
@@ -257,13 +321,14 @@ def _prune(
 def _magnitude(
     evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
 ) -> Indices:
+    """The unit with the shortest incoming weight vector first."""
     return np.argsort((writers**2).sum(axis=1), kind="stable")
 
 
 def _frame(
     evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
 ) -> Indices:
-    """First those whose weight vectors add most to the frame potential of the rest."""
+    """First the units whose weight vectors add most to the frame potential of the rest."""
     return _by_frame_potential(writers, most=True)
 
 
@@ -274,7 +339,10 @@ def _frame_least(
 
 
 def _by_frame_potential(writers_UF: Numbers, *, most: bool) -> Indices:
-    """Greedily by a unit's part in FP = sum of <w_i, w_j>^2 over unit vectors of the rest."""
+    """Greedily by a unit's part in the frame potential of those left, FP = sum_ij <w_i, w_j>^2.
+
+    The w are the units' incoming weights, scaled to length 1.
+    """
     length = np.linalg.norm(writers_UF, axis=1, keepdims=True)
     unit_UF = np.divide(writers_UF, length, out=np.zeros_like(writers_UF), where=length > 0)
     square = (unit_UF @ unit_UF.T) ** 2
@@ -298,7 +366,10 @@ def _random(
 def _interpolative(
     evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
 ) -> Indices:
-    """Keep the pivots of a QR decomposition of the activity (by a pivoted Cholesky of A'A)."""
+    """Keep the pivots of a QR decomposition of the activity A, by a pivoted Cholesky of A'A.
+
+    Each pivot is the unit with the most second moment that earlier pivots leave unexplained.
+    """
     second = np.sum([one.unit_second_UU for one in evidence], axis=0)
     left, chosen = np.diagonal(second).copy(), []
     rows = np.zeros((0, len(second)))
@@ -327,10 +398,10 @@ METHODS: dict[str, Criterion] = {
 
 
 def method_named(name: str) -> Criterion:
-    """The method of that name; an unknown one is answered with the nearest."""
+    """The method of that name; the error for an unknown name suggests the nearest."""
     return look_up(METHODS, name, "method")
 
 
 def random_of(seed: int, cut: str) -> torch.Generator:
-    """The generator of a cut's random order."""
+    """The random generator of a pruning group's order."""
     return generator(seed, "order", cut)

@@ -1,10 +1,39 @@
-"""Layers fitted once more, in order, to what they read in the thinner network.
+"""Layer-wise reconstruction: fit each layer to what it reads in the thinner network, in order.
 
-A layer that reads units kept sees the errors of those before it too. So each in turn is fitted by
-least squares to give, from what it reads now, what it gave in the whole network (Casper et al.
-2021, appendix C, with a convolution's taps and borders as they are). Every output counts at every
-sample as much as it matters there: by the square of the gradient of the example's margin. What a
-ReLU or a pooling drops need not be right. The fit is drawn to the weights that it starts from.
+Intuition. :mod:`~frivolous.compression.reconstruction.least_squares` corrects every reader as if
+what it reads, but for the removed units, were that of the whole network. But once an earlier layer
+is only approximately right, every later one reads its errors. So go through the network in order
+of execution: run the thinner network up to a layer, fit this layer so that *from what it reads now*
+it gives what it gave in the whole network, go on to the next. Errors are then corrected where they
+arise and do not pile up with depth (Casper et al. 2021, appendix C; here with a convolution's taps
+and padded borders as they are).
+
+For output r of a layer with weights w_r, features x_n now and outputs z_nr before, the change v of
+the weights minimises
+
+    sum_n d_nr (z_nr - x_n' (w_r + v))^2  +  penalty N sum_f s_f^2 v_f^2
+
+- d_nr, of mean 1, is what sample n counts for output r: the squared gradient of the example's
+  margin there. Behind a ReLU that is off, or a pooling that picks another position, it is next to
+  nothing: what is dropped later need not be right.
+- s_f^2 is the mean square of feature f, so the penalty (:data:`PROXIMAL_PENALTY`) does not depend
+  on the unit that a feature is measured in. It pulls v to 0, that is to the weights given.
+
+Worked example. One feature that is always 1, and a residual z - x w of 1.1 at all four samples. The
+fit is v = sum x residual / (sum x^2 + 0.1 N) = 4.4 / 4.4 = 1. If the residual is 1.1 at two samples
+and 0 at the others, v is 0.5; but if only those two count, it is close to 1 again:
+
+>>> ones = torch.ones(4, 1)
+>>> change_of(ones, 1.1 * ones, ones, constant=False)[0].item()
+1.0
+>>> half = torch.tensor([[1.0], [1.0], [0.0], [0.0]])
+>>> round(change_of(ones, 1.1 * half, ones, constant=False)[0].item(), 3)
+0.5
+>>> round(change_of(ones, 1.1 * half, half, constant=False)[0].item(), 3)
+0.99
+
+The systems X' D_r X differ by output. Solving each costs R factorisations; instead conjugate
+gradients solve all at once, preconditioned by the one system in which all samples count alike.
 """
 
 from __future__ import annotations
@@ -28,27 +57,27 @@ from frivolous.network.program import Program, Step, execute
 from frivolous.rng import generator
 
 EXAMPLES = 1024
-"""Examples whose values are held at once at most; the first so many of the data."""
+"""The most examples whose values are held at once, the first ones of the data."""
 LEAST_EXAMPLES, WORK = 256, 6e10
-"""Fewer are held, but so many, where their multiply-adds in the whole network are more."""
+"""Multiply-adds to spend on one pass; costly networks get fewer examples, but at least so many."""
 ROWS = 12_288
-"""Samples of a layer's output that a fit takes at most."""
+"""The most samples of a layer's output that a fit uses."""
 SOLVED = 2048
-"""Equations solved at once: the lesser of features and samples is kept at this."""
+"""The largest system solved: where features and samples are both more, samples are left out."""
 PROXIMAL_PENALTY = 0.1
-"""How strongly a fit is drawn to its start, as a share of the features' mean square."""
+"""Ridge penalty toward the weights given, relative to each feature's mean square."""
 CG_ITERATIONS = 4
-"""Turns of conjugate gradients, started from the fit in which all samples count alike."""
+"""Iterations of conjugate gradients, from the fit in which all samples count alike."""
 LEAST_WEIGHT, MOST_WEIGHT = 0.02, 20.0
-"""Bounds of what a sample counts for an output, its mean being 1."""
+"""Bounds of a sample's weight for an output, relative to the mean."""
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """What one layer gave in the whole network, at samples: rows of ``output_NR``.
+    """What one layer gave in the whole network at N samples: ``output_NR``.
 
-    Sample n is of example ``example_N[n]`` at position ``place_N[n]`` of its output, and counts
-    ``weight_NR`` for each output.
+    Sample n is example ``example_N[n]`` at position ``place_N[n]`` of the layer's output;
+    ``weight_NR`` is what it counts for each output.
     """
 
     read: GroupReader
@@ -59,7 +88,7 @@ class Target:
 
 
 def examples_for(multiply_adds: float, examples: int) -> int:
-    """How many examples layers are fitted to, by what one of them costs.
+    """How many examples layers are fitted to, given the multiply-adds of one example.
 
     >>> examples_for(1e6, 5000), examples_for(2e8, 5000), examples_for(1e6, 100)
     (1024, 300, 100)
@@ -69,7 +98,7 @@ def examples_for(multiply_adds: float, examples: int) -> int:
 
 
 class TargetCollector:
-    """Collects what each layer that can be fitted gives, on the first ``examples`` of the data."""
+    """Collects the outputs of each layer that can be fitted, on the first ``examples``."""
 
     def __init__(
         self, network: Network, cuts: Sequence[PruningGroup], examples: int, seed: int = 0
@@ -96,12 +125,13 @@ class TargetCollector:
     def add(
         self, seen: Mapping[int, Tensor], gradients: Mapping[int, Tensor], examples: int
     ) -> None:
-        """Take in some examples: values, and gradients where they have them."""
+        """Take in some examples; those without gradients are not used."""
         count = min(examples, self.total - self.start) if gradients else 0
         if not self.reads or count <= 0:
             return
         for index, read in self.reads.items():
             places = places_of(read, seen[index])
+            # As many positions of every example as ROWS allows, chosen again for each example.
             each = max(1, min(places, ROWS // self.total))
             draw = generator(self.seed, "targets", index, self.start)
             keys = torch.rand(count, places, generator=draw)
@@ -113,7 +143,7 @@ class TargetCollector:
         self.start += count
 
     def targets(self) -> list[Target]:
-        """One for each layer, in order of execution."""
+        """One target for each layer, in order of execution."""
         return [
             Target(self.reads[i], *(torch.cat(part) for part in zip(*self.drawn[i], strict=True)))
             for i in self.order
@@ -121,7 +151,7 @@ class TargetCollector:
 
 
 def _first(program: Program, index: int) -> bool:
-    """Whether the examples are along the first axis of a value."""
+    """Whether the first axis of a value is the batch."""
     try:
         return program.batch_axis(index) == 0
     except LookupError:
@@ -134,8 +164,9 @@ def fit_layers(
 ) -> Network:
     """The thin network with every layer of ``targets`` fitted in turn.
 
-    ``batches`` and ``examples`` are those that the targets were found on. Takes one pass over them,
-    holding the values that are alive between two layers.
+    ``batches`` and ``examples`` are those that the targets were collected on. The network runs over
+    them once in all, in segments from one layer to the next; between segments, only values that a
+    later step reads are held.
     """
     program, state = thin.program, dict(thin.state)
     held: list[dict[int, Any]] = []
@@ -153,11 +184,12 @@ def fit_layers(
     done = 0
     for target in targets:
         until = order.index(target.read.step)
-        segment = program.steps[done:until]
+        segment = program.steps[done:until]  # from the layer fitted last to just before this one
         later = {need for step in program.steps[until:] for need in step.needs}
         made = {step.index for step in segment} | set(held[0])
         plan = program.plan(segment, made & (later | {program.output}))
         for place, batch in enumerate(sizes):
+            # ``state`` has the fitted weights of the layers before: what they give now is read.
             values = {**held[place], **program.known(state, batch)}
             execute(plan, values, {})
             held[place] = {i: values[i] for i in plan.alive}
@@ -170,9 +202,9 @@ def fit_layers(
 
 
 def _remaining(target: Target, keeping: ChannelMask, sizes: Sequence[Any]) -> Target:
-    """The target's outputs and samples that are left; ``sizes`` are those of the thinner output.
+    """The target without outputs and positions that are gone; ``sizes`` are of the thinner output.
 
-    Positions are another layer's units where a layer mixes positions, and may have gone as well.
+    Positions may go too: where a layer mixes positions, they are the units of another layer.
     """
     kept = keeping.along(target.read.step)
     axis = 1 if target.read.convolves else len(sizes) - 1
@@ -191,6 +223,7 @@ def _remaining(target: Target, keeping: ChannelMask, sizes: Sequence[Any]) -> Ta
         stays = np.outer(stays, np.ones(int(sizes[place]), dtype=bool) if own is None else own)
     stays_P = torch.as_tensor(stays.ravel(), device=target.place_N.device)
     here = stays_P[target.place_N]
+    # A position's new number is how many before it stay: of flags 1 0 1 1, number 3 becomes 2.
     return Target(
         target.read,
         target.example_N[here],
@@ -207,7 +240,7 @@ def _fit(
     sizes: Sequence[int],
     state: dict[str, Tensor],
 ) -> None:
-    """Exchange a layer's weights in ``state`` for the fitted ones."""
+    """Replace a layer's weights and bias in ``state`` by fitted ones."""
     read = target.read
     weight = state[read.weight]
     exact = torch.promote_types(weight.dtype, torch.float32)
@@ -239,11 +272,11 @@ def _fit(
 def change_of(
     x_NF: Tensor, residual_NR: Tensor, weight_NR: Tensor, *, constant: bool
 ) -> tuple[Tensor, Tensor]:
-    """The change of weights (F, R), and constant (R,), that explain residuals of every output.
+    """Fit a change of weights (F, R) and of constants (R,) to the residuals of every output.
 
-    Weighted least squares with a penalty of :data:`PROXIMAL_PENALTY` on features scaled to a mean
-    square of 1, none to speak of on the constant. ``weight_NR`` is what sample n counts for output
-    r; outputs of no weight at all count alike everywhere.
+    Weighted ridge regression of ``residual_NR`` on ``x_NF`` with :data:`PROXIMAL_PENALTY` on
+    features scaled to a mean square of 1, and next to none on the constant. ``weight_NR`` is what
+    sample n counts for output r; an output with no weight anywhere has all samples count alike.
     """
     scale_F = x_NF.square().mean(dim=0).sqrt()
     scale_F = torch.where(scale_F > 0, scale_F, torch.ones_like(scale_F))
@@ -252,6 +285,8 @@ def change_of(
     if constant:
         x_NF = torch.cat([x_NF, torch.ones_like(x_NF[:, :1])], dim=1)
         penalty_F = torch.cat([penalty_F, penalty_F[:1] * 1e-5])
+    # Weights to a mean of 1, then within bounds: no sample is ignored and none decides alone, so
+    # that the unweighted system stays a good preconditioner.
     mean_R = weight_NR.mean(dim=0)
     weight_NR = (weight_NR / mean_R.clamp(min=1e-30)).clamp(LEAST_WEIGHT, MOST_WEIGHT)
     weight_NR = torch.where(mean_R > 0, weight_NR, torch.ones_like(weight_NR))
@@ -263,10 +298,10 @@ def change_of(
 
 
 def _weighted(x_NF: Tensor, y_NR: Tensor, weight_NR: Tensor, penalty_F1: Tensor) -> Tensor:
-    """Solve (X' D_r X + penalty) v_r = X' D_r y_r for every output r.
+    """Solve (X' D_r X + penalty) v_r = X' D_r y_r for every output r at once: shape (F, R).
 
-    By conjugate gradients with the unweighted system as the preconditioner, for all outputs at
-    once; weights are of mean 1, so the two are alike.
+    By preconditioned conjugate gradients; the preconditioner is X' X + penalty, one factorisation
+    for all outputs. Weights have a mean of 1, so the two are close and few iterations do.
     """
     nearly = _Unweighted(x_NF, penalty_F1)
 
@@ -275,8 +310,8 @@ def _weighted(x_NF: Tensor, y_NR: Tensor, weight_NR: Tensor, penalty_F1: Tensor)
 
     right = x_NF.T @ (weight_NR * y_NR)
     found = nearly.solved(right)
-    left = right - product(found)
-    step = near = nearly.solved(left)
+    left = right - product(found)  # the residual of the system
+    step = near = nearly.solved(left)  # search direction, preconditioned residual
     square = (left * near).sum(dim=0)
     for _ in range(CG_ITERATIONS):
         moved = product(step)
@@ -290,7 +325,11 @@ def _weighted(x_NF: Tensor, y_NR: Tensor, weight_NR: Tensor, penalty_F1: Tensor)
 
 
 class _Unweighted:
-    """(X' X + penalty)^-1, by a Cholesky factor of features or of samples, whichever are fewer."""
+    """(X' X + penalty)^-1, by a Cholesky factor of features or of samples, whichever are fewer.
+
+    With D the penalty and Z = X D^-1/2 it is D^-1/2 (Z' Z + I)^-1 D^-1/2. With fewer samples than
+    features, Woodbury's identity gives (Z' Z + I)^-1 = I - Z' (Z Z' + I)^-1 Z.
+    """
 
     def __init__(self, x_NF: Tensor, penalty_F1: Tensor) -> None:
         self.root_F1 = penalty_F1.sqrt()
