@@ -1,4 +1,4 @@
-"""A model as a graph of sites: read once, run in whole or in parts."""
+"""A model as a graph of sites: traced once, then run in whole or in parts."""
 
 from __future__ import annotations
 

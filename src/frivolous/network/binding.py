@@ -1,4 +1,4 @@
-"""A batch as the values of a program: the form, the shapes and the types it was traced with."""
+"""Bind a batch to the inputs of a program, and check its structure, shapes and types."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from frivolous.network.program import Program, Values
 
 
 def as_values(inputs: Inputs, program: Program, device: torch.device) -> tuple[Values, int]:
-    """The inputs' values in a program, and the batch's size; a batch that does not fit is named."""
+    """The inputs' values by place in the program, and the batch size; raises for a misfit."""
     parts, keywords = flatten_batch(inputs, "inputs")
     if sorted(keywords) != sorted(program.keywords) or len(parts) != len(program.inputs):
         raise BadArgument(

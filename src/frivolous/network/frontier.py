@@ -1,4 +1,4 @@
-"""What is alive where a computation was stopped, and copies of it side by side in one batch."""
+"""The state of a computation that was stopped at a site, and copies of it in one batch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Frontier:
 
     @property
     def value(self) -> Tensor:
-        """The activity at the site; the first of them if the computation stopped at several."""
+        """The activity at the site; at the first of them if there are several."""
         return self.values[self.heads[self.sites[0]]]
 
     def at(self, site: str) -> Tensor:
@@ -37,7 +37,7 @@ class Frontier:
         return self.values[look_up(self.heads, site, "site alive here")]
 
     def replace(self, value: Tensor | Mapping[str, Tensor]) -> Frontier:
-        """The same with another activity (or one for each site named), of the same shape."""
+        """The same state with another activity (or one per site named), of the same shape."""
         values = {self.sites[0]: value} if isinstance(value, Tensor) else value
         for site, new in values.items():
             old = self.at(site)
@@ -51,7 +51,7 @@ class Frontier:
 
     @property
     def stackable(self) -> bool:
-        """Whether copies can be put side by side in the batch: every value has a batch axis."""
+        """Whether copies can be stacked along the batch: every value has a batch axis."""
         try:
             for index in self.values:
                 self.program.batch_axis(index)
@@ -60,7 +60,9 @@ class Frontier:
         return True
 
     def stacked(self, copies: int, given: Mapping[str, Tensor] = MappingProxyType({})) -> Frontier:
-        """Give this many copies in one batch, one after another.
+        """This many copies of the state, one after another in one batch.
+
+        ``given`` has the activity at some of ``heads``, already stacked.
 
         ``given`` has the activity at some of ``heads``, stacked already.
         """
@@ -72,7 +74,9 @@ class Frontier:
         return replace(self, values=values, batch=self.batch * copies)
 
     def taken(self, rows: Tensor, given: Mapping[str, Tensor] = MappingProxyType({})) -> Frontier:
-        """Give these examples as one batch, each as often as it is named.
+        """The state of these examples as one batch; an example may occur several times.
+
+        ``given`` has the activity at some of ``heads``, for these examples already.
 
         ``given`` has the activity at some of ``heads``, for these examples already.
         """

@@ -1,4 +1,4 @@
-"""A network as a computation that can be stopped at a site, changed there and finished."""
+"""A network that can be run up to a site, changed there and run on."""
 
 from __future__ import annotations
 
@@ -46,12 +46,12 @@ class Network:
     _largest: dict[Any, int] = field(default_factory=dict, repr=False, compare=False)
 
     def site(self, name: str) -> Site:
-        """The site of that name; an unknown one is answered with the nearest."""
+        """The site of that name; the error for an unknown name suggests the nearest."""
         return look_up({site.name: site for site in self.sites}, name, "site")
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the output."""
+        """The floating-point type of the output."""
         return self.program.dtypes[self.program.output]
 
     def __call__(self, inputs: Inputs) -> Tensor:
@@ -60,7 +60,7 @@ class Network:
 
     @torch.no_grad()
     def run(self, inputs: Inputs, edits: Mapping[str, Edit]) -> Tensor:
-        """The whole computation, with the activity at each named site replaced by its edit.
+        """Run the whole computation, with the activity at each named site replaced by its edit.
 
         An edit gets the activity (already touched by the edits before it) and returns a new tensor
         of the same shape; it must not change what it gets.
@@ -75,8 +75,8 @@ class Network:
     def until(self, site: str | Sequence[str], inputs: Inputs) -> Frontier:
         """Run everything that does not depend on the site, and stop there.
 
-        With several sites: everything that depends on none of them. Those that depend on another
-        are then not among ``Frontier.heads``; they are reached by edits in ``onward``.
+        With several sites: everything that depends on none of them. A site that depends on another
+        one is not among ``Frontier.heads``; it is reached by an edit in ``onward``.
         """
         names = self._names(site)
         before = self._parts(names)[0]
@@ -91,7 +91,7 @@ class Network:
     def onward(
         self, site: str | Sequence[str], alive: Frontier, edits: Mapping[str, Edit] = NO_EDITS
     ) -> Tensor:
-        """Finish a computation that ``until`` stopped at the same site, with edits on the way."""
+        """Finish a computation that ``until`` stopped at the same sites, with edits on the way."""
         names = self._names(site)
         if names != alive.sites:
             raise BadArgument(
@@ -103,7 +103,7 @@ class Network:
         return execute(after, values, self._edits(edits))[self.program.output]
 
     def heads(self, sites: Sequence[str]) -> tuple[str, ...]:
-        """Those of the sites that depend on no other of them, where a computation can stop."""
+        """Those of the sites that depend on no other of them; a computation can stop there."""
         names = self._names(sites)
         downstream = {step.index for step, _ in self._parts(names)[1].steps}
         return tuple(name for name in names if self.places[name] not in downstream)
@@ -111,7 +111,7 @@ class Network:
     def activities(
         self, inputs: Inputs, sites: Sequence[str] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Output and the activity at every site (or those named), in one pass."""
+        """The output and the activity at every site (or those named), in one pass."""
         names = [site.name for site in self.sites] if sites is None else list(sites)
         seen: dict[str, Tensor] = {}
 
@@ -127,7 +127,7 @@ class Network:
 
     @torch.no_grad()
     def values(self, inputs: Inputs, indices: Collection[int]) -> tuple[Tensor, dict[int, Tensor]]:
-        """Output and the values at these places of the program, in one pass."""
+        """The output and the values at these places of the program, in one pass."""
         program, seen = self.program, {}
         values, batch = as_values(inputs, program, self.device)
         values |= program.known(self.state, batch)
@@ -149,7 +149,7 @@ class Network:
         return self.program.computed(self.state, index)
 
     def differentiable(self, inputs: Inputs, edits: Mapping[int, Edit]) -> Tensor:
-        """The output with gradients to what ``edits``, by place in the program, bring in."""
+        """The output, differentiable in what ``edits`` (by place in the program) add."""
         values, batch = as_values(inputs, self.program, self.device)
         values |= self.program.known(self.state, batch)
         whole = self._parts(())[1]
@@ -172,9 +172,9 @@ class Network:
     def with_weights(self, state: Mapping[str, Tensor]) -> Network:
         """The same graph with other parameters and buffers, named as in ``state_dict()``.
 
-        That of a wrapper around the model (``torch.compile``, ``DataParallel``) will do as well.
-        Raises ``BadArgument`` for the first name that is missing, unknown or of another shape or
-        type, with the number of others.
+        The state of a wrapper around the model (``torch.compile``, ``DataParallel``) is accepted
+        too. Raises ``BadArgument`` for the first name that is missing, unknown or of another shape
+        or type, with the number of others.
         """
         values = {
             name: tensor.detach().to(self.device)
@@ -183,7 +183,7 @@ class Network:
         return replace(self, state=values)
 
     def to(self, device: torch.device | str) -> Network:
-        """The same network on another device; batches are brought to it when they are passed."""
+        """The same network on another device; batches are moved there when they are passed."""
         device = torch.device(device)
         if device == self.device:
             return self
@@ -198,9 +198,10 @@ class Network:
         )
 
     def past_pooling(self) -> Network:
-        """The same network, its sites placed behind the max-pooling that alone reads them.
+        """The same network with sites moved behind the max-pooling that alone reads them.
 
-        For silencing whole channels: it gives the same there, and pooling is not repeated.
+        For silencing whole channels: the result is the same there, and pooling is done once for
+        all.
         """
         images = [site.name for site in self.sites if site.axis == 1 and len(site.positions) == 2]
         places = past_pooling(self.program, self.places, images)
@@ -209,7 +210,7 @@ class Network:
         )
 
     def largest_value(self, site: str | Sequence[str]) -> int:
-        """Numbers per example in the largest value computed after a site."""
+        """The largest number of entries per example of a value computed after a site."""
         names = self._names(site)
         if names not in self._largest:
             steps = self._parts(names)[1].steps
@@ -229,10 +230,10 @@ class Network:
         return {self.places[self.site(name).name]: edit for name, edit in edits.items()}
 
     def _parts(self, names: tuple[str, ...]) -> tuple[Plan, Plan]:
-        """What depends on none of the sites, and what is left; with no sites nothing and all.
+        """Split the steps into those that depend on none of the sites, and the rest.
 
-        What the size of the batch alone decides is not carried from one part to the other: each
-        works it out for its own batch, which may hold several copies.
+        With no sites, nothing and everything. Values that only the batch size decides are not
+        carried over: each part computes them for its own batch, which may hold several copies.
         """
         if names in self._plans:
             return self._plans[names]

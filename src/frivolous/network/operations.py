@@ -1,8 +1,8 @@
-"""What each operation of an exported graph does to units: the tables the search for sites reads.
+"""What each operation of an exported graph does to units: the tables that the site search reads.
 
 Names are those of ``torch.ops.aten``, without overload and without the underscore of the in-place
 form (a traced graph has none left). An operation in no table is unknown: a layer that reads its
-input through one is listed in ``Network.skipped``, never passed over in silence.
+input through one is listed in ``Network.skipped``, with the reason.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Mixing:
-    """Where a unit-mixing operation takes its input and weight, and where its units come out.
+    """Where a unit-mixing operation has its input and its weight, and where its units come out.
 
     ``axis`` 1: after a convolution; -1: after a dense layer. ``symmetric``: input and weight may
     come in either order (``x @ W`` and ``W @ x``); the weight is the one no input reaches.

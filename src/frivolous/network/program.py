@@ -20,7 +20,7 @@ SIZES = (torch.SymInt, torch.SymFloat, torch.SymBool)
 
 @dataclass(frozen=True)
 class Ref:
-    """The value of another step, in a template of arguments."""
+    """A reference to the value of another step, in a template of arguments."""
 
     index: int
 
@@ -30,7 +30,7 @@ class Step:
     """One operation: ``index`` is its place in the graph, ``args`` a template with ``Ref`` in it.
 
     ``op`` is the operation's name (``"conv2d"``), ``module`` the path of the module that called it,
-    ``line`` the model's line.
+    ``line`` the line of the model's source.
     """
 
     index: int
@@ -43,7 +43,7 @@ class Step:
     line: str
 
     def reading(self, instead: Mapping[int, int]) -> Step:
-        """The same operation on other values: those named in ``instead`` are exchanged."""
+        """The same operation on other values: those that are keys of ``instead`` are replaced."""
 
         def renewed(leaf: Any) -> Any:
             return Ref(instead.get(leaf.index, leaf.index)) if type(leaf) is Ref else leaf
@@ -55,7 +55,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Steps to run in order, each with the values that nobody reads after it."""
+    """Steps to run in order, each with the values that no later step reads."""
 
     steps: tuple[tuple[Step, tuple[int, ...]], ...]
     alive: tuple[int, ...]  # what is left when the last step has run
@@ -65,9 +65,9 @@ class Plan:
 class Program:
     """The whole computation: steps in order, and what the placeholders stand for.
 
-    ``shapes`` has, per value that is a tensor, its sizes: a number, or an expression in the size of
-    the batch. ``sizes`` has the values that are such expressions; they are worked out from the
-    batch, never carried along, so that a value of one batch can be continued with another.
+    ``shapes`` has the sizes of each value that is a tensor: numbers, or expressions in the size of
+    the batch. ``sizes`` has the values that are such expressions; they are computed from the
+    batch at hand and never carried over, so that a value of one batch can be continued in another.
     """
 
     steps: tuple[Step, ...]
@@ -91,18 +91,18 @@ class Program:
         return self._sizes_of[batch]
 
     def known(self, state: Mapping[str, Tensor], batch: int) -> Values:
-        """Every value that no step works out and no input gives, for a batch of this size."""
+        """Every value that neither a step nor an input gives, for a batch of this size."""
         states = {index: state[name] for index, name in self.states.items()}
         return {**states, **self.constants, **self.sizes_of(batch)}
 
     def computed(self, state: Mapping[str, Tensor], index: int, batch: int = 1) -> Tensor:
-        """A value that no input reaches: a weight made of several, as it is for one example."""
+        """A value that no input reaches, such as a weight made of several parameters."""
         plan = self.plan(needed(self.steps, {index}), [index])
         found: Tensor = execute(plan, self.known(state, batch), {})[index]
         return found
 
     def of_the_batch(self) -> frozenset[int]:
-        """Values made of the size of the batch and of no input: repeated tables, masks, zeros."""
+        """Values that depend on the batch size and on no input: repeated tables, masks, zeros."""
         fed, sized = set(self.inputs), set(self.sizes)
         for step in self.steps:
             if not fed.isdisjoint(step.needs):
@@ -112,7 +112,7 @@ class Program:
         return frozenset(sized.difference(self.sizes))
 
     def shape_of(self, index: int, batch: int) -> tuple[int, ...]:
-        """The sizes of a value for a batch of this many examples."""
+        """The shape of a value for a batch of this many examples."""
         return tuple(
             size if isinstance(size, int) else int(_number(size, batch))
             for size in self.shapes[index]
@@ -121,7 +121,7 @@ class Program:
     def batch_axis(self, index: int) -> int | None:
         """The axis of the examples; None for a value that is the same for every batch.
 
-        An axis in which the examples are the slowest to change counts, as ``outermost`` has them.
+        The batch may share its axis with other factors if it is the outermost one (``outermost``).
         Raises ``LookupError`` for a value whose examples are along no such axis.
         """
         if index in self.outermost:
@@ -135,7 +135,7 @@ class Program:
         raise LookupError(index)
 
     def plan(self, steps: Iterable[Step], keep: Iterable[int]) -> Plan:
-        """The steps with each value's last reader, keeping what is named in ``keep``."""
+        """The steps with each value's last reader, values named in ``keep`` being kept."""
         steps, kept = tuple(steps), frozenset(keep)
         fixed = self.states.keys() | self.constants.keys() | self.sizes.keys()
         last: dict[int, int] = {}
@@ -150,7 +150,7 @@ class Program:
         return Plan(pairs, tuple(sorted(kept)))
 
     def on(self, device: torch.device) -> Program:
-        """The same program with every device written in it replaced."""
+        """The same program with every device in it replaced."""
         steps = tuple(
             replace(
                 step,
@@ -274,7 +274,7 @@ def _itself(value: Tensor) -> Tensor:
 
 
 def mapped(template: Any, leaf: Callable[[Any], Any]) -> Any:
-    """A template of arguments, every leaf of its tuples, lists and dicts changed."""
+    """A template of arguments with every leaf of its tuples, lists and dicts mapped."""
     if isinstance(template, tuple):
         return tuple([mapped(item, leaf) for item in template])
     if isinstance(template, list):

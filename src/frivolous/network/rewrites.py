@@ -1,8 +1,8 @@
-"""Steps of a graph exchanged for faster ones that give the same.
+"""Replace steps of a graph by faster ones with the same result.
 
-Two operations of image networks are slow on a processor as PyTorch has them: max-pooling of images
+Two operations of image networks are slow on a CPU as PyTorch has them: max-pooling of images
 stored channel by channel, and local response normalisation, which is exported as a chain around
-``avg_pool3d``. Both are exchanged once, when a model is read; every part of a split runs the same
+``avg_pool3d``. Both are replaced once, when a model is read; every part of a split runs the same
 steps as the whole.
 """
 
@@ -20,7 +20,7 @@ from frivolous.network.program import Program, Ref, Step, needed
 
 
 def apply_rewrites(program: Program, kept: Collection[int] = ()) -> Program:
-    """The same computation with faster steps; the values in ``kept`` stay within reach."""
+    """The same computation with faster steps; values in ``kept`` can still be reached."""
     steps = {step.index: step for step in program.steps}
     exchanged = []
     for step in program.steps:
@@ -34,10 +34,10 @@ def apply_rewrites(program: Program, kept: Collection[int] = ()) -> Program:
 
 
 def max_pool(operation: Any) -> Any:
-    """Max-pooling of (N, C, H, W), equal bit for bit to ``operation`` and faster on a processor.
+    """Max-pooling of (N, C, H, W), equal bit for bit to ``operation`` and faster on a CPU.
 
-    PyTorch's kernel works on many numbers at once only where the channels of a position lie side
-    by side; two copies cost far less than it saves.
+    PyTorch's kernel is vectorised only over the channels of a position, where they are adjacent in
+    memory; two copies cost far less than that saves.
     """
 
     def run(value: Tensor, *args: Any, **kwargs: Any) -> Tensor:
@@ -88,7 +88,7 @@ def smoothed(step: Step) -> Step:
 def _as_response_norm(
     step: Step, steps: dict[int, Step], program: Program, kept: Collection[int]
 ) -> Step | None:
-    """A response normalisation that ends at this division as one step; None if it is no such."""
+    """A response normalisation that ends at this division as one step; else None."""
     chain = _chain(step, steps)
     if not chain or any(link.index in kept for link in chain):
         return None
@@ -127,7 +127,7 @@ def _as_response_norm(
 
 
 def _chain(step: Step, steps: dict[int, Step]) -> list[Step]:
-    """The steps from a division's divisor up to the square of its dividend; else none."""
+    """The steps from a division's divisor up to the square of its dividend; empty if none."""
     if len(step.args) != 2 or step.kwargs or not all(isinstance(arg, Ref) for arg in step.args):
         return []
     above, below = step.args

@@ -1,8 +1,8 @@
 """How far rounding alone moves the scores of a network, measured on the network itself.
 
-Two computations that are the same in exact arithmetic differ by rounding, and by how much depends
-on the network, on its inputs and on the processor. So nothing is compared with a fixed number: the
-same graph is run once more in another precision, on the same examples.
+Two computations that are equal in exact arithmetic differ by rounding, and by how much depends
+on the network, on its inputs and on the processor. So no difference is compared with a fixed
+number: the same graph is run once more in another precision, on the same examples.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from frivolous.network.program import mapped
 
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 MARGIN = 16.0
-"""How many times the measured rounding two computations of the same may lie apart.
+"""How many times the measured rounding two equal computations may lie apart.
 
 What is measured is one draw of it: some examples, one order of the sums, one set of kernels.
 """
 LEAST = 4.0
-"""Rounding counts as at least so many units in the last place of the largest score."""
+"""The least rounding assumed, in units in the last place of the largest score."""
 
 
 def in_precision(network: Network, dtype: torch.dtype) -> Network:
-    """The same graph and weights, every floating-point number of it in ``dtype``."""
+    """The same graph and weights with every floating-point number in ``dtype``."""
 
     def cast(leaf: Any) -> Any:
         if isinstance(leaf, Tensor):
@@ -52,7 +52,7 @@ def in_precision(network: Network, dtype: torch.dtype) -> Network:
 
 
 def finest_of(network: Network) -> Network:
-    """The network in float64; itself if it is."""
+    """The network in float64; the network itself if it is float64 already."""
     return network if network.dtype == torch.float64 else in_precision(network, torch.float64)
 
 
@@ -70,15 +70,15 @@ def apart(first: Tensor, second: Tensor) -> float:
 
 
 def least_of(scores: Tensor) -> float:
-    """The least that rounding counts as, in units of the scores."""
+    """The least rounding that is assumed, in units of the scores."""
     return LEAST * torch.finfo(scores.dtype).eps * float(scores.abs().max())
 
 
 class Rounding:
-    """A network beside itself in another precision: how far rounding moves its scores.
+    """A network next to itself in another precision: how far rounding moves its scores.
 
-    In float64 for a network of fewer digits. A network in float64 stands beside itself in float32;
-    what lies between the two is scaled by the ratio of their units in the last place.
+    The other precision is float64 for a network of less, and float32 for one in float64; the
+    difference is then scaled by the ratio of their units in the last place.
     """
 
     def __init__(self, network: Network) -> None:
@@ -88,7 +88,7 @@ class Rounding:
         self.scale = min(1.0, torch.finfo(network.dtype).eps / torch.finfo(other).eps)
 
     def of(self, inputs: Inputs, scores: Tensor | None = None) -> float:
-        """The largest change of a score that rounding makes, in units of the scores.
+        """The largest change of a score by rounding, in units of the scores.
 
         ``scores`` are the network's own where they are known. At least :data:`LEAST` units in the
         last place of the largest.

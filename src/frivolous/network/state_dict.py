@@ -1,4 +1,4 @@
-"""Parameters and buffers of a network: named as in ``state_dict()``, checked when replaced."""
+"""A network's parameters and buffers: named as in ``state_dict()``, checked when replaced."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_state(model: nn.Module) -> tuple[dict[str, Tensor], tuple[tuple[str, ..
 def checked(
     state: Mapping[str, Tensor], known: Mapping[str, Tensor], ties: tuple[tuple[str, ...], ...]
 ) -> dict[str, Tensor]:
-    """The state in the order of ``known``, or one error that names the first offender."""
+    """The state in the order of ``known``; raises for the first entry that does not fit."""
     faults = [
         f"`state` has no '{name}'; the network needs it with shape {tuple(tensor.shape)}"
         for name, tensor in known.items()

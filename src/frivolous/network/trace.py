@@ -1,4 +1,4 @@
-"""Reading a model into a ``Network`` without leaving anything behind on it."""
+"""Trace a model into a ``Network``, leaving the model as it was."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def trace(
     output: str | int | None = None,
     residual: bool = False,
 ) -> Network:
-    """Read a model once into a graph that knows its sites.
+    """Trace a model into a graph that knows its sites.
 
     ``example_inputs`` is a batch as the model takes it: a tensor, a tuple of tensors for several
     arguments, or a dict of keyword tensors; the first axis of each is the batch, whose size the
@@ -109,7 +109,7 @@ def _network(
 
 
 def _exported(model: nn.Module, parts: tuple[Tensor, ...]) -> ExportedProgram:
-    """Export with a free batch axis, and without in-place operations."""
+    """Export with a free batch axis and without in-place operations."""
     parts = tuple(part.detach() for part in parts)
     shapes = (tuple({0: Dim.AUTO} for _ in parts),)  # of the one parameter, ``*given``
     with uncompiled():
@@ -141,11 +141,11 @@ def _parts() -> dict[Any, Any]:
 
 
 def _call_plainly(model: nn.Module, keywords: tuple[str, ...], output: str | int | None) -> None:
-    """Let the model's forward take tensors and give one, for as long as it is exported.
+    """While exporting, let the model's forward take tensors in order and return one tensor.
 
-    Whatever its own parameters are (keywords, ``*args``, ``**kwargs``), it is called with the
-    tensors in order. What it gives beside the one chosen, a cache for instance, need not be
-    anything that an export knows. Wrappers inside the model call what they wrap.
+    Whatever its own parameters are (keywords, ``*args``, ``**kwargs``). What the model returns next
+    to the chosen output, a cache for instance, may then be something that an export does not know.
+    Wrappers inside the model call what they wrap.
     """
     forward = model.forward
 
@@ -167,8 +167,8 @@ def _left_as_it_was(model: nn.Module) -> Iterator[None]:
     """Evaluation mode inside; afterwards every module has the attributes that it had before.
 
     The flag is set directly, since a model may override ``train`` with other work; attributes and
-    what containers hold are put back one by one, since a ``forward`` may assign some. A module that
-    fails keeps no other from being put back.
+    what containers hold are restored one by one, since a ``forward`` may assign some. A module that
+    cannot be restored does not keep the others from it.
     """
     with contextlib.ExitStack() as after:
         for module in model.modules():
@@ -191,7 +191,7 @@ def _put_back(module: nn.Module, attributes: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """Nothing printed by an export: what went wrong is said once, in the error."""
+    """Suppress what an export prints: what went wrong is said once, in the error."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""Copies of modules that are whole apart from the original, also of what has no copy by itself."""
+"""Copy a module so that it shares nothing with the original, also where ``deepcopy`` refuses."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 class CannotCopy(FrivolousError):
-    """A module with a parameter or buffer of which there is no copy; the message says which."""
+    """Raised for a parameter or buffer that cannot be copied; the message names it."""
 
 
 def copy_module(module: Module) -> Module:
     """A copy of a module: its own parameters and buffers, shared where the module shares them.
 
-    Where ``copy.deepcopy`` refuses, modules and containers are rebuilt part by part: what a
-    ``forward`` stored is copied without its history, and what has no copy at all, such as a lock,
-    an open file or a generator, is the original's own. Raises :class:`CannotCopy` for a parameter
-    or buffer that refuses.
+    Where ``copy.deepcopy`` refuses, modules and containers are rebuilt part by part: tensors that a
+    ``forward`` stored are copied without their history, and what cannot be copied at all, such as a
+    lock, an open file or a generator, stays the original's. Raises :class:`CannotCopy` for a
+    parameter or buffer that refuses.
 
     >>> import torch
     >>> layer = nn.Linear(2, 2)
@@ -49,7 +49,7 @@ def _copied(value: Any, memo: dict[int, Any], path: str) -> Any:
 
 
 def _in_parts(value: Any, memo: dict[int, Any], path: str) -> Any:
-    """A copy made of copies of what ``value`` holds; itself where it holds nothing known."""
+    """A copy made of copies of what ``value`` holds; the value itself if it holds nothing known."""
     made: Any = value
     if isinstance(value, Tensor):
         made = _without_history(value, path)
@@ -90,7 +90,7 @@ def _entries(held: dict[Any, Any], memo: dict[int, Any], path: str) -> dict[Any,
 
 
 def _object(value: Any, memo: dict[int, Any], path: str) -> Any:
-    """A plain object with what it holds copied, or itself."""
+    """A plain object with copies of its attributes, or the object itself."""
     try:
         made = copy.copy(value)
     except Exception:  # noqa: BLE001 - an open file, a lock, or a class that says no

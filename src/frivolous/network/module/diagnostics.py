@@ -1,4 +1,4 @@
-"""Why a model could not be read: the line, the reason and the remedy, in one line of text."""
+"""Why a model could not be traced: the line, the reason and the remedy, in one line of text."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _FOREIGN = tuple(
 
 
 def explain(error: BaseException, model: nn.Module) -> str:
-    """One line for whatever stopped an export."""
+    """Say in one line what stopped an export."""
     text = " ".join(str(error).split())
     line = ""
     seen: BaseException | None = error
@@ -64,7 +64,7 @@ def explain(error: BaseException, model: nn.Module) -> str:
 
 
 def explain_fixed_batch(network: Network, parts: tuple[Tensor, ...], model: nn.Module) -> str:
-    """One line for a model that works for one size of batch only: what fixes it.
+    """Say in one line what fixes the batch size of a model that works for one size only.
 
     The first ``len(x)`` or the like before the operation that fixes it, else that operation.
     """
@@ -128,7 +128,7 @@ def _switched_off(step: Step) -> bool:
 
 
 def _fixing_step(network: Network, parts: tuple[Tensor, ...]) -> Step | None:
-    """The first step whose value does not grow when the batch does."""
+    """The first step whose value does not grow with the batch."""
     program, size = network.program, int(parts[0].shape[0])
     values = {
         index: torch.cat([part, part[:1]]).detach()
@@ -175,7 +175,7 @@ def _own_frames(step: Step) -> list[tuple[str, int]]:
 
 
 def at(step: Step) -> str:
-    """Where the model does a step: ' at file:line (`text`)', or nothing where that is not known."""
+    """Where in the model's source a step is: ' at file:line (`text`)', '' if that is not known."""
     line = _own_line(step)
     return f" at {line}" if line else ""
 

@@ -1,4 +1,4 @@
-"""Where a model's own code makes a plain number of the size of the batch, which fixes it."""
+"""Where a model's own code turns the batch size into a plain number, which fixes it."""
 
 from __future__ import annotations
 

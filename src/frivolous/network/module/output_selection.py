@@ -1,4 +1,4 @@
-"""Which of a model's outputs a network is read up to."""
+"""Select the output that a network computes from what a model returns."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SCORES = "logits"
 
 
 def chosen(given: Any, output: str | int | None, model: str) -> Tensor:
-    """The tensor that a model's output is read as.
+    """The tensor of a model's output that is read.
 
-    ``given`` is what ``model`` (its name, for messages) gives: a tensor, or a mapping, dataclass,
-    tuple or list of entries; ``output`` names one by key, field or place. With None it is the
+    ``given`` is what ``model`` (its name, for messages) returns: a tensor, or a mapping, dataclass,
+    tuple or list of entries; ``output`` names one by key, field or index. With None it is the
     tensor itself, the entry ``logits``, or the only entry that is a floating-point tensor. Raises
-    ``NotTraceable`` where that leaves no choice, ``BadArgument`` for an entry that is no tensor and
-    ``UnknownName`` for one that there is not.
+    ``NotTraceable`` where that is ambiguous, ``BadArgument`` for an entry that is no tensor and
+    ``UnknownName`` for one that does not exist.
 
     >>> import torch
     >>> chosen({"logits": torch.ones(2), "state": torch.zeros(1)}, None, "Model")
@@ -54,7 +54,7 @@ def chosen(given: Any, output: str | int | None, model: str) -> Tensor:
 
 
 def tensors_of(given: Any) -> dict[str, Tensor]:
-    """All floating-point tensors of an output by name or place, nested ones by a dotted path.
+    """All floating-point tensors of an output by name or index, nested ones by a dotted path.
 
     >>> import torch
     >>> sorted(tensors_of({"logits": torch.ones(1), "boxes": (torch.ones(2), 3)}))
@@ -87,7 +87,7 @@ def _undecided(
 
 
 def _entries(given: Any) -> dict[str, Any]:
-    """The entries of an output by name or place, without those that are None."""
+    """The entries of an output by name or index, without those that are None."""
     found: dict[Any, Any] = {}
     if isinstance(given, Mapping):
         found = dict(given)

@@ -1,7 +1,7 @@
-"""What is passed as a model: wrappers that compute nothing are taken off, and some kinds refused.
+"""Unwrap what is passed as a model, and refuse kinds of modules that cannot be traced.
 
 ``torch.compile``, ``DataParallel``, ``DistributedDataParallel`` and ``AveragedModel`` put a module
-around another and leave what it computes. The module inside is what is read, cut and given back.
+around another without changing what it computes. The module inside is read, pruned and returned.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WRAPPERS = {
 
 
 def inside(module: nn.Module) -> nn.Module | None:
-    """The module that a transparent wrapper is around; None for any other module."""
+    """The module inside a transparent wrapper; None for any other module."""
     for kind in type(module).__mro__:
         if kind.__name__ in WRAPPERS and kind.__module__.partition(".")[0] == "torch":
             return module._modules[WRAPPERS[kind.__name__]]
@@ -34,12 +34,12 @@ def inside(module: nn.Module) -> nn.Module | None:
 
 
 def uncompiled() -> AbstractContextManager[Any]:
-    """Inside, what ``torch.compile`` wraps is called as it is, and nothing is compiled."""
+    """A context in which modules wrapped by ``torch.compile`` run as they are, uncompiled."""
     return torch.compiler.set_stance("force_eager")
 
 
 def unwrap(model: Any, argument: str = "model") -> nn.Module:
-    """The module to read: ``model`` itself, or what transparent wrappers are around.
+    """The module to read: ``model`` itself, or the one inside transparent wrappers.
 
     Raises ``BadArgument`` for what is no module and ``NotTraceable``, in one line, for a module
     that cannot be read: TorchScript, quantized layers, layers that have no sizes yet.
@@ -68,7 +68,7 @@ def unwrap(model: Any, argument: str = "model") -> nn.Module:
 
 
 def _refusal(module: nn.Module) -> str:
-    """Why a module cannot be read; empty if it may be."""
+    """Why a module cannot be read; empty if it can."""
     if isinstance(module, torch.jit.ScriptModule):
         return (
             "is TorchScript, which cannot be read as a graph of layers. Pass the Python module "
@@ -90,7 +90,7 @@ def _refusal(module: nn.Module) -> str:
 
 
 def own_names(state: Mapping[str, Tensor], known: Mapping[str, Any]) -> Mapping[str, Tensor]:
-    """A state with the module's own names, where they are those of wrappers around it.
+    """A state dict under the module's own names, where it was saved from a wrapper around it.
 
     >>> list(own_names({"module.weight": torch.ones(1), "n_averaged": torch.ones(1)}, {"weight"}))
     ['weight']

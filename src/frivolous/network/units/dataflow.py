@@ -1,4 +1,15 @@
-"""One forward pass over a program: what every value holds of whose units."""
+"""Follow units through a graph: one forward pass that notes whose units every value holds.
+
+For every value it answers, in order: does an input reach it; has a layer mixed units on the way;
+which axes hold units (its layout); which layers wrote these units; and at which values the
+element-wise tails upstream end, since these are the candidates for sites.
+
+Example. In ``conv -> batch norm -> relu -> flatten -> linear`` the convolution writes units on axis
+1. Batch norm and ReLU are its tail: each gives a value whose source is itself and whose writer is
+the convolution. Flatten passes units on: its source is the ReLU. So when the linear layer reads the
+flattened value, :mod:`~frivolous.network.units.sites` finds the ReLU's value as the site of the
+convolution's units.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +94,7 @@ LAYERS = frozenset(["mixing", "table"])
 def _pass_on(
     step: Step, kind: str, program: Program, reading: Reading, steps: dict[int, Step]
 ) -> None:
-    """Note for a step that mixes nothing what it reads, who wrote it and where the units are."""
+    """Propagate through a step that mixes nothing: sources, writers and the layout of units."""
     index = step.index
     fed = [need for need in step.needs if need in reading.fed and need not in program.sizes]
     squared = response_input(step, steps)
@@ -109,7 +120,7 @@ def _pass_on(
 
 
 def _pass_product(step: Step, program: Program, reading: Reading) -> None:
-    """Note whose units are in a product of computed values: the values' that attention mixes."""
+    """Propagate through a product of computed values: attention mixes the units of its values."""
     index, shape = step.index, program.shapes[step.index]
     reading.sources[index] = (index,)
     if step.op in ATTENTION:

@@ -1,4 +1,4 @@
-"""What a layer's step reads, with which weights, and what it is called."""
+"""Layers: the input and the weights of a mixing operation, and the name of its call."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from frivolous.network.units.axis_layout import UNIT, holds, unit_axes
 if TYPE_CHECKING:
     from frivolous.network.units.dataflow import Reading
 
-#: Endings of what a weight is computed from, beside it in its module.
+#: Endings of what a weight is computed from, next to it in its module.
 PARTS = ("orig", "mask", "g", "v", "u")
 
 
@@ -32,7 +32,7 @@ def operands(step: Step, reading: Reading) -> tuple[int, int]:
 def weights_of(step: Step, reading: Reading) -> tuple[str, ...]:
     """Names of the parameters that a mixing operation's weight is made of.
 
-    Of the names that share a parameter, the layer's own.
+    Where names share a parameter, the layer's own.
     """
     own = f"{step.module}.weight"
     names = reading.weights.get(operands(step, reading)[1], ())
@@ -56,7 +56,7 @@ def swapped(step: Step, reading: Reading) -> bool:
 
 
 def call_name(step: Step, reading: Reading, names: frozenset[str], counts: dict[str, int]) -> str:
-    """The name of a layer's call: module path, or the weight's own name; ':2' the second time."""
+    """The name of a layer's call: module path, or the weight's own name; ':2' for a second call."""
     weights = [made_of(name, names) for name in weights_of(step, reading)]
     own = f"{step.module}.weight" if step.module else "weight"
     layer = step.module and (own in names or own in weights)
@@ -69,8 +69,8 @@ def call_name(step: Step, reading: Reading, names: frozenset[str], counts: dict[
 def made_of(name: str, names: frozenset[str]) -> str:
     """The weight that a parameter or buffer is a part of, where that is computed; else itself.
 
-    ``torch.nn.utils`` has parts of "weight" by these names: parametrizations, pruning, spectral and
-    weight normalisation.
+    ``torch.nn.utils`` names the parts of "weight" like this: parametrizations, pruning, spectral
+    and weight normalisation.
 
     >>> made_of("fc.parametrizations.weight.original0", frozenset())
     'fc.weight'
@@ -89,7 +89,7 @@ def made_of(name: str, names: frozenset[str]) -> str:
 
 
 def opaque(step: Step, program: Program, reading: Reading) -> bool:
-    """Whether a step that is in no table reads what layers wrote with weights of its own."""
+    """Whether a step in no table combines what layers wrote with weights of its own."""
     matrices = [
         need
         for need in step.needs
@@ -100,7 +100,7 @@ def opaque(step: Step, program: Program, reading: Reading) -> bool:
 
 
 def unread(step: Step, steps: Mapping[int, Step]) -> str:
-    """Why nothing is known of the units behind a step: the operation, also of several results."""
+    """Why nothing is known of the units behind a step: its operation, also of several results."""
     while step.op == "getitem" and step.needs[0] in steps:
         step = steps[step.needs[0]]
     return (
@@ -131,5 +131,5 @@ def response_input(step: Step, steps: dict[int, Step]) -> int | None:
 
 
 def union(groups: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
-    """All items of all groups, each once, in the order in which they come."""
+    """All items of all groups, each once, in order of first appearance."""
     return tuple(dict.fromkeys(item for group in groups for item in group))

@@ -16,7 +16,7 @@ from frivolous.network.program import Program, Step, Values, execute, needed
 
 @dataclass(frozen=True)
 class Reader:
-    """An operation that mixes a site's units: its place in the program.
+    """An operation that mixes a site's units, as its place in the program.
 
     ``swapped`` where it has its weight where others have their input, as in ``weight @ input``.
     """
@@ -30,7 +30,7 @@ def _largest(value: Tensor, axes: Any = None, keepdim: bool = False, **_: Any) -
 
 
 def _pooled(dimensions: int) -> Callable[..., Tensor]:
-    """Max-pooling in place of an average, which takes in the padding."""
+    """Max-pooling in place of average pooling, which would mix in the padding."""
     operation: Callable[..., Tensor] = getattr(torch.nn.functional, f"max_pool{dimensions}d")
 
     def pool(value: Tensor, size: Any, stride: Any = (), padding: Any = 0, *rest: Any) -> Tensor:
@@ -79,8 +79,8 @@ def reader_products(
 def _products(rows_FR: Tensor, unit_F: Tensor, outputs_F: Tensor, width: int) -> Tensor:
     """Sum the products of rows over the positions that a unit's features come from, one by one.
 
-    ``outputs_F`` numbers who reads a feature: groups of a convolution, or its positions where units
-    are unfolded into maps. Features that no output reads together have no product.
+    ``outputs_F`` numbers the outputs that read a feature: groups of a convolution, or its positions
+    where units are unfolded into maps. Features that no output reads together have no product.
     """
     order = unit_F.argsort(stable=True)
     unit = unit_F[order]
@@ -101,7 +101,11 @@ def _unit_numbers(
     axis: int,
     wanted: Sequence[int],
 ) -> dict[int, Tensor]:
-    """What is at ``wanted`` when the site's units give their numbers, from 1 on, and others 0."""
+    """The unit at each entry of the values ``wanted``: numbers from 1 on, 0 where there is none.
+
+    Runs the graph with the site's activity replaced by the numbers of its units: what arrives at a
+    reader says which unit each of its features is.
+    """
     batch = 2
     shape = program.shape_of(source, batch)
     along = [1] * len(shape)
@@ -136,7 +140,7 @@ def _unit_numbers(
 
 
 def _beside(program: Program, state: Mapping[str, Tensor], index: int, batch: int) -> Tensor:
-    """What stands for a value that no unit of the site reaches: zeros, or the places of an index.
+    """A stand-in for a value that no unit of the site reaches: zeros, or indices.
 
     Places that depend on the inputs count as the first.
     """
@@ -163,7 +167,7 @@ def _spread(given: Tensor, shape: tuple[int, ...]) -> Tensor:
 
 
 def _whole(step: Step, values: Values) -> bool:
-    """Whether a step takes out one of several values of a normalisation, for which one stands."""
+    """Whether a step takes one of several results of a normalisation, for which one stands."""
     return step.op == "getitem" and isinstance(values[step.needs[0]], Tensor)
 
 
@@ -176,7 +180,7 @@ def _through_tail(step: Step, values: Values, reached: set[int]) -> Tensor:
 
 
 def _of_one(program: Program, index: int, value: Tensor) -> Tensor:
-    """The first of two examples of a value, along the axis that both are on."""
+    """The first of two examples of a value, along the axis of the batch."""
     try:
         axis = program.batch_axis(index) or 0
     except LookupError:
@@ -231,7 +235,7 @@ def _operands(step: Step, swapped: bool) -> tuple[int, int]:
 
 
 def _rows(step: Step, swapped: bool, weight: Tensor) -> tuple[Tensor, int]:
-    """A row for each feature of the input, all weights on it, (features, R); and the groups.
+    """All weights on each feature of the input, shape (features, R), and the number of groups.
 
     A weight of several matrices has as many groups.
     """

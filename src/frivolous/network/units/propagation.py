@@ -1,4 +1,10 @@
-"""Following examples, units and positions through operations that mix no units."""
+"""Layout rules: where examples, units and positions are after an operation that mixes no units.
+
+One rule per kind of operation maps the layout of the operand (see
+:mod:`~frivolous.network.units.axis_layout`) to that of the result, or to None where units can no
+longer be told apart. Example: a mean over the 3 x 3 positions of (N, 8 units, 3, 3) gives
+(N, 8 units); a mean over its axis 1 mixes units, so it has no layout.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +35,7 @@ Follow = Callable[[Step, Layout, tuple[Any, ...]], Layout | None]
 def followed(
     step: Step, fed: Sequence[int], program: Program, layouts: Mapping[int, Layout]
 ) -> Layout | None:
-    """The layout of what a tail or passing step gives, or None where the units are lost.
+    """The layout of the result of a tail or passing step; None where the units are lost.
 
     ``fed`` are the operands that an input reaches, ``layouts`` those known so far.
     """
@@ -53,8 +59,9 @@ def product(
 ) -> tuple[Layout, tuple[bool, bool]] | None:
     """The layout of a matrix product of two computed values, and whose units are its units.
 
-    A matrix of scores between positions mixes positions and keeps units apart; a product over the
-    units of both gives scores, which are nobody's units. None where units are mixed otherwise.
+    Scores between positions times values mix positions and keep the values' units apart. A product
+    summed over the units of both gives scores, which are nobody's units. None where units are mixed
+    otherwise.
 
     >>> from frivolous.network.units.axis_layout import plain, units_on
     >>> values = units_on(plain((2, 5, 4)), -1, 4)
@@ -82,7 +89,7 @@ def product(
 
 
 def attended(query: Layout | None, value: Layout, shape: Sequence[Any]) -> Layout | None:
-    """The layout of attention's result: the values' units, at the positions of the queries."""
+    """The layout of attention's result: the values' units at the positions of the queries."""
     if len(value) != len(shape) or not positions_only(value[-2]):
         return None
     places = without_units(query[-2]) if query is not None else plain(shape)[-2]
@@ -124,7 +131,7 @@ def _rearranged(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | 
 
 
 def _without(layout: Layout, axis: int) -> Layout | None:
-    """One entry of an axis taken out; None where that was the last of the units."""
+    """The layout with one entry of an axis taken out; None if the axis held the last units."""
     axis %= len(layout)
     left = (*layout[:axis], *layout[axis + 1 :])
     lost = any(factor.examples for factor in layout[axis])

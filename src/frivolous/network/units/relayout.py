@@ -1,7 +1,11 @@
-"""Sites whose value has its units along several axes, or its examples not along the first.
+"""Rearrange values whose units are along several axes, or whose batch is not the first.
 
-Two steps are put behind such a value: one lays it out as (N, ..., U), which is the site, the next
-lays it out again as it was. Numbers are moved and none is changed.
+A site's value is (N, ..., U). Where a value holds the same numbers in another order, two steps are
+inserted behind it: one lays it out as (N, ..., U), which becomes the site, and the next restores
+the old order. Numbers are moved and none is changed.
+
+Example: attention's (N, 3 heads, 5 positions, 4 features) becomes (N, 5, 12), with units 0..3 those
+of the first head, and back.
 """
 
 from __future__ import annotations
@@ -18,13 +22,13 @@ from frivolous.network.units.axis_layout import BATCH, UNIT, Factor, Layout, uni
 
 
 def arrangeable(layout: Layout) -> bool:
-    """Whether a value's units and examples are known well enough to lay it out anew."""
+    """Whether a value has exactly one batch factor, and units, so that it can be rearranged."""
     kinds = [factor.kind for factors in layout for factor in factors]
     return kinds.count(BATCH) == 1 and UNIT in kinds
 
 
 def arranged(program: Program, layouts: Mapping[int, Layout]) -> tuple[Program, dict[int, int]]:
-    """The program with these values laid out as (N, ..., U), and where each of them is then."""
+    """The program with these values laid out as (N, ..., U), and their places in it."""
     fresh = 1 + max(program.shapes, default=0)
     fresh = max(fresh, 1 + max((step.index for step in program.steps), default=0))
     shapes, dtypes = dict(program.shapes), dict(program.dtypes)
@@ -60,7 +64,7 @@ Move = tuple[str, Callable[..., Tensor], tuple[Any, ...]]
 
 
 def _moves(layout: Layout) -> tuple[Move, Move]:
-    """Name, function and further arguments of what lays a value out as (N, ..., U), and back."""
+    """Name, function and further arguments of the two steps: to (N, ..., U), and back."""
     factors = [factor for axis in layout for factor in axis]
     order = _order(factors)
     back = [order.index(place) for place in range(len(order))]
@@ -82,7 +86,7 @@ def _moves(layout: Layout) -> tuple[Move, Move]:
 
 
 def _order(factors: list[Factor]) -> list[int]:
-    """Examples first, units last; the rest as it comes."""
+    """The order of factors: examples first, units last, the rest as they come."""
     rank = {BATCH: 0, UNIT: 2}
     return sorted(range(len(factors)), key=lambda place: rank.get(factors[place].kind, 1))
 

@@ -1,4 +1,8 @@
-"""Residual streams: values that blocks add to and hand on, shared by all that read them."""
+"""Find residual streams: values that blocks add to and pass on, whose units all of them share.
+
+A sum is residual if one term was computed from the other: in x + mlp(norm(x)) the second term
+depends on x through layers. The stream is the chain of such sums, as in a transformer.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,9 @@ from frivolous.network.units.dataflow import LAYERS, Reading
 
 @dataclass(frozen=True)
 class View:
-    """What a value shows of a stream: ``value`` is the stream's, ``start`` the sum it began as.
+    """How a value shows a stream: ``value`` is the stream's, ``start`` the sum where it began.
 
-    ``activated`` where an activation lies between, which makes the units their reader's own.
+    ``activated`` where an activation lies between, which makes the units the reader's own.
     """
 
     value: int
@@ -31,13 +35,13 @@ class Streams:
     sums: frozenset[int]
 
     def shared(self, value: int) -> View | None:
-        """The stream that a value is, or is but for normalisation; else None."""
+        """The stream that a value shows, perhaps normalised but not activated; else None."""
         view = self.views.get(value)
         return None if view is None or view.activated else view
 
 
 def find_streams(program: Program, reading: Reading) -> Streams:
-    """Follow every residual sum: one that adds to a value what layers computed from that value."""
+    """Find every residual sum and follow the values that show its stream."""
     above: dict[int, int] = {}  # value -> all values upstream, one bit for each
     sums: set[int] = set()
     carried: set[int] = set()
@@ -95,7 +99,7 @@ def _view(
     carried: set[int],
     reading: Reading,
 ) -> View | None:
-    """What a step's value shows of a stream; notes in ``activated`` what an activation made."""
+    """How a step's value shows a stream; adds to ``activated`` what is behind an activation."""
     index, kind = step.index, reading.kinds[step.index]
     if index in sums:
         return View(index, index)

@@ -1,4 +1,10 @@
-"""The places of a network where a layer's units can be read and silenced."""
+"""Find the sites of a network: the values where a layer's units can be read and silenced.
+
+A site is where the element-wise tail of a layer ends (bias, normalisation, activation, residual
+sum) and an operation that mixes units begins. The search walks over all mixing operations and asks
+of each which values it reads; :mod:`~frivolous.network.units.dataflow` has noted whose units these
+are. A layer that gets no site is listed with the reason.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +33,7 @@ from frivolous.network.units.residual_streams import Streams, find_streams
 
 @dataclass(frozen=True)
 class Site:
-    """One layer's units: the value that leaves its element-wise tail and that others read.
+    """One layer's units: the value behind its element-wise tail, which other layers read.
 
     ``name`` is the path of the layer that writes it (``"fc:2"`` for the second call of ``fc``),
     ``depth`` its place in the order of execution, from 0. ``width`` counts units at grain
@@ -56,7 +62,7 @@ class Site:
 
 @dataclass(frozen=True)
 class Found:
-    """Sites, the value that each is, who reads it, layers without a site, and the program.
+    """What the search found: sites, their values and readers, layers without a site, the program.
 
     The program is the one searched, with values laid out as (N, ..., U) where a site needs it.
     """
@@ -70,7 +76,7 @@ class Found:
 
 @dataclass(frozen=True)
 class _Search:
-    """What a search for sites knows, and by value who reads it: mixing steps."""
+    """The state of a search for sites: the dataflow, and by value the mixing steps that read it."""
 
     program: Program
     reading: Reading
@@ -120,7 +126,7 @@ def find_sites(
 
 
 def _note(search: _Search, reader: Step, source: int, residual: bool) -> None:
-    """Enter a mixing step as a reader of what it reads, or say why it is none."""
+    """Record a mixing step as a reader of what it reads, or why it is none."""
     reading, call = search.reading, search.reading.calls[reader.index]
     reason = _refusal(search, source)
     if not reads_units(reader, reading):
@@ -148,7 +154,7 @@ def _found(
     kinds: Mapping[int, str],
     readers: Mapping[int, list[int]],
 ) -> Found:
-    """The sites in order of execution, with those values laid out anew that need it."""
+    """The sites in order of execution, with values rearranged where needed."""
     places = {source: _settled(search, source) for source in sorted(names)}
     crooked = [place for place in places.values() if not _straight(search, place)]
     layouts = search.reading.layouts
@@ -183,9 +189,10 @@ def _weights(search: _Search, layers: Sequence[int]) -> tuple[str, ...]:
 
 
 def _settled(search: _Search, source: int) -> int:
-    """Where a value is first laid out with its units along one axis; itself if that is nowhere.
+    """The first place behind a value that has its units along one axis; itself if there is none.
 
-    What attention gives is laid out so where its heads, be it one, are no axis.
+    Attention with a single head has no axis of heads: its units are along one axis only behind the
+    view that merges heads.
     """
     place, layouts = source, search.reading.layouts
     made = layouts[source]
@@ -200,7 +207,7 @@ def _settled(search: _Search, source: int) -> int:
 
 
 def _counts(layout: Layout) -> tuple[int, int]:
-    """Numbers per example, and along axes with units: more than units if positions are there."""
+    """Entries per example, and along axes with units; the latter is more if positions are there."""
     sizes = [product(factors)[0] for factors in layout]
     return math.prod(sizes), math.prod(sizes[axis] for axis in unit_axes(layout))
 
@@ -217,7 +224,7 @@ def _stream_place(search: _Search, value: int) -> int:
 
 
 def _stream_name(search: _Search, value: int) -> str:
-    """The path of the module that sums; of the layer that writes it where nothing was added yet."""
+    """The path of the module that sums; of the layer that writes it if nothing was added yet."""
     start = search.streams.views[value].start
     path = search.steps[start].module
     if start not in search.streams.sums:
@@ -226,7 +233,7 @@ def _stream_name(search: _Search, value: int) -> str:
 
 
 def _refusal(search: _Search, source: int) -> str:
-    """Why a value cannot be a site; empty when it can."""
+    """Why a value cannot be a site; empty if it can."""
     program, reading = search.program, search.reading
     layout, where = reading.layouts.get(source), at(search.steps[source])
     if source in reading.blocked:
