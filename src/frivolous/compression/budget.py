@@ -1,4 +1,4 @@
-"""What may be asked of a compression, checked before any work."""
+"""The budget of a compression, checked before any work."""
 
 from __future__ import annotations
 

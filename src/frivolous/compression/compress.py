@@ -1,4 +1,4 @@
-"""``fv.compress``: the thinner network that computes the same function."""
+"""``fv.compress``: find a smaller network with the same labels."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from frivolous.rng import generator
 
 LEAST_EXAMPLES = 8
 HELD_OUT = 0.5
-"""Share of the data that certifies where no held-out examples are given."""
+"""Share of the data used to certify where no held-out examples are given."""
 
 
 def compress(
@@ -57,29 +57,29 @@ def compress(
 ) -> Compression:
     """Find the smallest network that gives the same labels, and return it as a smaller module.
 
-    The model is left as it is: a copy is what is read, run and timed, without the hooks that others
-    put on it, which the report names. Layers are cut where their units go: residual sums,
-    concatenations, depthwise and grouped convolutions, normalisations and shared weights along with
-    them; the scores never. What cannot be cut is named in the report with the reason; how far other
-    outputs of the model move, too. Of ``torch.compile``, ``DataParallel``,
-    ``DistributedDataParallel`` and ``AveragedModel`` the module inside is cut and given back,
+    The model itself is not changed: a copy is traced, run and timed, without the hooks that others
+    put on it, which the report names. Layers shrink along with what their units are coupled to:
+    residual sums, concatenations, depthwise and grouped convolutions, normalisations and shared
+    weights; the scores are never cut. What cannot be cut is listed in the report with the reason,
+    as is how far other outputs of the model move. Of ``torch.compile``, ``DataParallel``,
+    ``DistributedDataParallel`` and ``AveragedModel`` the module inside is pruned and returned,
     without the wrapper; the names of sites are its own.
 
     Args:
         model: any module with class scores as its output, or among its outputs.
         data: examples to search with, in any form that :func:`frivolous.inputs.batches.as_batches`
-            reads; what a sampler gives several times counts once. Labels serve only to state the
-            accuracy. A label is the arg-max of the scores: of a multilabel model, whose scores are
-            compared with thresholds, only the best class is certified.
+            reads; an example that a sampler gives several times counts once. Labels serve only to
+            state the accuracy. A label is the arg-max of the scores: of a multilabel model, whose
+            scores are compared with thresholds, only the best class is certified.
         tolerance: share of held-out labels that may change, in [0, 1), default 0.02; its 95% upper
             bound holds too. 0 removes only what leaves the scores as they are.
         units, parameters, flops, latency: share that may be left, in (0, 1], instead of a
             tolerance. ``units`` counts those of all sites, each site its own (a group that goes
             together is as many as it has), multiply-adds those of one example. Latency is the
-            median ratio of runs in turn on one example.
+            median ratio of paired runs on one example.
         keep: units to keep of each site named; others keep all of theirs. Units that go in groups
             are kept in groups.
-        method: ``joint`` (ordered by what removal costs once readers are fitted anew, in the metric
+        method: ``joint`` (ordered by what removal costs once readers are re-fitted, in the metric
             of the margins), ``refactor`` (a basis of units; Casper et al. 2021, appendix C),
             ``prune`` (excise what adds least), or a baseline: ``magnitude``, ``frame-potential``,
             ``frame-potential-least``, ``random``, ``interpolative`` (Chee et al. 2022).
@@ -87,19 +87,19 @@ def compress(
             does not see.
         finetune: epochs of training on the searched examples to give the scores of the original.
         add_biases: whether layers without a bias may be given one, into which what is constant in
-            the units that went is folded. Without, the module has the names of the original's
+            the removed units is folded. Without, the module has the names of the original's
             state; a normalisation that follows takes constants into its running mean. Digits
             networks of 128 and 64 units needed as many parameters either way.
         output: which of several outputs holds the scores.
         batch_size: examples per batch for data given as a tensor.
         device: where to compute; default where the model is.
         seed: of the split, of samples and of the method ``random``.
-        progress: is called with a line about the stage under way; before long ones it says about
+        progress: called with a line about the current stage; before long ones it says about
             how long they take, and how much memory.
 
     Raises:
         BadArgument: an argument out of its range, several budgets, too few examples to certify, or
-            a budget that the least network does not meet; the message says the least.
+            a budget that the smallest network does not meet; the message states that network's.
         NotTraceable: a model that cannot be read as a graph.
 
     >>> layers = nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)
@@ -143,7 +143,7 @@ def compress(
         found = select_network(budget, work, search)
         if not (faults := bench.faults_of(found.thinner.keeping, search.first(64))):
             break
-        bench.leave(faults)  # trials found no fault with them; this very choice of units has one
+        bench.leave(faults)  # they passed the trials, but fail with this choice of units
     module = bench.module(found.thinner)
     apart = bench.masked_apart(found.thinner, search.first(64))
     if finetune:
@@ -179,8 +179,8 @@ def _home(model: nn.Module) -> torch.device:
 def _halves(
     data: Any, held_out: Any, batch_size: int, where: torch.device, seed: int
 ) -> tuple[Batches, Batches]:
-    """Examples to search with and others that certify."""
-    # A repeated example on both sides would certify what was fitted to it.
+    """Examples to search with, and others that certify."""
+    # An example on both sides would certify what was fitted to it, so repeated ones count once.
     batches = as_batches(data, batch_size=batch_size, device=where).once()
     if held_out is not None:
         return batches, as_batches(held_out, batch_size=batch_size, device=where).once()

@@ -1,4 +1,4 @@
-"""Fine-tuning of a thinner network towards the scores of the original."""
+"""Distillation: train a thinner network to give the original's class probabilities."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ BATCH = 64
 def distill(module: nn.Module, bench: Pruner, batches: Batches, *, epochs: int, seed: int) -> None:
     """Train a thinner module in place to give the class probabilities of the original.
 
-    Adam on the Kullback-Leibler divergence from the original's probabilities, its rate falling to
-    zero along a cosine; normalisations keep their statistics and dropout is off. Labels are not
-    used. A copy is what runs; the module takes over its weights, and nothing else that it wrote.
+    Minimises the Kullback-Leibler divergence from the original's probabilities with Adam and a
+    cosine schedule to zero (Hinton et al. 2015, at temperature 1); normalisations keep their
+    statistics and dropout is off. Labels are not used. A copy is what runs; the module takes over
+    its weights and nothing else that a forward pass wrote.
     """
     trained = copy_module(module)
     with uncompiled():

@@ -1,4 +1,4 @@
-"""Copies of a user's module, so that nothing that is run, timed or trained here is the user's."""
+"""Private copies of a user's module, so that the user's own is never run, timed or trained."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ CALLED = (
     *("_forward_pre_hooks", "_forward_hooks"),
     *("_backward_pre_hooks", "_backward_hooks"),
 )
-"""Tables of a module's hooks that are called as it runs."""
+"""Attributes that hold the hooks called when a module runs."""
 
 
 def sharing(module: nn.Module) -> nn.Module:
-    """A copy with the same parameters and buffers: to be read, which writes none of them.
+    """A copy with the same parameters and buffers, for tracing, which writes none of them.
 
-    What a forward assigns or appends to as it is read stays in the copy.
+    What a forward pass assigns or appends to stays in the copy.
     """
     twin = copy_module(module)
     for mine, own in zip(module.modules(), twin.modules(), strict=True):
@@ -26,7 +26,7 @@ def sharing(module: nn.Module) -> nn.Module:
 
 
 def private_copy(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
-    """A copy that nobody listens to, and the paths of modules whose hooks it has not.
+    """A copy without the user's hooks, and the paths of the modules that had some.
 
     A copied hook would still call the user's function. The hooks that PyTorch's own utilities put
     in place (weight and spectral normalisation, pruning) compute weights, so they stay.
@@ -43,7 +43,7 @@ def private_copy(model: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
 
 
 def _silence(module: nn.Module) -> bool:
-    """Take a module's hooks away, except PyTorch's own; whether there were any."""
+    """Remove a module's hooks, except PyTorch's own; returns whether there were any."""
     found = False
     for table in CALLED:
         hooks = getattr(module, table, {})

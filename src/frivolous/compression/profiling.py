@@ -1,4 +1,4 @@
-"""How long modules take and how much memory, measured on copies of them."""
+"""Latency and memory of modules, measured on copies."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from frivolous.network.module.copying import copy_module
 from frivolous.network.module.wrappers import uncompiled
 
 PAIRS, FEWEST_PAIRS = 41, 6
-"""Runs of each of two modules at most and, however long they take, at least."""
+"""The most pairs of runs, and the fewest, however long they take."""
 SECONDS = 2.0
-"""Time after which no further pair of runs is begun."""
+"""Time after which no further pair of runs is started."""
 LEVEL = 0.95
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds that a batch takes before and after, medians, and the median ratio of paired runs.
+    """Median seconds for a batch before and after, and the median ratio of paired runs.
 
     ``low`` and ``high`` bound the median ratio at 95% by order statistics.
     """
@@ -40,7 +40,7 @@ class Latency:
 def runner(module: nn.Module) -> Callable[[Inputs], object]:
     """A copy of a module as a function of a batch, in evaluation mode and without gradients.
 
-    What its forward writes into buffers and attributes, it writes into the copy.
+    Whatever its forward pass writes into buffers and attributes stays in the copy.
     """
     own = copy_module(module).eval()
 
@@ -53,9 +53,9 @@ def runner(module: nn.Module) -> Callable[[Inputs], object]:
 
 
 def latency_of(before: nn.Module, after: nn.Module, inputs: Inputs) -> Latency:
-    """Time copies of two modules in turn, so that a busy moment of the machine meets both.
+    """Time copies of two modules in turn, so that a busy machine affects both alike.
 
-    One run of each comes first and is not counted; which of a pair begins alternates.
+    One run of each comes first and is not counted; the order within pairs alternates.
     """
     runs = [runner(before), runner(after)]
     pairs: list[tuple[float, float]] = []
@@ -75,7 +75,7 @@ def latency_of(before: nn.Module, after: nn.Module, inputs: Inputs) -> Latency:
 
 
 def paired(pairs: list[tuple[float, float]]) -> Latency:
-    """The medians of both sides and of their ratio, with an interval for the last.
+    """The medians of both sides and of their ratio, with an interval for the ratio.
 
     With n ratios in order, the k-th from either end bound their median at 95%, k being the largest
     with P(fewer than k of n fair coins) <= 2.5%; no distribution is assumed. Six pairs are needed.
@@ -93,9 +93,9 @@ def paired(pairs: list[tuple[float, float]]) -> Latency:
 
 
 def memory_of(module: nn.Module, inputs: Inputs) -> int:
-    """Bytes of the parameters, the buffers and the most tensors alive at once for a batch.
+    """Bytes of parameters, buffers and the most tensors alive at once for a batch.
 
-    Tensors that operations give are counted from then until nothing refers to them.
+    A tensor that an operation returns counts until nothing refers to it.
     """
     own = {id(t): t.numel() * t.element_size() for t in (*module.parameters(), *module.buffers())}
     run = runner(module)
@@ -105,7 +105,7 @@ def memory_of(module: nn.Module, inputs: Inputs) -> int:
 
 
 class _Alive(TorchDispatchMode):
-    """Counts the bytes of storages that are alive among those that operations made."""
+    """Counts the bytes of storages that operations made and that are still alive."""
 
     def __init__(self) -> None:
         super().__init__()

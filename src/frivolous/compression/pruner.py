@@ -1,4 +1,11 @@
-"""One network on the bench: all that is known of its cuts, and thinner networks made of it."""
+"""The pruner: a network with its pruning groups, and thinner networks made from it.
+
+It holds what stages of a compression share: the coupled ids of all axes, the groups that can be
+cut, the reader statistics and rankings of a criterion. ``thin`` makes the graph of a smaller
+network, ``module`` the user's module of the same sizes. Before any of that, ``try_out`` removes
+units for a test and compares with silencing them, so a group that cannot be cut is found by
+running it and not only by the rules.
+"""
 
 from __future__ import annotations
 
@@ -44,15 +51,15 @@ from frivolous.network.rounding import MARGIN, Rounding, apart, cast_to, finest_
 
 Indices = NDArray[np.int64]
 TRIALS = 3
-"""Removals drawn at random with which each cut is tried, beside every second unit.
+"""Random removals with which each group is tested, next to removing every second unit.
 
-The last takes all units that may go.
+The last one removes all units that may go.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class PrunedNetwork:
-    """A thinner network: how many units of each cut it keeps, and its graph."""
+    """A thinner network: how many units of each pruning group it keeps, and its graph."""
 
     units: Units
     keeping: ChannelMask
@@ -60,7 +67,7 @@ class PrunedNetwork:
 
 
 class Pruner:
-    """A network with its cuts, and what a method knows of them."""
+    """A network with its pruning groups, and their statistics and rankings under a criterion."""
 
     def __init__(
         self,
@@ -73,7 +80,7 @@ class Pruner:
         self.model, self.whole, self.output = model, network, output
         self.network = add_missing_biases(network, model, everywhere=add_biases)
         self.added = set(self.network.state) - set(network.state)
-        self.least: dict[str, int] = {}  # units that stay of a cut, where more than one must
+        self.least: dict[str, int] = {}  # units that stay of a group, where more than one must
         self.counted = sorted(self.added) if add_biases else []
         self._finest: tuple[Network, Network] | None = None
         self.refused: dict[str, str] = {}
@@ -95,18 +102,18 @@ class Pruner:
         return self._finest[1]
 
     def read(self, balanced: Collection[int] = ()) -> None:
-        """Find the cuts; ``balanced`` are values whose parts are to stay of one size."""
+        """Find the pruning groups; parts of the values in ``balanced`` stay equally long."""
         self.axes: CoupledAxes = read_axes(self.network.program, self.network.ties, balanced)
         self.cuts, self.refused = find_groups(self.network, self.axes)
         known = [n for along in self.axes.along.values() for n in along if n is not None and n.size]
         self.numbers = 1 + max((int(numbers.max()) for numbers in known), default=0)
 
     def try_out(self, inputs: Inputs) -> None:
-        """Leave out cuts with which the module itself does not work; say why in ``refused``.
+        """Leave out groups with which the module itself does not work; ``refused`` says why.
 
-        A module may work out the parts of an axis from the whole, as ``chunk`` and ``c // 2`` do.
-        Where it does not compute what the graph does, the parts that it takes apart are kept of one
-        size, and it is tried again.
+        A module may compute the sizes of parts from the whole, as ``chunk`` and ``c // 2`` do.
+        Where it does not compute what the graph does, the parts that it splits are kept equally
+        long, and it is tested again.
         """
         if not bool(torch.isfinite(self.whole(inputs)).all()):
             raise NotFinite(
@@ -120,14 +127,14 @@ class Pruner:
         self.leave(faults)
 
     def leave(self, faults: Mapping[str, str]) -> None:
-        """Cut no more of the cuts named, for the reasons given."""
+        """Exclude the groups named, for the reasons given."""
         for cut in self.cuts:
             if cut.name in faults:
                 self.refused |= dict.fromkeys(cut.places, faults[cut.name])
         self.cuts = tuple(cut for cut in self.cuts if cut.name not in faults)
 
     def _parted(self, names: Collection[str]) -> frozenset[int]:
-        """The values, with units of these cuts along an axis, that are taken apart into parts."""
+        """The values that are split into parts along an axis with units of these groups."""
         own = {n for cut in self.cuts if cut.name in names for n in cut.number_U.tolist()}
         sources = {
             step.args[0].index
@@ -143,7 +150,7 @@ class Pruner:
         )
 
     def _faults(self, inputs: Inputs) -> dict[str, str]:
-        """Why cuts do not work, by name: tried all together, and where that fails one by one."""
+        """Why groups do not work, by name: tested all together; if that fails, one by one."""
         movable = [cut for cut in self.cuts if cut.units > 1]
         if not movable or not self._tried(movable, inputs):
             return {}
@@ -151,7 +158,7 @@ class Pruner:
         if faults or not self._tried(movable, inputs):
             return faults
         works: list[PruningGroup] = []
-        for cut in movable:  # each works by itself: which does not go with those before it
+        for cut in movable:  # each works by itself: find those that fail with the ones before
             if why := self._tried([*works, cut], inputs):
                 faults[cut.name] = why
             else:
@@ -159,7 +166,7 @@ class Pruner:
         return faults
 
     def _alone(self, cut: PruningGroup, inputs: Inputs) -> str:
-        """Why a cut does not work by itself; of one that works with two units left, two stay."""
+        """Why a group does not work by itself; if it works with two units left, two stay."""
         why = self._tried([cut], inputs)
         if why and cut.units > 2 and self.least.get(cut.name, 1) == 1:
             self.least[cut.name] = 2
@@ -169,7 +176,7 @@ class Pruner:
         return why
 
     def _tried(self, cuts: Sequence[PruningGroup], inputs: Inputs) -> str:
-        """Why these cuts do not work together; empty if they do, whatever is removed of each."""
+        """Why these groups do not work together; empty if they pass every trial."""
         for number in range(TRIALS + 1):
             gone = {cut.name: self._drawn(cut, number) for cut in cuts}
             if why := self.fault(self.keeping(gone), inputs):
@@ -177,7 +184,7 @@ class Pruner:
         return ""
 
     def _drawn(self, cut: PruningGroup, number: int) -> Indices:
-        """Units to try to remove: every second one, then others of any number."""
+        """Units to remove in a trial: every second one, then random ones of any number."""
         if number == 0:
             gone = np.arange(cut.units) % 2 == 1
         else:
@@ -192,7 +199,7 @@ class Pruner:
         return np.flatnonzero(gone)
 
     def faults_of(self, keeping: ChannelMask, inputs: Inputs) -> dict[str, str]:
-        """Why cuts do not work with these units gone, by name; empty if all do."""
+        """Why groups do not work with these units gone, by name; empty if all do."""
         if not (why := self.fault(keeping, inputs)):
             return {}
         alone = {
@@ -204,11 +211,11 @@ class Pruner:
         return found or dict.fromkeys(alone, why)
 
     def fault(self, keeping: ChannelMask, inputs: Inputs) -> str:
-        """Why the module does not compute, with units gone, what it does with them silenced.
+        """Why the module with units removed does not equal the module with them silenced.
 
-        Two scores are the same if they are no further apart than rounding explains, as measured on
-        the thinner network with these inputs; what is silenced and what is removed are compared in
-        float64.
+        Empty if it does. Two scores are equal if they are no further apart than rounding explains,
+        as measured on the thinner network with these inputs; silenced and removed units are
+        compared in float64.
         """
         try:
             thin = remove_channels(self.network, keeping)
@@ -221,7 +228,7 @@ class Pruner:
         if ours.shape == theirs.shape and max(
             apart(ours, theirs), apart(ours, self.silenced(keeping, inputs))
         ) <= MARGIN * least_of(ours):
-            return ""  # no more than the last places: nothing needs to be measured
+            return ""  # equal but for the last places: rounding need not be measured
         noise = Rounding(thin).of(inputs, ours)
         if ours.shape != theirs.shape or not apart(ours, theirs) <= MARGIN * noise:
             return "with fewer units the model computes something else; its forward counts them"
@@ -234,7 +241,7 @@ class Pruner:
         return ""
 
     def keeping(self, gone: Mapping[str, Indices]) -> ChannelMask:
-        """What stays when these units of these cuts go."""
+        """What stays when these units of these groups go."""
         flags = np.zeros(self.numbers, dtype=bool)
         for cut in self.cuts:
             if cut.name in gone:
@@ -244,7 +251,7 @@ class Pruner:
     # What is known.
 
     def study(self, method: Criterion, fit: Batches, *, seed: int) -> None:
-        """Collect the evidence of every reader and order the units of every cut."""
+        """Collect the statistics of every reader and rank the units of every group."""
         self.fit = fit
         if method.refits == "affine":
             self.network = self._turned(fit)
@@ -271,7 +278,7 @@ class Pruner:
         self.targets = [target for one in wanted for target in one.targets()]
 
     def _turned(self, fit: Batches) -> Network:
-        """The network with mirrored units turned round, where rounding lets it be the same."""
+        """The network with mirrored ReLU pairs rewritten, if rounding explains the difference."""
         network = unmirror_relus(self.network, self.cuts, fit)
         if network is self.network:
             return network
@@ -284,7 +291,7 @@ class Pruner:
         return network
 
     def writers(self, cut: PruningGroup) -> NDArray[np.float64]:
-        """The weights that write each unit of a cut: shape (U, F)."""
+        """The weights that write each unit of a group: shape (U, F)."""
         inner = {(read.weight, read.inner) for read in cut.reads}
         parts = [np.zeros((cut.units, 0))]
         seen: set[str] = set()
@@ -306,7 +313,7 @@ class Pruner:
         return np.concatenate(parts, axis=1)
 
     def parts(self, cut: PruningGroup) -> list[NDArray[np.bool_]]:
-        """Sets of units (U,) of which one stays: all along some axis of a weight are of one set."""
+        """Sets of units (U,) of which one must stay: those along the same axis of a weight."""
         unit_of = {number: unit for unit, number in enumerate(cut.number_U.tolist())}
         found: dict[bytes, NDArray[np.bool_]] = {}
         for index in self.network.program.states:
@@ -323,14 +330,14 @@ class Pruner:
         return sizes_of(self.network, self.axes, self.cuts, self._parameters())
 
     def sizes_left(self, keeping: ChannelMask) -> NDArray[np.float64]:
-        """Parameters and multiply-adds with these very units gone."""
+        """Parameters and multiply-adds with exactly these units gone."""
         return sizes_left(self.network, keeping, self._parameters())
 
     def _parameters(self) -> list[str]:
         return [*(name for name, _ in self.model.named_parameters()), *self.counted]
 
     def keeping_of(self, units: Units) -> ChannelMask:
-        """What stays with so many units of each cut."""
+        """What stays with so many units of each group."""
         pairs = zip(self.cuts, self.orders, units, strict=True)
         return self.keeping(
             {c.name: np.setdiff1d(np.arange(c.units), order.kept(n)) for c, order, n in pairs}
@@ -342,7 +349,7 @@ class Pruner:
         scale: Sequence[float] | None = None,
         worth: tuple[float, float] = (0.5, 0.5),
     ) -> Path:
-        """From all units to one of each cut."""
+        """The path from all units to the fewest of each group."""
         costs = [order.cost_K for order in self.orders]
         least = [order.least for order in self.orders]
         return path(costs, sizes, least, scale or [1.0] * len(costs), worth)
@@ -350,7 +357,7 @@ class Pruner:
     # What is made.
 
     def thin(self, method: Criterion, units: Units, *, fine: bool) -> PrunedNetwork:
-        """The network with so many units of each cut, readers fitted as the method does."""
+        """The network with so many units of each group, readers fitted as the method does."""
         state = dict(self.network.state)
         for cut, order, count in zip(self.cuts, self.orders, units, strict=True):
             state = refit_readers(
@@ -374,7 +381,7 @@ class Pruner:
         return cut_module(self.model, self.network, thinner.keeping, state)
 
     def scores(self, module: nn.Module, inputs: Inputs) -> Tensor:
-        """What a module gives in evaluation mode, of its outputs the one that holds the scores."""
+        """The scores that a module gives in evaluation mode, among its outputs."""
         with set_evaluation(module), torch.no_grad(), uncompiled():
             given = call_module(module, inputs)
         return chosen(given, self.output, type(module).__name__)
@@ -382,8 +389,8 @@ class Pruner:
     def masked_apart(self, thinner: PrunedNetwork, inputs: Inputs) -> float:
         """Largest difference of scores between units silenced and units removed, before any fit.
 
-        Of the largest score. Silenced units are set to zero at every site; removed ones are cut
-        from the module.
+        As a share of the largest score. Silenced units are set to zero at every site; removed ones
+        are cut from the module.
         """
         removed = replace(thinner, network=remove_channels(self.network, thinner.keeping))
         silenced = self.silenced(thinner.keeping, inputs)
@@ -393,7 +400,7 @@ class Pruner:
     def silenced(
         self, keeping: ChannelMask, inputs: Inputs, network: Network | None = None
     ) -> Tensor:
-        """The scores with what is removed set to zero at every site instead."""
+        """The scores with removed units set to zero at every site instead."""
         edits: dict[str, Edit] = {}
         for cut in self.cuts:
             gone = keeping.gone[cut.number_U]

@@ -1,4 +1,4 @@
-"""What a compression gives back: the thinner module, what it kept, and the report."""
+"""What a compression returns: the thinner module, the units kept, and the report."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ OUTPUT_COLUMNS = ("output", "change", "largest", "spread", "moved", "reason")
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What went, what is left and what that changed.
+    """What was removed, what is left and what that changed.
 
     ``sites`` has a row per site: units before and after, how many of each kind went (silent,
     constant, redundant, prunable: the first that applies) and, where nothing can be cut, the
     reason. ``whole`` has a row per quantity of the network: units (the sums of ``sites``),
     parameters, multiply-adds of one example, latency and memory at batch sizes; ``ratio`` is of
     after to before, for latency the median over paired runs, between ``low`` and ``high`` at 95%.
-    ``outputs`` has a row per output of the model beside the scores: the mean and the largest
+    ``outputs`` has a row per output of the model other than the scores: the mean and the largest
     absolute change on held-out examples, the original's standard deviation over examples
     (``spread``), and ``moved``, the mean change in units of it; or the reason why there is none.
     ``facts`` has the rest: method, budget, examples that were searched and held out, labels changed
     with the bound, accuracy before and after, largest change of a score, how far silenced and
-    removed units lie apart; ``left`` lists the layers that were left with each reason,
+    removed units lie apart; ``left`` lists the layers that keep all units with each reason,
     ``cut_along`` has the site that others' units went with,
-    ``biases_added`` the layers that were given a bias, ``hooks`` those whose hooks the module has
-    no more.
+    ``biases_added`` the layers that were given a bias, ``hooks`` those whose hooks the module no
+    longer has.
     """
 
     sites: pd.DataFrame
@@ -56,8 +56,8 @@ class Compression:
 
     ``model`` is a module of the class that was given, with smaller layers, in the mode and on the
     device of the original, without the hooks that were on it. ``kept`` maps each site to the units
-    that are left, by their places in the original, ascending. ``sequence`` has a row per network
-    that the search asked held-out examples about: the share of parameters and multiply-adds left,
+    that are left, by their indices in the original, ascending. ``sequence`` has a row per network
+    that was tested on held-out examples: the share of parameters and multiply-adds left,
     units of all sites, changed labels and their bound.
     """
 

@@ -1,4 +1,4 @@
-"""The network that a budget asks for: within a tolerance, of a share, or of so many units."""
+"""Select the network that a budget requests: within a tolerance, of a share, or of given units."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from frivolous.inputs.batches import Batches
 
 
 def select_network(budget: Budget, work: Search, search: Batches) -> Found:
-    """Search for the network of a budget; the whole one where all may be left.
+    """Search for the network of a budget; the whole one if everything may be left.
 
     Raises :class:`BadArgument` for a share that the least network does not meet.
     """
@@ -30,7 +30,7 @@ def select_network(budget: Budget, work: Search, search: Batches) -> Found:
         example = search.first(1)
 
         def share(units: Units) -> float:
-            if units == whole:  # by definition, whatever the clock says
+            if units == whole:  # 1 by definition, whatever the clock says
                 return 1.0
             thinner = bench.thin(work.method, units, fine=False)
             return latency_of(bench.model, bench.module(thinner), example).ratio
@@ -60,7 +60,7 @@ def select_network(budget: Budget, work: Search, search: Batches) -> Found:
 
 
 def _kept(bench: Pruner, keep: Mapping[str, int]) -> Units:
-    """The numbers of units that are asked for, by cut; each site's own units are counted."""
+    """The numbers of units requested, by group; each site's own units are counted."""
     cut_of = {name: place for place, cut in enumerate(bench.cuts) for name in cut.places}
     units = [cut.units for cut in bench.cuts]
     asked: dict[int, tuple[str, int]] = {}

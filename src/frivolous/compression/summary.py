@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 KINDS = ("silent", "constant", "redundant", "prunable")
 MOST_OUTPUTS = 12
-"""Other outputs that have a line of their own."""
+"""The most other outputs that get a line of their own."""
 
 
 def as_text(report: Report) -> str:
-    """Lines for a person: the network, its sites, and what held-out labels say."""
+    """The lines of a summary: the network, its sites, and what held-out labels show."""
     facts = report.facts
     lines = [*_head(report), ""]
     same = bool((report.sites.before == report.sites.after).all())
@@ -52,7 +52,7 @@ def as_text(report: Report) -> str:
 
 
 def left_line(left: Mapping[str, Any]) -> str:
-    """Layers that were left for one reason.
+    """One line for the layers that keep all units for the same reason.
 
     >>> left_line({"layers": ["rnn", "head"], "reason": "its units are not told apart"})
     'rnn, head (2 layers): its units are not told apart'
@@ -63,7 +63,7 @@ def left_line(left: Mapping[str, Any]) -> str:
 
 
 def _head(report: Report) -> list[str]:
-    """What was done, and what a reader must know first."""
+    """What was done, and what to know before reading on."""
     facts = report.facts
     asked = (
         f"{facts['method']}, keep {facts['amount']}"

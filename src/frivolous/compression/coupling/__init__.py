@@ -1,8 +1,8 @@
-"""Which entries of which tensors go together when a unit goes.
+"""Which entries of which tensors must be removed together with a unit.
 
-- ``channel_ids``: every entry of every unit axis gets a number; equal numbers go together
-- ``rules``: what each operation makes equal, or keeps from being removed
+- ``channel_ids``: every entry of every axis of units gets an id; equal ids go together
+- ``rules``: which ids each operation makes equal, and which it keeps from being removed
 - ``propagate``: the rules applied to a whole graph
-- ``groups``: pruning groups: the sites that share numbers, and the layers that read them
-- ``costs``: parameters and multiply-adds of any choice of units, and the path from all to none
+- ``groups``: pruning groups: the sites that share ids, and the layers that read them
+- ``costs``: parameters and multiply-adds of any choice of units, and the path to the fewest
 """

@@ -1,4 +1,20 @@
-"""Numbers of the entries of axes, made equal pair by pair."""
+"""Channel ids: integer ids of the entries of axes, made equal pair by pair (union-find).
+
+Each entry of an axis of units has an id. Coupling two entries makes their ids equal; removing a
+unit removes every entry with its id, and :class:`ChannelMask` says which entries that leaves.
+
+>>> ids = ChannelIds(program=None)
+>>> written, read = ids.fresh(3), ids.fresh(3)  # 1, 2, 3 and 4, 5, 6
+>>> ids.equal(written, read)
+>>> ids.hold([read[:1]], "it is needed")
+>>> ids.along[0] = (read,)  # say, value 0 has these ids along its one axis
+>>> coupled = ids.settled()
+>>> coupled.along[0], coupled.held
+((array([1, 2, 3]),), {1: 'it is needed'})
+>>> gone = np.array([False, False, True, False])  # by id: remove id 2
+>>> ChannelMask(coupled, gone).along(0)
+(array([ True, False,  True]),)
+"""
 
 from __future__ import annotations
 
@@ -15,7 +31,7 @@ from frivolous.network.program import Program, Ref, Step
 
 Numbers = NDArray[np.int64]
 Along = tuple[Numbers | None, ...]
-"""Per axis of a value the numbers of its entries; None along examples, positions and inputs."""
+"""Per axis of a value the ids of its entries; None for examples, positions and inputs."""
 
 BATCH = 7919
 """A number of examples that no other axis has by chance."""
@@ -25,9 +41,9 @@ HELD = 0
 
 @dataclass(frozen=True)
 class CoupledAxes:
-    """The numbers along every axis, each the least of those that are equal, and what is held.
+    """The ids along every axis, each the least of those that are equal, and what is held.
 
-    ``along`` maps a value to its axes; ``held`` a number to the reason why it cannot be removed.
+    ``along`` maps a value to its axes; ``held`` maps an id to the reason why it cannot be removed.
     """
 
     along: Mapping[int, Along]
@@ -35,21 +51,22 @@ class CoupledAxes:
 
 
 class ChannelIds:
-    """Numbers as they are made equal, step by step (union by the least)."""
+    """Ids being made equal, step by step: a union-find whose representative is the least id."""
 
     def __init__(self, program: Program, balanced: Collection[int] = ()) -> None:
         self.program = program
-        self.balanced = balanced  # values whose parts stay of one size
+        self.balanced = balanced  # values whose parts stay equally long
         self.along: dict[int, Along] = {}
         self.parent = [HELD]
         self.reasons: dict[int, str] = {}
 
     def shape(self, index: int) -> tuple[int, ...]:
+        """The shape of a value, with :data:`BATCH` examples."""
         return self.program.shape_of(index, BATCH)
 
     def fits(self, axes: Along, step: Step) -> bool:
-        """Whether there is a number for every entry of what a step gives."""
-        if step.index not in self.program.shapes:  # several values, taken apart later
+        """Whether a step's result has one id for each entry of its axes."""
+        if step.index not in self.program.shapes:  # several results; `getitem` takes one later
             return True
         shape = self.shape(step.index)
         return len(axes) == len(shape) and all(
@@ -62,11 +79,13 @@ class ChannelIds:
         return self.along.get(argument.index, ()) if isinstance(argument, Ref) else ()
 
     def fresh(self, size: int) -> Numbers:
+        """New ids, one for each entry of an axis."""
         start = len(self.parent)
         self.parent.extend(range(start, start + size))
         return np.arange(start, start + size, dtype=np.int64)
 
     def root(self, number: int) -> int:
+        """The least id that an id is equal to."""
         parent = self.parent
         while parent[number] != number:
             parent[number] = parent[parent[number]]
@@ -74,7 +93,7 @@ class ChannelIds:
         return number
 
     def equal(self, first: Numbers, second: Numbers) -> None:
-        """Make numbers equal, pair by pair."""
+        """Couple two axes: make their ids equal, pair by pair."""
         for one, other in zip(first.tolist(), second.tolist(), strict=True):
             a, b = sorted((self.root(one), self.root(other)))
             if a != b:
@@ -83,12 +102,13 @@ class ChannelIds:
                     self.reasons.setdefault(a, self.reasons.pop(b))
 
     def hold(self, axes: Sequence[Numbers | None], reason: str) -> None:
-        """Hold all entries of these axes."""
+        """Keep all entries of these axes from being removed, and note why."""
         for numbers in axes:
             for number in () if numbers is None else np.unique(numbers).tolist():
                 self.reasons.setdefault(self.root(number), reason)
 
     def settled(self) -> CoupledAxes:
+        """The ids as they are once all operations have been followed."""
         roots = np.array([self.root(number) for number in range(len(self.parent))], dtype=np.int64)
         along = {
             index: tuple(None if numbers is None else roots[numbers] for numbers in axes)
@@ -101,9 +121,9 @@ Flags = NDArray[np.bool_]
 
 
 class ChannelMask:
-    """What is kept of every axis when some numbers are removed.
+    """Which entries of every axis are kept when some ids are removed.
 
-    ``gone`` (numbers,) is True for every number that is removed.
+    ``gone`` (ids,) is True for every id that is removed.
     """
 
     def __init__(self, axes: CoupledAxes, gone: Flags) -> None:
@@ -111,7 +131,7 @@ class ChannelMask:
         self.gone = gone
 
     def along(self, index: int) -> tuple[Flags | None, ...]:
-        """Per axis of a value which entries are kept; None where all are."""
+        """Per axis of a value, flags of the entries kept; None where all are."""
         return tuple(
             None if numbers is None or not (flags := self.gone[numbers]).any() else ~flags
             for numbers in self.axes.along.get(index, ())
@@ -126,7 +146,7 @@ class ChannelMask:
         return tensor
 
     def shape(self, index: int, shape: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The sizes of a value without what is removed."""
+        """The shape of a value without what is removed."""
         along = self.along(index) or (None,) * len(shape)
         return tuple(
             size if kept is None else int(kept.sum())

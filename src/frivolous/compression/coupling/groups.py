@@ -1,4 +1,8 @@
-"""What can be cut: the units of one site, or of several that share them, and who reads them."""
+"""Pruning groups: units of one site, or of several that share them, and the layers that read them.
+
+Sites whose units have ids in common are one group: all layers that write a residual stream, or the
+two sides of a depthwise convolution. Removing a unit of the group removes it at all of them.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +23,14 @@ TURNING = frozenset(["t", "transpose", "permute", "mT"])
 
 @dataclass(frozen=True, eq=False)
 class GroupReader:
-    """A layer that mixes the units of a cut.
+    """A layer that mixes the units of a pruning group.
 
-    ``step`` is its place in the program and ``value`` what it reads, with its units along ``axis``;
-    row u of ``features_UP`` has the places of unit u there, -1 for a unit that is not among them
+    ``step`` is its place in the program and ``value`` what it reads, with units along ``axis``;
+    row u of ``features_UP`` has the indices of unit u there, -1 for a unit that is not among them
     (several for a feature map that was flattened). ``weight`` and ``bias`` are names in the state,
     ``weight`` "" for one that is computed; ``made`` is the weight's place in the program and
     ``inner`` its axis along which the units are. ``refits`` is False for a layer whose weights
-    cannot be fitted anew for this cut alone; ``why`` says the reason.
+    cannot be re-fitted for this group alone; ``why`` says the reason.
     """
 
     step: int
@@ -49,11 +53,11 @@ class GroupReader:
 
 @dataclass(frozen=True, eq=False)
 class PruningGroup:
-    """Units that are removed together where they are the same in several sites.
+    """Units that are removed together, because several sites share them.
 
-    ``number_U`` has the number of each unit in
+    ``number_U`` has the id of each unit in
     :class:`~frivolous.compression.coupling.channel_ids.CoupledAxes`; ``places`` maps each site to
-    the cut's unit at each of its own, -1 for another cut's.
+    the group's unit at each of the site's own, -1 for another group's.
     """
 
     name: str
@@ -63,14 +67,14 @@ class PruningGroup:
 
     @property
     def units(self) -> int:
-        """How many units there are."""
+        """The number of units."""
         return len(self.number_U)
 
 
 def find_groups(
     network: Network, axes: CoupledAxes
 ) -> tuple[tuple[PruningGroup, ...], dict[str, str]]:
-    """All cuts in order of execution, and for sites that cannot be cut the reason."""
+    """All pruning groups in order of execution, and the reason for sites that cannot be cut."""
     program = network.program
     numbers, refused = {}, {}
     for site in network.sites:
@@ -101,7 +105,7 @@ def find_groups(
 
 
 def _sharing(numbers: Mapping[str, Indices]) -> list[list[str]]:
-    """Sites in groups that have units in common, in order."""
+    """Sites that have units in common, list by list, in order."""
     groups: list[tuple[list[str], set[int]]] = []
     for name, found in numbers.items():
         mine, names = set(found.tolist()), [name]
@@ -118,7 +122,7 @@ def _sharing(numbers: Mapping[str, Indices]) -> list[list[str]]:
 
 
 def _in_order(own: Indices, sites: Sequence[Indices]) -> Indices:
-    """The numbers in the order in which the sites have them first."""
+    """The ids in the order in which the sites have them first."""
     seen = dict.fromkeys(number for site in sites for number in site.tolist())
     assert len(seen) == len(own)
     return np.array(list(seen), dtype=np.int64)
@@ -131,7 +135,7 @@ def _placed(numbers: Indices, own: Indices) -> Indices:
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """A mixing step with weights of its own, and the numbers that it reads."""
+    """A mixing step with weights of its own, and the ids that it reads."""
 
     step: Step
     value: int
@@ -185,9 +189,9 @@ def _layer(step: Step, network: Network, axes: CoupledAxes, fed: Collection[int]
 
 
 def _parameter(index: int, program: Program) -> tuple[int, bool]:
-    """The parameter that a weight is, and whether it is turned round on the way.
+    """The parameter that a weight is, and whether it is transposed on the way.
 
-    Copies and conversions, such as those of autocast, keep every number.
+    Copies and conversions, such as those of autocast, are looked through.
     """
     steps = {step.index: step for step in program.steps}
     transposed = False
@@ -219,7 +223,7 @@ def _readers(index: int, steps: Sequence[Step]) -> int:
 
 
 def _read(layer: _Layer, own: Indices) -> GroupReader | None:
-    """How a layer reads the units of a cut; None where it reads none of them."""
+    """How a layer reads the units of a group; None if it reads none of them."""
     unit_F = _placed(layer.number_F, own)
     counts = np.bincount(unit_F[unit_F >= 0], minlength=len(own))
     if not counts.any():

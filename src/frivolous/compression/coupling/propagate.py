@@ -1,11 +1,11 @@
-"""Which entries of which axes of a network's values and weights can only be removed together.
+"""Propagate channel ids through a graph: which entries can only be removed together.
 
-Every entry of every axis that holds units has a number; operations make numbers equal: what a
-convolution writes is numbered as its weight's first axis, a sum as both of its terms, a flattened
-feature map as its unit once for every position. Entries that an operation cannot do without (those
-of the output, of a normalisation over units, of a view that takes units apart) are held, each with
-the reason. What is left can be cut: all entries of one number at once, and the rest of the network
-is the same function of what remains.
+Every entry of every axis that holds units has an id; operations make ids equal (see
+:mod:`~frivolous.compression.coupling.rules`): what a convolution writes has the ids of its weight's
+first axis, a sum those of both terms, a flattened feature map the id of its unit once for every
+position. Entries that an operation needs (those of the output, of a normalisation over units, of a
+view that splits units) are held, each with the reason. The rest can be cut: all entries of one id
+at once, and the rest of the network is the same function of what remains.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from frivolous.network.program import Program
 def read_axes(
     program: Program, ties: Sequence[tuple[str, ...]] = (), balanced: Collection[int] = ()
 ) -> CoupledAxes:
-    """Number the entries of a program's axes.
+    """Assign ids to the entries of a program's axes.
 
-    ``ties`` are names of one and the same weight, ``balanced`` values that are taken apart into
-    parts which are to stay of one size, since the module works the sizes out from the whole.
+    ``ties`` are names of one and the same weight, ``balanced`` values that are split into equal
+    parts that must stay equal, since the module computes the sizes from the whole.
     """
     found = ChannelIds(program, balanced)
     first = {name: names[0] for names in ties for name in names}

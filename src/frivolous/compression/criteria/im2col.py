@@ -1,4 +1,8 @@
-"""What a layer reads as rows of features, one for each sample of its output."""
+"""im2col: what a layer reads as rows of features, one for each sample of its output.
+
+A 3x3 convolution of 8 channels reads 72 features at each output position: 8 channels x 9 taps. As
+rows of a matrix they turn the convolution into a dense layer, which can be fitted by least squares.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +21,14 @@ from frivolous.network.program import Step
 
 
 def fits(step: Step) -> bool:
-    """Whether a layer's input can be laid out as rows: dense layers, convolutions of images."""
+    """Whether a layer's input can be laid out as rows: dense layers, 1-d and 2-d convolutions."""
     if step.op not in CONVOLUTIONS:
         return True
     return step.op in {"conv1d", "conv2d"} and not isinstance(_argument(step, 4, 0), str)
 
 
 def places_of(read: GroupReader, output: Tensor) -> int:
-    """At how many positions of an example a layer gives its outputs."""
+    """The number of positions per example of a layer's output."""
     return math.prod(output.shape[1:]) // output.shape[1 if read.convolves else -1]
 
 

@@ -1,12 +1,14 @@
-"""Rectified units turned round where another unit, always on, makes that the same function.
+"""Rewrite mirrored ReLU pairs, relu(-z) = relu(z) - z, when another unit supplies z exactly.
 
-relu(z) = relu(-z) + z. So where unit i gives z itself, since its sum is never below zero, and unit
-k gives relu(b - a z), k can be turned round if the readers of i take over what is linear:
+If unit i gives z itself, since its sum is never below zero, and unit k gives relu(b - a z), then k
+can be mirrored, with the readers of i taking over the linear part:
 
     relu(b - a z) = relu(a z - b) + b - a z
 
-Wide networks that write a unit as a shifted and a mirrored one (see
-:func:`frivolous.constructions.neither`) have the narrow unit back, and i is without readers.
+Example: hidden units z (always positive) and relu(2 - z) with outgoing weights 1 and 1 become z and
+relu(z - 2) with weights 0 and 1, and 2 in the reader's bias: nothing reads the first unit any more.
+Wide networks that encode a unit as a shifted and a mirrored one (see
+:func:`frivolous.constructions.neither`) become the narrow unit again.
 """
 
 from __future__ import annotations
@@ -26,12 +28,12 @@ from frivolous.network.program import Ref, Step
 PARALLEL = 1e-6
 """How far the cosine of two units' weights may be from -1."""
 MAX_OUTGOING_RATIO = 0.5
-"""Units are turned round where that leaves the other's outgoing weights at most so long."""
+"""The most that the other unit's outgoing weights may keep of their length."""
 
 
 @dataclass(frozen=True)
 class _Written:
-    """A cut whose units one layer writes, straight before a ReLU; ``bias`` is its name."""
+    """A group whose units one layer writes just before a ReLU; ``weight``, ``bias`` name it."""
 
     cut: PruningGroup
     site: str
@@ -40,9 +42,10 @@ class _Written:
 
 
 def unmirror_relus(network: Network, cuts: Sequence[PruningGroup], batches: Batches) -> Network:
-    """The same function on these examples, mirrored units turned round; the network itself if none.
+    """Rewrite mirrored ReLU pairs; the same function on these examples.
 
-    Reads the examples only where a layer has units whose weights are opposite.
+    Returns the network itself if there are none. Reads the examples only where a layer has units
+    with opposite weights.
     """
     state = dict(network.state)
     changed = False
@@ -62,7 +65,7 @@ def unmirror_relus(network: Network, cuts: Sequence[PruningGroup], batches: Batc
 
 
 def _written(network: Network, cut: PruningGroup) -> _Written | None:
-    """The layer that alone writes a cut's units before a ReLU, if readers read just that."""
+    """The layer that alone writes a group's units before a ReLU, if readers read just that."""
     program = network.program
     steps = {step.index: step for step in program.steps}
     if len(cut.places) != 1:
@@ -96,7 +99,7 @@ def _opposite(weight: Tensor) -> list[tuple[int, int]]:
 
 
 def _lowest(network: Network, site: str, batches: Batches) -> Tensor:
-    """The least activity of each unit: shape (U,)."""
+    """The lowest activity of each unit: shape (U,)."""
     axis = network.site(site).axis
     found: list[Tensor] = []
     for inputs in batches:
@@ -108,7 +111,7 @@ def _lowest(network: Network, site: str, batches: Batches) -> Tensor:
 def _turn(
     state: dict[str, Tensor], written: _Written, reads: Sequence[GroupReader], on: int, other: int
 ) -> bool:
-    """Turn ``other`` round in ``state`` if the unit that is on is needed less for it."""
+    """Mirror ``other`` in ``state`` if that makes readers need the unit that is on less."""
     weight, bias = state[written.weight].double(), state[written.bias].double()
     ratio = weight[other].norm() / weight[on].norm()
     constant = bias[other] + ratio * bias[on]

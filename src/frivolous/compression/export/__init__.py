@@ -1,4 +1,4 @@
-"""A compression on disk, and back.
+"""Save a compression to disk, and load it again.
 
 - ``save``, ``load``: weights, tables and the sizes of layers, without pickle
 - ``surgery_spec``: what was done to a module, as plain data

@@ -1,4 +1,4 @@
-"""``fv.load_compressed``: a saved compression, put into a module of the original sizes."""
+"""``fv.load_compressed``: load a saved compression into a module of the original sizes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from frivolous.network.module.wrappers import unwrap
 
 WEIGHTS, FACTS = "model.safetensors", "compression.json"
 VERSION = 1
-"""Of the files' format; raised when older readers would misread them."""
+"""Version of the files' format; raised when older readers would misread them."""
 
 AGAIN = "Save the compression again."
 BEFORE = "Pass the model as it was before it was compressed, or a function that returns it."
@@ -31,7 +31,7 @@ def load_compressed(folder: str | Path, build: Callable[[], nn.Module] | nn.Modu
     Args:
         folder: where it was saved.
         build: a function that returns a module of the original sizes, with any weights, or such a
-            module, which is left as it is.
+            module, which is not changed.
 
     Nothing is unpickled. Raises :class:`BadArgument` for a folder that holds no compression, a
     damaged one or one of another version, and for a module of another architecture.
@@ -84,7 +84,7 @@ def _facts(folder: Path) -> dict[str, Any]:
 
 
 def _weights(folder: Path, spec: Spec) -> dict[str, Tensor]:
-    """All tensors by name, shared ones under each of theirs."""
+    """All tensors by name, shared ones under each of their names."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -136,7 +136,7 @@ def _built(build: Callable[[], nn.Module] | nn.Module) -> nn.Module:
 
 
 def _faults(module: nn.Module, facts: Mapping[str, Any]) -> list[str]:
-    """In what a module differs from the one that was compressed."""
+    """How a module differs from the one that was compressed."""
     spec = facts["surgery"]
     modules = dict(module.named_modules(remove_duplicate=False))
     known = {**spec["layers"], **spec["windows"]}
@@ -171,7 +171,7 @@ def _layer_faults(path: str, layer: nn.Module, known: Spec) -> list[str]:
 
 
 def _normalises(module: nn.Module, window: Spec) -> bool:
-    """Whether it is the normalisation that was exchanged, before that."""
+    """Whether it is the normalisation that was replaced, as it was before."""
     if not isinstance(module, nn.LocalResponseNorm | ResponseNorm):
         return False
     bias = module.k if isinstance(module, nn.LocalResponseNorm) else module.bias
@@ -203,12 +203,12 @@ def _state_faults(module: nn.Module, modules: Mapping[str, nn.Module], spec: Spe
 
 
 def _cut(module: nn.Module, spec: Spec, tensors: Mapping[str, Tensor]) -> None:
-    """Exchange modules, set layers' sizes and put the weights in; changes ``module``."""
+    """Replace modules, set layers' sizes and load the weights; changes ``module``."""
     first = next(iter([*module.parameters(), *module.buffers()]), torch.empty(0))
     home = torch.device("cpu") if first.is_meta else first.device
     for path, window in spec["windows"].items():
         units = torch.arange(window["units"])
-        # Its band comes with the weights.
+        # Its buffer ``band`` comes with the weights.
         exchanged = windowed_norm(units, 1, 0.0, window["bias"], window["beta"])
         parent, _, own = path.rpartition(".")
         module.get_submodule(parent)._modules[own] = exchanged

@@ -1,4 +1,4 @@
-"""A thinner module as an ONNX file, checked in onnxruntime before it is kept."""
+"""Export a thinner module to ONNX, and check the file in onnxruntime before it is kept."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from frivolous.network.module.wrappers import uncompiled, unwrap
 
 NEEDED = ("onnx", "onnxruntime", "onnxscript")
 MARGIN = 64.0
-"""How many times a module's own rounding the file's outputs may lie from the module's.
+"""How many times a module's own rounding the file's outputs may differ from the module's.
 
-onnxruntime adds in another order, and has approximations of its own of functions such as erf.
+onnxruntime adds in another order, and approximates functions such as erf in its own way.
 """
 SIZES = (1, 2, 5)
-"""Batch sizes at which they are compared; the file is made with the second."""
+"""Batch sizes at which they are compared; the file is exported with the second."""
 
 
 def export_onnx(model: nn.Module, path: str | Path, example_inputs: Inputs) -> Path:
@@ -35,7 +35,7 @@ def export_onnx(model: nn.Module, path: str | Path, example_inputs: Inputs) -> P
 
     ``example_inputs`` is a batch as the module takes it, of one example or more: a tensor, a tuple
     or a dict of keyword tensors. The file's outputs are compared with the module's in onnxruntime
-    at three batch sizes. Weights above 2 GB lie in a second file beside it.
+    at three batch sizes. Weights above 2 GB are written to a second file next to it.
 
     Raises :class:`FrivolousError` without the extra ``onnx``, for a module that cannot be exported
     or whose file onnxruntime cannot run (it has few operations for float64 and bfloat16), and where
@@ -74,7 +74,7 @@ def export_onnx(model: nn.Module, path: str | Path, example_inputs: Inputs) -> P
 
 
 def check_installed() -> None:
-    """Raise :class:`FrivolousError` where a package is missing that the export needs."""
+    """Raise :class:`FrivolousError` if a package that the export needs is missing."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise FrivolousError(
@@ -150,9 +150,9 @@ def _check(path: Path, module: nn.Module, inputs: Inputs) -> None:
 
 
 def _rounding(module: nn.Module, inputs: Inputs) -> float:
-    """How far a module's outputs lie from those of its copy in float64, of the largest.
+    """How far a module's outputs are from those of its copy in float64, relative to the largest.
 
-    At least one unit in the last place, and four where there is no such copy: a forward may
+    At least one unit in the last place, and four where there is no such copy: a forward pass may
     convert to a type of its own.
     """
     coarse = {part.dtype for part in module.parameters() if part.is_floating_point()}
@@ -176,7 +176,7 @@ def _dtypes(module: nn.Module) -> str:
 
 @torch.no_grad()
 def _outputs(module: nn.Module, inputs: Inputs) -> list[Tensor]:
-    """All tensors that a module gives, in their order."""
+    """All tensors that a module returns, in order."""
     with uncompiled():
         given = call_module(module, inputs)
     leaves = torch.utils._pytree.tree_leaves(given)
@@ -184,7 +184,7 @@ def _outputs(module: nn.Module, inputs: Inputs) -> list[Tensor]:
 
 
 def _apart(wanted: list[Tensor], given: list[Tensor]) -> float:
-    """The largest difference, as a share of the largest number; infinite for other shapes."""
+    """The largest difference, relative to the largest number; infinite for other shapes."""
     if [one.shape for one in wanted] != [one.shape for one in given]:
         return float("inf")
     pairs = zip(wanted, given, strict=True)
@@ -197,7 +197,7 @@ def _apart(wanted: list[Tensor], given: list[Tensor]) -> float:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Drop what exporters print, log and warn of; errors come through."""
+    """Suppress what exporters print, log and warn of; errors are not suppressed."""
     known = logging.root.manager.disable
     logging.disable(logging.ERROR)
     nowhere = io.StringIO()

@@ -1,8 +1,8 @@
-"""A compression on disk: weights, tables, and how to cut a module of the original sizes to them.
+"""Save a compression: weights, tables, and how to cut a module of the original sizes to them.
 
 Nothing is pickled. ``model.safetensors`` has the thinner module's state under its own names and can
 be read without this library; of names that share a tensor it has the first, as
-``safetensors.torch.save_model`` has it. ``compression.json`` is written last: a folder without it
+``safetensors.torch.save_model`` does. ``compression.json`` is written last: a folder without it
 holds no compression.
 """
 
@@ -35,9 +35,9 @@ __all__ = ["load_compressed", "save"]
 
 
 def save(compression: Compression, folder: str | Path) -> Path:
-    """Write a compression into a folder, which is made; :func:`load_compressed` reads it back.
+    """Write a compression into a folder, which is created; :func:`load_compressed` reads it back.
 
-    Each file is written beside its place, flushed and renamed. Raises :class:`BadArgument` for a
+    Each file is written to a temporary name, flushed and renamed. Raises :class:`BadArgument` for a
     folder that cannot be written.
     """
     folder = Path(folder)
@@ -81,7 +81,7 @@ def replaced(folder: Path, contents: Mapping[str, bytes], last: str) -> None:
 
 
 def weights_of(module: nn.Module) -> bytes:
-    """A module's parameters and persistent buffers as safetensors, shared ones once."""
+    """A module's parameters and persistent buffers for safetensors, shared ones once."""
     from safetensors.torch import save as to_bytes
 
     state, ties = read_state(module)
@@ -95,7 +95,7 @@ def weights_of(module: nn.Module) -> bytes:
 
 
 def facts_of(compression: Compression) -> str:
-    """All of a compression that is neither a tensor nor a table, as JSON."""
+    """Everything of a compression that is neither a tensor nor a table, as JSON."""
     model, report = compression.model, compression.report
     made = provenance()
     counts = report.whole[report.whole.quantity == "parameters"]

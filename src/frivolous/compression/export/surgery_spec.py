@@ -1,4 +1,4 @@
-"""What surgery made of a module, as plain data: shapes, sizes of layers, modules exchanged."""
+"""What surgery did to a module, as plain data: shapes, sizes of layers, modules replaced."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Spec = dict[str, Any]
 
 
 def spec_of(module: nn.Module) -> Spec:
-    """All that a module of the original sizes must be given to take a thinner module's weights.
+    """Everything that a module of the original sizes needs to take a thinner module's weights.
 
     ``state`` has the shape and dtype of every parameter and persistent buffer, ``ties`` the names
     that share one, ``layers`` the class of every module by its path with its constants, ``windows``
@@ -51,7 +51,7 @@ def spec_of(module: nn.Module) -> Spec:
 
 
 def constants_of(module: nn.Module) -> dict[str, Any]:
-    """The plain numbers and words of one of PyTorch's own layers, or of one with sizes, by name.
+    """The plain numbers and words of a layer of PyTorch's, or of one with sizes, by name.
 
     >>> constants_of(nn.Linear(3, 2))
     {'in_features': 3, 'out_features': 2}
@@ -70,7 +70,7 @@ def _is_sizes(value: Any) -> bool:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: arrays and tuples as lists, NumPy's numbers as Python's.
+    """A value as JSON has it: arrays and tuples as lists, NumPy numbers as Python's.
 
     >>> plain({"a": (1, torch.Size([2]))})
     {'a': [1, [2]]}
@@ -83,7 +83,7 @@ def plain(value: Any) -> Any:
 
 
 def windows_of(module: nn.Module) -> dict[str, Spec]:
-    """The response normalisations that surgery exchanged, by path, with their constants."""
+    """The response normalisations that surgery replaced, by path, with their constants."""
     found = {}
     for path, part in module.named_modules(remove_duplicate=False):
         if isinstance(part, fx.GraphModule) and set(dict(part.named_buffers())) == {"band"}:

@@ -1,4 +1,15 @@
-"""Readers of a cut fitted anew to the units that are kept."""
+"""Re-fit the readers of a pruning group to the units that are kept, by least squares.
+
+With K the features kept and D those removed, the best linear prediction is x_D = A' x_K + c with
+A = C_KK^-1 C_KD. Putting it in place of x_D, a reader y = W' x + b becomes one of x_K alone, with
+W_K + A W_D and b + W_D' c. So one prediction serves every output of the reader.
+
+>>> covariance = np.array([[1.0, 2.0], [2.0, 4.0]])  # feature 1 is twice feature 0, less 1
+>>> kept, gone = np.array([0]), np.array([1])
+>>> weights, constants = prediction(np.array([1.0, 1.0]), covariance, kept, gone, constant=True)
+>>> weights.tolist(), constants.tolist()
+([[2.0]], [-1.0])
+"""
 
 from __future__ import annotations
 
@@ -18,7 +29,7 @@ Numbers = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 EXACT = 1e-12
-"""Share of its variance to which a unit that follows from others is predicted."""
+"""Share of its variance to which a unit that is a linear function of others is predicted."""
 
 
 def prediction(
@@ -29,10 +40,10 @@ def prediction(
     *,
     constant: bool,
 ) -> tuple[Numbers, Numbers]:
-    """Weights (K, G) and constants (G,) that predict features that are gone from those kept.
+    """Weights (K, G) and constants (G,) that predict removed features from those kept.
 
     ``second_FF`` is the covariance, or second moments about zero where there is no ``constant``.
-    Kept features that follow from other kept ones share their part.
+    Kept features that depend linearly on each other share their part.
     """
     scale_K = np.sqrt(np.diagonal(second_FF)[kept_K])
     acting = scale_K > 0
@@ -48,13 +59,13 @@ def prediction(
 
 
 def _solved(correlation: Numbers, right: Numbers) -> Numbers:
-    """Least squares; where units kept nearly follow from each other, by their spectrum."""
+    """Solve least squares; where kept units are nearly dependent, by the spectrum."""
     try:
         factor = cho_factor(correlation, lower=True)
         if np.abs(np.diagonal(factor[0])).min() > 1e-5:
             return np.asarray(cho_solve(factor, right))
     except np.linalg.LinAlgError:
-        pass  # not of full rank: by the spectrum below
+        pass  # not of full rank: solved by the spectrum below
     values, vectors = np.linalg.eigh(correlation)
     inverse = np.where(values > EXACT * values.max(), 1 / np.maximum(values, 1e-300), 0.0)
     return np.asarray((vectors * inverse) @ (vectors.T @ right))
@@ -67,10 +78,10 @@ def refit_readers(
     state: Mapping[str, Tensor],
     how: str,
 ) -> dict[str, Tensor]:
-    """The state with the weights of the cut's readers fitted to the units kept.
+    """The state with the weights of the group's readers fitted to the units kept.
 
     ``how`` is "affine", with a constant term where the reader has a bias; "linear", without one and
-    of whole units; or "none". All tensors keep their sizes; weights on units that are gone have no
+    for whole units; or "none". All tensors keep their sizes; weights on removed units have no
     effect.
     """
     changed: dict[str, Tensor] = dict(state)
@@ -102,13 +113,13 @@ def _refit(
         mean = one.moments.mean_U
     kept, gone = features_of(kept_K, per_unit), features_of(gone_G, per_unit)
     weights, constants = prediction(mean, second, kept, gone, constant=constant)
-    # Rows of weights by feature: of a unit's place and tap, or all of them side by side.
+    # One row of weights per feature: of one place and tap of a unit, or of all of them together.
     flat = rows_UPRT.movedim(2, -1).reshape(units * per_unit, -1)
     lost = flat[torch.as_tensor(gone)]
     more = (torch.as_tensor(weights).to(lost) @ lost).reshape(-1, places, taps, outputs)
     state[read.weight] = _with_more(read, weight, kept_K, more.movedim(-1, 2))
     if constant and read.bias is not None:
-        # What a unit gives at all of its taps adds up; borders of padding are not told apart.
+        # Constants of all taps add up, as they do away from padded borders.
         offset = torch.as_tensor(constants).to(lost) @ lost
         bias = state[read.bias]
         total = offset.reshape(-1, outputs).sum(dim=0)
@@ -116,7 +127,7 @@ def _refit(
 
 
 def _with_more(read: GroupReader, weight: Tensor, kept_K: Indices, more_KPRT: Tensor) -> Tensor:
-    """The weight with something added on the units kept."""
+    """The weight with ``more_KPRT`` added on the units kept."""
     rows = weight.movedim(read.inner, 0).double()
     shape = rows.shape
     rows = rows.reshape(shape[0], shape[1], -1).clone()

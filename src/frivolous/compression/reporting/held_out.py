@@ -1,4 +1,4 @@
-"""What a thinner module gives on held-out examples, beside what the original gives there."""
+"""Compare a thinner module with the original on held-out examples."""
 
 from __future__ import annotations
 
@@ -68,10 +68,10 @@ def compare_held_out(
 
 
 class Moved:
-    """How far one output moved, beside its spread over examples, batch by batch.
+    """How far one output moved relative to its spread over examples, batch by batch.
 
-    ``change`` is the mean absolute change of a number, ``spread`` the standard deviation of the
-    original over examples, mean over the numbers of an example, ``moved`` their ratio.
+    ``change`` is the mean absolute change of an entry, ``spread`` the standard deviation of the
+    original over examples, averaged over the entries of an example, ``moved`` their ratio.
     """
 
     def __init__(self, name: str) -> None:
@@ -81,7 +81,7 @@ class Moved:
         self.first = self.sum = self.square = torch.empty(0)
 
     def add(self, before: Tensor, after: Tensor, examples: int) -> None:
-        """Take in what both modules give for a batch."""
+        """Take in the outputs of both modules for a batch."""
         if before.shape != after.shape:
             shapes = [tuple(one.shape[1:]) for one in (after, before)]
             self.reason = f"it has shape {shapes[0]} per example, in the original {shapes[1]}"
@@ -101,7 +101,7 @@ class Moved:
         self.largest = max(self.largest, float(apart.max()) if apart.numel() else 0.0)
         self.examples += examples
         self.numbers += before.numel()
-        # About the first example, so that what is common to all of them costs no digits.
+        # Relative to the first example, so that a large common part costs no digits.
         shifted = before - self.first
         self.sum = self.sum + shifted.sum(dim=0)
         self.square = self.square + shifted.square().sum(dim=0)

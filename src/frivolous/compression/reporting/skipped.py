@@ -1,4 +1,4 @@
-"""Layers that are left as wide as they are, and why."""
+"""Layers that keep all their units, and why."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ UNKNOWN = "no layer is known that reads its units"
 def skipped_layers(bench: Pruner) -> list[dict[str, Any]]:
     """Each reason why layers cannot be cut, with its layers: rows of ``reason`` and ``layers``.
 
-    Layers are sites that cannot be cut, layers that write no site, and those that the network's
-    reading skipped; the layer that gives the scores is none of them.
+    Layers are sites that cannot be cut, layers that write no site, and those that tracing
+    skipped; the layer that gives the scores is not among them.
     """
     whys = {site.name: reason_of(site.name, bench) for site in bench.whole.sites}
     for step in _mixing(bench):
@@ -49,7 +49,7 @@ def cut_along(bench: Pruner) -> dict[str, str]:
 
 
 def reason_of(site: str, bench: Pruner) -> str:
-    """Why a site's units all stay, whatever is asked for; empty where some can go."""
+    """Why a site's units all stay, whatever the budget; empty if some can go."""
     place = next((p for p, cut in enumerate(bench.cuts) if site in cut.places), None)
     if place is None:
         return bench.refused.get(site, "")
@@ -66,8 +66,8 @@ def reason_of(site: str, bench: Pruner) -> str:
 def _mixing(bench: Pruner) -> list[Step]:
     """The steps of layers and tables, without the one that gives the scores.
 
-    A product of two values that the inputs reach, such as a gate's, is no layer; nor is one of two
-    weights.
+    A product of two values that depend on the inputs, such as a gate's, is no layer; nor is one of
+    two weights.
     """
     program = bench.network.program
     fed, found = set(program.inputs), []
@@ -98,7 +98,7 @@ def _opaque(bench: Pruner) -> list[tuple[str, str]]:
 
 
 def _units_of(step: Step, bench: Pruner) -> tuple[str, NDArray[np.int64] | None]:
-    """A layer's name, and the numbers of the units that it writes; None where they have none."""
+    """A layer's name, and the ids of the units that it writes; None where they have none."""
     weight = step.args[LAYERS[step.op].weight]
     name = bench.network.program.states.get(weight.index) if isinstance(weight, Ref) else None
     path = name.removesuffix(".weight") if name else step.module or step.op

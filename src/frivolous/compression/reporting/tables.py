@@ -1,4 +1,4 @@
-"""The report of a compression: what went, what is left, and what that changed."""
+"""The tables of a compression's report: what was removed, what is left, what that changed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def report_of(
     before: Mapping[str, Any],
     facts: Mapping[str, Any],
 ) -> Report:
-    """Put together the report of a compression, ``module`` being what is given back."""
+    """Build the report of a compression; ``module`` is the one returned to the user."""
     after, outputs = compare_held_out(bench, module, intact, held)
     bounds = curve.proportion(after["changed"], held.examples)
     sites = _sites(bench, found)
@@ -93,7 +93,7 @@ def _sites(bench: Pruner, found: Found) -> pd.DataFrame:
 def _kinds(
     cut: PruningGroup, evidence: list[ReaderStatistics], gone_U: NDArray[np.bool_]
 ) -> NDArray[np.str_]:
-    """Why each unit that went could go: shape (U,).
+    """Why each removed unit could go: shape (U,).
 
     Silent and constant as :mod:`frivolous.measures.unit_kinds` has them; redundant where the units
     kept explain 95% of its variance for some reader; else prunable.
@@ -160,7 +160,7 @@ def _share(pair: Sequence[float]) -> float:
 
 
 def sequence_of(work: Search, found: Found) -> pd.DataFrame:
-    """The networks that held-out examples were asked about, in that order."""
+    """The networks that were tested on held-out examples, in that order."""
     whole, bench = work.sizes.both(work.whole), work.bench
     rows = []
     for units, changed in found.asked:

@@ -1,7 +1,7 @@
-"""Units as sites have them: what a table, a total, a share and ``keep`` count.
+"""Units as sites count them, in tables, totals, shares and ``keep``.
 
-Units of a cut go together where they are one in several sites (a residual sum) or several in one
-site (the groups of a convolution). Everywhere outside the search each site's own units count.
+Units of a pruning group go together where they are one in several sites (a residual sum) or several
+in one site (the groups of a convolution). Outside the search each site's own units count.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from frivolous.network import Network
 
 
 def own_units(cut: PruningGroup, site: str, kept_K: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of a site's units are left with these units of its cut: shape (site's width,)."""
+    """Which of a site's units are left with these units of its group: shape (site's width,)."""
     units_S = cut.places[site]
     return (units_S < 0) | np.isin(units_S, kept_K)
 
@@ -25,7 +25,7 @@ def own_units(cut: PruningGroup, site: str, kept_K: NDArray[np.int64]) -> NDArra
 def total_units(
     network: Network, cuts: Sequence[PruningGroup], orders: Sequence[Ranking], units: Sequence[int]
 ) -> int:
-    """Units of all sites with so many units of each cut left; those that cannot be cut count."""
+    """Units of all sites with so many units of each group left; those that cannot go count."""
     total = sum(site.width for site in network.sites)
     for cut, order, count in zip(cuts, orders, units, strict=True):
         if count < cut.units:
@@ -35,7 +35,7 @@ def total_units(
 
 
 def group_of(cut: PruningGroup, site: str) -> int:
-    """How many units of a site go as one; 0 where not all units of the cut are as many there."""
+    """How many units of a site go as one; 0 if that differs between units of the group."""
     units_S = cut.places[site]
     counts = np.bincount(units_S[units_S >= 0], minlength=cut.units)
     return int(counts[0]) if (counts == counts[0]).all() else 0

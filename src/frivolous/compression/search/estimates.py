@@ -1,6 +1,6 @@
-"""How long a stage will take and how much memory, told before it begins; within a factor of two.
+"""Estimate how long a stage will take and how much memory, to within a factor of two.
 
-From the time that an example took in the whole network, from sizes, and from one timed product.
+From the time of one example in the whole network, from sizes, and from one timed matrix product.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from frivolous.inputs.batches import Batches
 from frivolous.inputs.progress import duration
 
 BACKWARD = 3.0
-"""Time of values and gradients as a multiple of that of values."""
+"""Time of values and gradients as a multiple of that of values alone."""
 MATRICES = 4
-"""Matrices of features by features that are held for each reader: sums, products and work."""
+"""Matrices (features, features) held for each reader: sums, products and work."""
 PRODUCT = 512
 
 
 def statistics_ahead(bench: Pruner, batches: Batches, seconds: float, fine: bool) -> str:
     """Time and memory of a pass that collects every reader's moments.
 
-    ``seconds`` is what one example takes; ``fine`` where layers are fitted once more later.
+    ``seconds`` is the time of one example; ``fine`` says that layers are fitted once more later.
     """
     examples = batches.examples
     multiply_adds = float(bench.sizes().both([cut.units for cut in bench.cuts])[1])
@@ -48,9 +48,9 @@ def statistics_ahead(bench: Pruner, batches: Batches, seconds: float, fine: bool
 def search_ahead(
     bench: Pruner, shares: Sequence[float], examples: int, seconds: float, *, fine: bool = True
 ) -> str:
-    """Time of at most so many networks, whose sizes are ``shares`` of the whole.
+    """Time to test at most so many networks, whose sizes are ``shares`` of the whole.
 
-    Each is asked on ``examples``, with ``fine`` after its layers were fitted once more.
+    Each is tested on ``examples``, with ``fine`` after its layers were fitted once more.
     """
     fits = 0.0
     targets = bench.targets if fine else []
@@ -66,9 +66,9 @@ def search_ahead(
 
 
 def _features(bench: Pruner) -> list[tuple[int, int]]:
-    """Of how many features each reader's moments are, and at how many places of an example.
+    """The number of features of each reader's moments, and of positions per example.
 
-    Readers of the same are counted once.
+    Readers of the same features are counted once.
     """
     steps = {step.index: step for step in bench.network.program.steps}
     found: dict[tuple[str, int, int], tuple[int, int]] = {}
@@ -82,7 +82,7 @@ def _features(bench: Pruner) -> list[tuple[int, int]]:
 
 
 def _seconds_per_product(device: torch.device) -> float:
-    """What one multiply-add takes in a product of matrices in float64, of two runs the faster."""
+    """Seconds per multiply-add of a float64 matrix product, the faster of two runs."""
     matrix = torch.ones(PRODUCT, PRODUCT, dtype=torch.float64, device=device)
     taken = []
     for _ in range(2):

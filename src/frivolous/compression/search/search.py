@@ -1,8 +1,9 @@
 """The search for the smallest network within a tolerance, or for one of a given size.
 
-Everything is fitted to the searched examples alone, and makes one path of thinner and thinner
-networks. Held-out examples are then asked along it, from a network that hardly differs on, until
-one of them changes too many labels (see :mod:`frivolous.compression.search.label_test`).
+Everything is fitted on the search examples alone, which gives one path of thinner and thinner
+networks. Networks along it are then tested on held-out examples in order, starting from the least
+pruned, until one of them changes too many labels (see
+:mod:`frivolous.compression.search.label_test`).
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ HEAVY = 1e11
 FIRST = (0.001, 0.01)
 """Expected costs of the sequence's first networks as shares of the tolerance."""
 REMEASURED = 64
-"""Cuts up to which each one's cost is measured in the thinner network."""
+"""The most pruning groups for which each one's cost is measured in the thinner network."""
 ROUNDED = 1024
-"""Examples on which the network's own rounding is measured, at least; whole batches."""
+"""The fewest examples on which the network's own rounding is measured; whole batches."""
 
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """The network found, what it changes on held-out examples, and the networks asked before."""
+    """The network selected, what it changes on held-out examples, and those tested before."""
 
     thinner: PrunedNetwork
     changed: ChangedLabels
@@ -67,7 +68,7 @@ class Search:
         seconds: float = 0.0,
     ) -> None:
         self.bench, self.method, self.held, self.worth, self.say = bench, method, held, worth, say
-        self.seconds = seconds  # what one example takes in the whole network
+        self.seconds = seconds  # of one example in the whole network
         ahead = statistics_ahead(bench, batches, seconds, method.fine)
         say(f"statistics of every reader: {ahead}")
         bench.study(method, batches, seed=seed)
@@ -77,12 +78,12 @@ class Search:
         self.path: Path = bench.path(self.sizes, worth=worth)
 
     def size(self, units: Sequence[int]) -> float:
-        """What a choice of units costs as a share of the whole: 1 for the whole network."""
+        """The size of a choice of units as a share of the whole: 1 for the whole network."""
         share = self.sizes.both(units) / np.maximum(self.sizes.both(self.whole), 1)
         return float(share @ np.asarray(self.worth))
 
     def exact(self) -> Found:
-        """Remove only what leaves all scores as they are, to the rounding of the network itself."""
+        """Remove only what leaves all scores equal, to the rounding of the network itself."""
         turns = [1.0] * len(self.path).bit_length()
         ahead = search_ahead(self.bench, turns, self.batches.examples, self.seconds, fine=False)
         self.say(f"units without which the scores stay as they are: {ahead}")
@@ -131,7 +132,7 @@ class Search:
         return Found(best.thinner, best.changed, tuple(asked))
 
     def _sequence(self, tolerance: float) -> Iterator[Units]:
-        """Networks along the path: two that hardly cost anything, then each a step smaller."""
+        """Networks along the path: two with hardly any cost, then each a step smaller."""
         costs = self.path.cost
         first = [
             int(np.searchsorted(costs, share * tolerance, side="right")) - 1 for share in FIRST
@@ -149,7 +150,7 @@ class Search:
                 yield units
 
     def _remeasure(self, tolerance: float) -> None:
-        """Weigh the cost of each cut by what it is worth to have it back in a thinner network."""
+        """Rescale the cost of each group by what restoring it in a thinner network gains."""
         place = int(np.searchsorted(self.path.cost, tolerance / 4))
         units = self.path.units[min(place, len(self.path) - 1)]
         order = torch.linspace(0, self.batches.examples - 1, min(256, self.batches.examples))
@@ -165,13 +166,13 @@ class Search:
             scale[c] = (whole - divergence(self._plain(back).network, shown)) / expected
         known = scale[scale > 0]
         middle = float(np.median(known)) if len(known) else 1.0
-        # The square root: one measurement at one size says only so much.
+        # The square root is a compromise: each scale is one measurement, at one size.
         self.path = self.bench.path(
             self.sizes, np.sqrt(np.clip(scale / middle, 1 / 16, 16)).tolist(), self.worth
         )
 
     def of_size(self, fits: Callable[[Units], bool]) -> Found | None:
-        """The first network of the path that fits; None where the least does not."""
+        """The first network of the path that fits; None if the smallest does not."""
         low, high = 0, len(self.path) - 1
         if not fits(self.path.units[high]):
             return None
@@ -188,7 +189,7 @@ class Search:
 
 
 def _furthest(thinner: PrunedNetwork, shown: Reference) -> float:
-    """How far any score lies from the whole network's."""
+    """The largest distance of any score from the whole network's."""
     pairs = zip(shown.batches, shown.scores, strict=True)
     return max(apart(thinner.network(inputs), scores) for inputs, scores in pairs)
 

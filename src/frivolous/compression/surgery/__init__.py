@@ -1,6 +1,6 @@
-"""Units taken out.
+"""Surgery: remove units from graphs and modules.
 
-- ``graph``: out of an exported graph and its weights
-- ``module``: out of a copy of the user's module: the same class, smaller layers
-- ``biases``: constant terms for layers without one, so that constants can be folded in
+- ``graph``: from an exported graph and its weights
+- ``module``: from a copy of the user's module: the same class, smaller layers
+- ``biases``: biases for layers without one, so that constants can be folded into them
 """

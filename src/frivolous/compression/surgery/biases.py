@@ -1,8 +1,8 @@
-"""Constant terms for layers that have none, so that constants can be folded into them.
+"""Add biases to layers that have none, so that constants can be folded into them.
 
-A layer made with ``bias=False`` has none in the class either: weights with one do not load there,
-and what multiplies two layers into one (merged adapters) does not know it. So by default only those
-layers get a bias here that a batch normalisation follows, which takes it into its running mean.
+A layer made with ``bias=False`` has none in its class either: weights with one do not load there,
+and code that merges two layers into one (merged adapters) does not expect it. So by default only
+those layers get a bias that a batch normalisation follows, which takes it into its running mean.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def add_missing_biases(network: Network, model: nn.Module, *, everywhere: bool =
     """The same network with a bias of zeros for every layer whose module could have one.
 
     Such a bias is named as the layer's own would be. The computation is the same. Without
-    ``everywhere`` only for layers of which :func:`folded_into_norms` takes the bias out again.
+    ``everywhere`` only for layers whose bias :func:`folded_into_norms` takes out again.
     """
     modules = dict(model.named_modules(remove_duplicate=False))
     program = network.program
@@ -57,7 +57,7 @@ def add_missing_biases(network: Network, model: nn.Module, *, everywhere: bool =
 
 
 def _missing(step: Step, network: Network, modules: dict[str, nn.Module]) -> str | None:
-    """The name of the bias that a layer might have and has not."""
+    """The name of the bias that a layer could have and has not."""
     if step.op != "linear" and step.op not in CONVOLUTIONS:
         return None
     given = step.args[PLACE] if len(step.args) > PLACE else step.kwargs.get("bias")
@@ -76,7 +76,7 @@ def _given(step: Step, index: int) -> Step:
 
 
 def folded_into_norms(network: Network, state: dict[str, Tensor], added: set[str]) -> None:
-    """Move biases that were added into the running mean of the normalisation that reads them.
+    """Move added biases into the running mean of the normalisation that reads them.
 
     Changes ``state``; only where one batch normalisation with running statistics reads the layer
     and nothing else does, wherever the layer is used.

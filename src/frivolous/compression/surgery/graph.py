@@ -1,4 +1,4 @@
-"""A network's graph and weights with units left out: the same steps on fewer numbers."""
+"""Remove units from a network's graph and weights: the same steps on fewer entries."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _thin_step(step: Step, program: Program, keeping: ChannelMask) -> Step:
     if step.op in RESHAPING | {"expand"} and _cut(keeping, step.index):
         return _thin_view(step, keeping)
     if step.op == "squeeze" and len(step.args) == 1 and _cut(keeping, reads):
-        # Of one unit left its axis would go too.
+        # With one unit left, `squeeze` would drop its axis as well.
         ones = [axis for axis, size in enumerate(program.shapes[reads]) if size == 1]
         return replace(step, target=torch.ops.aten.squeeze.dims, args=(step.args[0], ones))
     if step.op == "response_norm" and _cut(keeping, step.index):
@@ -72,7 +72,7 @@ def _thin_step(step: Step, program: Program, keeping: ChannelMask) -> Step:
 
 
 def _thin_view(step: Step, keeping: ChannelMask) -> Step:
-    """A view to fewer entries, where the sizes are written in it."""
+    """A view to fewer entries, where its sizes are written out."""
     places = [i for i, arg in enumerate(step.args) if i and isinstance(arg, list | tuple)]
     if not places:  # `flatten` has no sizes
         return step
@@ -88,7 +88,7 @@ def _cut(keeping: ChannelMask, index: int) -> bool:
 
 
 def _thin_convolution(step: Step, program: Program, keeping: ChannelMask) -> Step:
-    """A depthwise convolution has as many groups as it reads units."""
+    """A depthwise convolution with as many groups as it still reads units."""
     _, groups = CONVOLUTIONS[step.op](step.args)
     kept = keeping.along(step.args[0].index)[1]
     if groups == 1 or kept is None or program.shapes[step.args[0].index][1] != groups:
@@ -98,7 +98,7 @@ def _thin_convolution(step: Step, program: Program, keeping: ChannelMask) -> Ste
 
 
 def _thin_split(step: Step, keeping: ChannelMask) -> Step:
-    """Parts of the sizes that are left; ``chunk`` works them out itself."""
+    """A split into the sizes that are left; ``chunk`` computes them itself."""
     kept = keeping.along(step.args[0].index)
     axis = argument(step, 2, "dim", 0) % len(kept)
     flags = kept[axis]
@@ -133,7 +133,7 @@ def _thin_slice(step: Step, keeping: ChannelMask) -> Step:
 
 
 def windowed(kept: Flags) -> Any:
-    """Local response normalisation of the units kept, each with its neighbours of before."""
+    """Local response normalisation of the units kept, each with its original neighbours."""
     places = torch.as_tensor(np.flatnonzero(kept))
 
     def run(value: Tensor, size: int, alpha: float, bias: float, beta: float) -> Tensor:
@@ -145,6 +145,6 @@ def windowed(kept: Flags) -> Any:
 
 
 def window(places: Tensor, size: int) -> Tensor:
-    """Who is within whose window: (units, units) of 0 and 1, for units at these places."""
+    """Which units are in whose window: (units, units) of 0 and 1, for units at these indices."""
     apart = places[None, :] - places[:, None]
     return (apart >= -(size // 2)) & (apart <= (size - 1) // 2)

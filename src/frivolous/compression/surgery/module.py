@@ -1,4 +1,4 @@
-"""A module with units taken out: the same class with smaller layers, no masks and no hooks."""
+"""Remove units from a module: the same class with smaller layers, no masks and no hooks."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from frivolous.network.module.copying import copy_module
 
 
 class CannotCut(FrivolousError):
-    """A module that does not take the sizes; the message says which and why."""
+    """Raised for a module that cannot take the sizes; the message says which and why."""
 
 
 def cut_module(
     model: nn.Module, network: Network, keeping: ChannelMask, state: Mapping[str, Tensor]
 ) -> nn.Module:
-    """A copy of the model with the thinner state, layers' sizes set to it.
+    """A copy of the model with the thinner state and the sizes of its layers set accordingly.
 
     ``state`` has all parameters and buffers by name, of the sizes that ``keeping`` leaves, and may
     have biases that the model has not. Raises :class:`CannotCut` for a response normalisation that
-    cannot be exchanged. Whether the module computes with the new sizes is for the caller to see.
+    cannot be replaced. Whether the module computes with the new sizes is for the caller to check.
     """
     thin = copy_module(model)
     made: dict[tuple[int, int], Any] = {}
@@ -52,7 +52,7 @@ def cut_module(
             module._parameters[own] = made[key]
         elif own in module._buffers:
             module._buffers[own] = tensor.clone()
-    with set_evaluation(thin):  # in training a parametrised weight may change what it is made of
+    with set_evaluation(thin):  # in training, computing a weight may change its own parameters
         for path, module in modules.items():
             _compute_anew(module)
             _set_sizes(module, path)
@@ -64,7 +64,7 @@ def cut_module(
 
 @contextlib.contextmanager
 def set_evaluation(model: nn.Module) -> Iterator[None]:
-    """Every part of a model in evaluation mode, and afterwards in its own."""
+    """Every part of a model in evaluation mode inside, and in its own mode afterwards."""
     modes = [(module, module.training) for module in model.modules()]
     try:
         for module, _ in modes:
@@ -76,7 +76,7 @@ def set_evaluation(model: nn.Module) -> Iterator[None]:
 
 
 def _compute_anew(module: nn.Module) -> None:
-    """Let hooks that make a layer's weight out of others, before each call, do so at once."""
+    """Run the hooks that compute a layer's weight from others before each call, now."""
     for hook in module._forward_pre_hooks.values():
         if isinstance(hook, WeightNorm | BasePruningMethod):
             with torch.no_grad():
@@ -84,7 +84,7 @@ def _compute_anew(module: nn.Module) -> None:
 
 
 def _set_sizes(module: nn.Module, path: str) -> None:
-    """Set the numbers that a layer keeps of its own sizes."""
+    """Set the attributes in which a layer keeps its own sizes."""
     weight: Any = getattr(module, "weight", None)
     sizes: dict[str, int] = {}
     if isinstance(module, nn.Linear):
@@ -110,7 +110,7 @@ def _set_sizes(module: nn.Module, path: str) -> None:
 
 
 def _set_groups(thin: nn.Module, network: Network, keeping: ChannelMask) -> None:
-    """Give depthwise convolutions a group for every unit that is left."""
+    """Give depthwise convolutions one group per unit that is left."""
     for step in network.program.steps:
         module = _module(thin, step.module)
         if not isinstance(module, nn.modules.conv._ConvNd) or "conv" not in step.op:
@@ -125,7 +125,7 @@ def _set_groups(thin: nn.Module, network: Network, keeping: ChannelMask) -> None
 
 
 def _set_features(thin: nn.Module, network: Network, keeping: ChannelMask) -> None:
-    """Tell normalisations without weights or statistics how many units they read."""
+    """Set the number of features of normalisations without weights or statistics."""
     for step in network.program.steps:
         module = _module(thin, step.module)
         if "_norm" not in step.op or not isinstance(module, nn.modules.batchnorm._NormBase):
@@ -136,7 +136,7 @@ def _set_features(thin: nn.Module, network: Network, keeping: ChannelMask) -> No
 
 
 def _set_windows(thin: nn.Module, network: Network, keeping: ChannelMask) -> None:
-    """Exchange response normalisations for ones in which units keep their neighbours."""
+    """Replace response normalisations by ones in which units keep their neighbours."""
     steps = [step for step in network.program.steps if step.op == "response_norm"]
     calls = Counter(step.module for step in steps if step.module)
     for step in steps:
@@ -162,9 +162,9 @@ def _set_windows(thin: nn.Module, network: Network, keeping: ChannelMask) -> Non
 
 
 def windowed_norm(places: Tensor, size: int, alpha: float, bias: float, beta: float) -> nn.Module:
-    """Local response normalisation among the units kept, as a graph of PyTorch's operations.
+    """Local response normalisation among the units kept, as a graph of PyTorch operations.
 
-    Its one buffer, ``band`` (units, units, 1, 1), sums squares over a unit's neighbours of before.
+    Its one buffer, ``band`` (units, units, 1, 1), sums squares over a unit's original neighbours.
     """
     root = nn.Module()
     band = window(places, size).float() * (alpha / size)
