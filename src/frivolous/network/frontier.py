@@ -60,11 +60,9 @@ class Frontier:
         return True
 
     def stacked(self, copies: int, given: Mapping[str, Tensor] = MappingProxyType({})) -> Frontier:
-        """This many copies of the state, one after another in one batch.
+        """Return ``copies`` copies of the state, one after another in one batch.
 
         ``given`` has the activity at some of ``heads``, already stacked.
-
-        ``given`` has the activity at some of ``heads``, stacked already.
         """
         heads = {self.heads[site]: value for site, value in given.items()}
         values = {
@@ -75,8 +73,6 @@ class Frontier:
 
     def taken(self, rows: Tensor, given: Mapping[str, Tensor] = MappingProxyType({})) -> Frontier:
         """The state of these examples as one batch; an example may occur several times.
-
-        ``given`` has the activity at some of ``heads``, for these examples already.
 
         ``given`` has the activity at some of ``heads``, for these examples already.
         """
