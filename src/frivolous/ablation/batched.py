@@ -1,4 +1,4 @@
-"""A network's outputs under changes at a site, several changes side by side in one batch."""
+"""A network's outputs under several changes at a site, stacked in one batch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from frivolous.ablation.masks import Changes, Masks
 from frivolous.errors import NotFinite
 from frivolous.network import Frontier, Network
 
-#: Bytes that one value of a stacked batch may take. Larger stacks leave the processor's cache
-#: without saving anything; on an accelerator they keep it busy.
+#: Bytes that one value of a stacked batch may take. On a CPU, larger stacks exceed the cache and
+#: save nothing; on an accelerator they keep it busy.
 STACK_BYTES = {"cpu": 2**20, "cuda": 2**28}
 
 #: Share of pairs above which picking them by hand costs more than leaving some out saves.
@@ -62,7 +62,7 @@ def run_single_units(
     axis = network.site(site).axis
     value_NU = alive.at(site).movedim(axis, 1)
     apart = [1] * (value_NU.dim() - 2)  # the axes of positions
-    # Of masks that silence a unit each, the sum has for every unit what replaces it.
+    # Each mask silences one unit, so the sum of their fills has every unit's replacement.
     fill = value_NU.new_zeros(masks.count) if masks.fill is None else masks.fill.sum(dim=0)
     replaced_U = fill.reshape(-1, *apart)
     acting_UN = (value_NU != replaced_U).reshape(*value_NU.shape[:2], -1).any(dim=2).T
@@ -88,7 +88,7 @@ def run_single_units(
 
 
 def _copies(network: Network, alive: Frontier, stack_bytes: int | None) -> int:
-    """How many copies of a batch are put side by side."""
+    """How many copies of a batch are stacked."""
     if stack_bytes is None:
         stack_bytes = STACK_BYTES.get(network.device.type, STACK_BYTES["cuda"])
     widest = max(network.largest_value(alive.sites), *(alive.at(n)[0].numel() for n in alive.sites))

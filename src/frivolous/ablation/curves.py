@@ -1,4 +1,4 @@
-"""How many labels stay as they are when units are silenced."""
+"""Ablation curves: how many labels stay as more and more units are silenced."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class AblationCurve:
 
     @property
     def shares(self) -> np.ndarray:
-        """Unchanged labels as a share of the examples, in [0, 1], of shape (draws, fractions)."""
+        """Unchanged labels as a share of the examples, in [0, 1]: shape (draws, fractions)."""
         return self.unchanged / (self.examples if self.seen is None else self.seen)
 
 
@@ -82,7 +82,7 @@ def ablation_curves(
     seed: int = 0,
     stack_bytes: int | None = None,
 ) -> dict[str, AblationCurve]:
-    """Unchanged labels while more and more randomly chosen units are silenced.
+    """Count unchanged labels while more and more randomly chosen units are silenced.
 
     Each site (or each of ``sites``) alone and, with ``together``, all of them at once: the curve
     ``"all"`` when that is every site of the network, else ``"a+b"``. One permutation per draw and
@@ -143,7 +143,7 @@ def ablation_curves(
 def groups_of(
     network: Network, sites: Sequence[str] | None, together: bool
 ) -> dict[str, tuple[Site, ...]]:
-    """Return the sites that each curve silences, by the curve's name."""
+    """The sites that each curve silences, by the curve's name."""
     chosen = _chosen(network, sites)
     groups: dict[str, tuple[Site, ...]] = {site.name: (site,) for site in chosen}
     if together and len(chosen) == len(network.sites):
@@ -188,7 +188,7 @@ def plans_of(
 
 
 def checked_fractions(fractions: Sequence[float]) -> tuple[float, ...]:
-    """Return increasing proportions in [0, 1], or say what they must be."""
+    """Increasing proportions in [0, 1]; raises for anything else."""
     values = tuple(float(value) for value in fractions)
     increasing = all(low < high for low, high in itertools.pairwise(values))
     inside = all(math.isfinite(value) and 0 <= value <= 1 for value in values)

@@ -1,4 +1,4 @@
-"""A user's model against a user's data: whether they fit, and how often the model is right."""
+"""The unmodified model on the user's data: whether they fit, and how accurate the model is."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def read_model(
     output: str | int | None = None,
     residual: bool = False,
 ) -> Network:
-    """Read a model that lives on the device ``home`` into a graph, by two examples of the data.
+    """Trace a model that is on the device ``home``, with two examples of the data.
 
     ``output`` and ``residual`` are those of :func:`frivolous.network.trace`.
     Raises :class:`BadArgument` where the data does not fit the model, :class:`NotTraceable` where
@@ -62,7 +62,7 @@ def rounding_of(
     *,
     output: str | int | None = None,
 ) -> dict[str, Any]:
-    """How many labels the few digits of a model's own numbers change, and of how many labels.
+    """How many labels the low precision of a model changes, and of how many labels.
 
     Compares ``network``, made of a model of 16-bit numbers, with the same weights in float32, and
     warns where labels differ; empty for a model of more digits.
@@ -95,7 +95,7 @@ def _finer(inputs: Inputs) -> Inputs:
 
 
 def _refusal(model: nn.Module, inputs: Inputs) -> str:
-    """What a copy of the model raises on the inputs as it is; empty if it takes them."""
+    """The error of a copy of the model on the inputs as they are; empty if it takes them."""
     try:
         own = copy_module(model).eval()
         with torch.no_grad(), uncompiled(), warnings.catch_warnings(action="ignore"):

@@ -1,4 +1,4 @@
-"""The count of unchanged labels for any choice of silenced units, as cheaply as a graph allows."""
+"""Label agreement: count the labels that stay for any choice of silenced units."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def unchanged_counts(
     plans: Sequence[Plan],
     **options: Any,
 ) -> tuple[np.ndarray, int]:
-    """How many examples keep their label under each plan, and how many there are.
+    """How many examples keep their label under each plan, and how many examples there are.
 
     ``options`` are those of :class:`AblationTrials`. Returns counts of shape (plans,) and the
     examples; whole numbers for one label per example, else as
@@ -83,7 +83,7 @@ def _summed(parts: Sequence[tuple[Tensor, int, int]]) -> tuple[np.ndarray, int]:
 
 
 class AblationTrials:
-    """Plans of what to silence, ready to be tried on any batch.
+    """Plans of what to silence, prepared so that they can be run on any batch.
 
     A plan maps sites to the units to silence there, all at once. Plans for the same sites share
     the computation before the first of them and are stacked into one batch up to ``stack_bytes``
@@ -103,8 +103,8 @@ class AblationTrials:
         stack_bytes: int | None = None,
     ) -> None:
         self.network = network
-        # Silenced channels are the same before max-pooling and behind it, where there is less
-        # to do.
+        # Silencing channels before max-pooling or behind it is the same, and behind it there is
+        # less to compute.
         self.late = network.past_pooling() if grain == "channel" else network
         self.stack_bytes = stack_bytes
         self.plans = len(plans)

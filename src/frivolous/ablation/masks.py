@@ -1,4 +1,4 @@
-"""Which units are silenced and by what they are replaced, as masks on a site's activity."""
+"""Masks on a site's activity: which units are silenced, and what replaces them."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ REPLACEMENTS = ("zero", "mean")
 
 
 class Changes(Protocol):
-    """Several changes of one site's activity, to be tried side by side in one batch."""
+    """Several changes of one site's activity, applied to copies stacked in one batch."""
 
     @property
     def count(self) -> int:
-        """How many changes there are."""
+        """The number of changes."""
         ...
 
     def spread(self, value: Tensor, first: int, copies: int) -> Tensor:
-        """One activity under this many changes, copy after copy along the batch axis."""
+        """One activity under each of the changes, stacked along the batch axis."""
         ...
 
     def edit(self, first: int, copies: int) -> Edit:
-        """An edit that makes this many changes to an activity stacked copy after copy."""
+        """An edit that applies the changes to an activity that is already stacked."""
         ...
 
 
@@ -55,21 +55,21 @@ class Masks:
 
     @property
     def count(self) -> int:
-        """How many plans there are."""
+        """The number of plans."""
         return self.keep.shape[0]
 
     def spread(self, value: Tensor, first: int, copies: int) -> Tensor:
-        """One activity under this many plans, copy after copy along the batch axis."""
+        """One activity under each of the plans, stacked along the batch axis."""
         return self._masked(value.unsqueeze(0), first, copies).flatten(0, 1)
 
     def edit(self, first: int, copies: int) -> Edit:
-        """An edit that applies this many plans to an activity already stacked copy after copy."""
+        """An edit that applies the plans to an activity that is already stacked."""
         return lambda value: self._masked(value.unflatten(0, (copies, -1)), first, copies).flatten(
             0, 1
         )
 
     def some(self, places: Sequence[int]) -> Masks:
-        """Only the masks at these places."""
+        """Only the masks at these indices."""
         return Masks(self.keep[places], None if self.fill is None else self.fill[places])
 
     def _masked(self, values: Tensor, first: int, copies: int) -> Tensor:
@@ -80,13 +80,13 @@ class Masks:
 
 
 def check_choices(grain: str, replacement: str) -> None:
-    """Refuse a wrong grain or replacement: for callers that would do much work before."""
+    """Raise for a wrong grain or replacement, before a caller does much work."""
     check_grain(grain)
     check_replacement(replacement)
 
 
 def check_grain(grain: str) -> None:
-    """Refuse what is no grain."""
+    """Raise for an unknown grain."""
     if grain not in GRAINS:
         raise BadArgument(
             f"`grain` is one of {', '.join(GRAINS)}; got {grain!r}. Pass 'channel' for whole units."
@@ -94,7 +94,7 @@ def check_grain(grain: str) -> None:
 
 
 def check_replacement(replacement: str) -> None:
-    """Refuse what cannot stand in for a unit."""
+    """Raise for what cannot replace a unit's activity."""
     if replacement not in REPLACEMENTS:
         raise BadArgument(
             f"`replacement` is one of {', '.join(REPLACEMENTS)}; got {replacement!r}. Pass 'zero' "
@@ -105,7 +105,7 @@ def check_replacement(replacement: str) -> None:
 def check_silenced(
     network: Network, replacement: str, silenced_as: Mapping[str, Tensor] | None
 ) -> None:
-    """Refuse values of silenced units for unknown sites, of a wrong shape, or beside means."""
+    """Raise for values of silenced units for unknown sites, of a wrong shape, or with means."""
     check_replacement(replacement)
     if not silenced_as:
         return
@@ -129,7 +129,7 @@ def check_silenced(
 
 
 def count_units(site: Site, grain: str) -> int:
-    """How many units a site has at a grain: its channels, or every position of every channel."""
+    """The number of units of a site at a grain: channels, or positions of all channels."""
     check_grain(grain)
     return GRAINS[grain](site)
 
@@ -165,7 +165,7 @@ def masks_for(
 
 
 def _along_units(site: Site) -> tuple[int, ...]:
-    """The shape in which one number per unit meets the site's value without its batch axis."""
+    """The shape that broadcasts one number per unit over the site's value without its batch."""
     axis = len(site.shape) - 1 if site.axis == -1 else site.axis - 1
     return tuple(site.width if a == axis else 1 for a in range(len(site.shape)))
 

@@ -1,4 +1,4 @@
-"""What a site's units give when their layer is silenced before its normalisation and activation."""
+"""The value of a site's units when their layer is silenced before normalisation and activation."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def value_of_zeroed_layer(network: Network, site: str, inputs: Inputs) -> Tensor
     >>> norm = nn.BatchNorm1d(3)
     >>> norm.bias.data = torch.tensor([-1.0, 0.0, 2.0])
     >>> model = nn.Sequential(nn.Linear(2, 3), norm, nn.ReLU(), nn.Linear(3, 2))
-    >>> as_silenced(trace(model, torch.zeros(2, 2)), "0", torch.zeros(2, 2)).tolist()
+    >>> network = trace(model, torch.zeros(2, 2))
+    >>> value_of_zeroed_layer(network, "0", torch.zeros(2, 2)).tolist()
     [0.0, 0.0, 2.0]
     """
     found = network.site(site)

@@ -14,7 +14,7 @@ from frivolous.inputs.batch import Inputs
 from frivolous.network import Network
 
 COUNTED = "attention_mask"
-"""The keyword of inputs (N, positions) that is 0 where a sequence is padded."""
+"""The keyword input (N, positions) that is 0 where a sequence is padded."""
 UNCOUNTED = -1
 NO_LABEL = (
     f"`data` has no position that counts: `{COUNTED}` is 0 everywhere. It is 1 where a sequence "
@@ -69,7 +69,7 @@ def intact_labels(network: Network, inputs: Inputs, output: Tensor) -> Tensor:
 
 
 def counted(found: Tensor, inputs: Inputs) -> Tensor:
-    """Labels with -1 where a sequence is padded: shape (N,) or (N, positions), as they came.
+    """Labels with -1 where a sequence is padded: shape (N,) or (N, positions), as given.
 
     Padding is where ``inputs["attention_mask"]`` is 0, if it has the shape of the labels.
 
@@ -84,10 +84,10 @@ def counted(found: Tensor, inputs: Inputs) -> Tensor:
 
 
 def per_example(counts: Tensor, labels_counted: int, examples: int) -> NDArray[np.float64]:
-    """Counts of labels as counts of examples: whole numbers for one label per example.
+    """Convert counts of labels to counts of examples: whole numbers for one label per example.
 
-    Several labels of one sequence are no independent trials. So the share of all labels is taken
-    times the number of sequences: intervals are then as wide as if all labels of a sequence changed
+    The labels of one sequence are not independent trials. So the share of all labels is multiplied
+    by the number of sequences: intervals are then as wide as if all labels of a sequence changed
     together, the widest that they can be.
     """
     found = counts.cpu().numpy()

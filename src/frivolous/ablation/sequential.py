@@ -1,4 +1,4 @@
-"""Ablation curves followed only as far as a wanted precision needs: examples and fractions."""
+"""Ablation curves with only as many examples and fractions as a given precision needs."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from frivolous.rng import generator
 FIRST = 128
 """Examples in the first round."""
 GROWTH = 8
-"""Each later round adds a share of 1 / GROWTH to the examples so far."""
+"""Each later round adds 1 / GROWTH of the examples so far."""
 
 
 def check_precision(precision: float) -> float:
-    """Return a precision, or say that it is a share of the units above 0 and below a half."""
+    """A precision, a share of the units above 0 and below a half; raises for another number."""
     number = float(precision)
     if 0 < number < 0.5:
         return number
@@ -40,7 +40,7 @@ def check_precision(precision: float) -> float:
 
 
 def shuffled(examples: int, seed: int) -> torch.Tensor:
-    """The order in which examples are taken: shape (examples,), made of the seed alone."""
+    """The order in which examples are used: shape (examples,), from the seed alone."""
     return torch.randperm(examples, generator=generator("examples taken", seed))
 
 
@@ -147,14 +147,14 @@ def _tried(
 
 
 def labels_each(network: Network) -> int:
-    """How many labels one example can have: one, or one at every position."""
+    """The number of labels per example: one, or one at every position."""
     program = network.program
     return math.prod(program.shape_of(program.output, 1)[1:-1])
 
 
 @dataclass(frozen=True)
 class _Curve:
-    """A curve to be followed: which plans it is the mean of, and what is known of it.
+    """A curve that is followed: the plans it averages, and what is known of it so far.
 
     ``members`` are numbers of plans, each of shape (draws, fractions).
     """
@@ -163,7 +163,7 @@ class _Curve:
     rule: PrunableSequence
 
     def plans(self) -> set[int]:
-        """The plans that still tell something about it."""
+        """The plans that can still change the bounds."""
         return {
             int(plans_DF[draw, at])
             for draw in self.rule.open
@@ -175,7 +175,7 @@ class _Curve:
         self, rows: Mapping[int, NDArray[np.int64]], labels: NDArray[np.int64], most: int
     ) -> None:
         """Take in the labels of new examples that each plan keeps."""
-        # The mean over members is a share of as many times the labels.
+        # Their sum is out of as many times the labels: a share of that is the mean over members.
         times = len(self.members)
         for draw in self.rule.open:
             order = self.rule.curves[draw]
@@ -186,7 +186,7 @@ class _Curve:
             order.add(kept, labels * times, most * times)
 
     def found(self, **named: Any) -> AblationCurve:
-        """What is known of it."""
+        """The curve as known so far."""
         orders = self.rule.curves
         kept, labels, seen = (
             np.array([getattr(order, name) for order in orders])

@@ -1,4 +1,4 @@
-"""What each unit does by itself: labels that change, and how far the scores move, without it."""
+"""The effect of each unit silenced alone: labels that change, and how far the scores move."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def single_effects(
 
 
 def check_examples(name: str, number: int) -> int:
-    """Return a number of examples, or say that it must be whole and 1 or more."""
+    """A number of examples, whole and 1 or more; raises for anything else."""
     if isinstance(number, bool) or not isinstance(number, int) or number < 1:
         raise BadArgument(
             f"`{name}` is a whole number of examples, 1 or more; got {number!r}. Pass e.g. 1000."
