@@ -16,7 +16,7 @@ Batch: TypeAlias = tuple[Inputs, Tensor | None]
 
 
 def map_batch(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
-    """The batch with every tensor of it changed."""
+    """The batch with a function applied to every tensor."""
     if isinstance(inputs, Tensor):
         return change(inputs)
     if isinstance(inputs, Mapping):
@@ -25,7 +25,7 @@ def map_batch(inputs: Inputs, change: Callable[[Tensor], Tensor]) -> Inputs:
 
 
 def call_module(module: nn.Module, inputs: Inputs) -> Any:
-    """What a module gives for a batch, passed as the module takes it."""
+    """Call a module on a batch, with positional or keyword arguments as it takes them."""
     if isinstance(inputs, Mapping):
         return module(**inputs)
     return module(*(inputs if isinstance(inputs, tuple) else (inputs,)))
@@ -65,6 +65,8 @@ def flatten_batch(inputs: Inputs, argument: str) -> tuple[tuple[Tensor, ...], tu
 
 
 def describe(inputs: Inputs) -> str:
+    """The types and shapes of the inputs, such as "torch.float32 of shape (N, 3)"."""
+
     def one(part: Tensor) -> str:
         return f"{part.dtype} of shape ({', '.join(('N', *map(str, part.shape[1:])))})"
 
@@ -76,7 +78,7 @@ def describe(inputs: Inputs) -> str:
 
 
 def all_tensors(batch: Batch) -> list[Tensor]:
-    """Return the inputs' tensors and the labels, if there are any."""
+    """The inputs' tensors and the labels, if there are any."""
     inputs, labels = batch
     if isinstance(inputs, Tensor):
         parts = [inputs]
@@ -86,7 +88,7 @@ def all_tensors(batch: Batch) -> list[Tensor]:
 
 
 def concatenate(batches: Sequence[Batch]) -> Batch:
-    """Return several batches of one form as one."""
+    """Concatenate several batches of one form."""
     first, labels = batches[0]
     if len(batches) == 1:
         return first, labels
@@ -103,12 +105,12 @@ def concatenate(batches: Sequence[Batch]) -> Batch:
 
 
 def take_examples(inputs: Inputs, index: Tensor) -> Inputs:
-    """Return the examples of a batch at these places."""
+    """The examples of a batch at these indices."""
     return map_batch(inputs, lambda part: part[index.to(part.device)])
 
 
 def batch_size_of(inputs: Inputs) -> int:
-    """Return how many examples a batch holds."""
+    """The number of examples in a batch."""
     if isinstance(inputs, Tensor):
         return len(inputs)
     parts = inputs.values() if isinstance(inputs, Mapping) else inputs
@@ -116,11 +118,12 @@ def batch_size_of(inputs: Inputs) -> int:
 
 
 def to_device(inputs: Inputs, device: torch.device) -> Inputs:
+    """The batch with every tensor on ``device``."""
     return map_batch(inputs, lambda part: part.to(device))
 
 
 def repeat_examples(inputs: Inputs, examples: int) -> Inputs:
-    """A batch of so many examples, made of those given again and again."""
+    """A batch of this many examples, repeating the given ones as needed."""
 
     def one(part: Tensor) -> Tensor:
         times = -(-examples // len(part))

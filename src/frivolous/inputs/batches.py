@@ -1,4 +1,4 @@
-"""A user's data, whatever its form, as batches that can be read several times and counted."""
+"""``as_batches``: a user's data as batches that can be read several times and counted."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Batches:
     repeats: Tensor | None = None
 
     def at(self, index: Tensor) -> Batches:
-        """Return only the examples at these different places, shape (n,), in this order."""
+        """Only the examples at these indices, all different: shape (n,), in this order."""
         return Batches(
             lambda: self.picked(index),
             len(index),
@@ -63,7 +63,7 @@ class Batches:
         )
 
     def once(self) -> Batches:
-        """Return every example once, where a sampler gave it first."""
+        """Every example once, where a sampler gives it first."""
         if self.repeats is None:
             return self
         first = {number: place for place, number in reversed([*enumerate(self.repeats.tolist())])}
@@ -95,7 +95,7 @@ class Batches:
             yield inputs
 
     def first(self, examples: int | None = None, device: torch.device | None = None) -> Inputs:
-        """Return the first few examples' inputs, or the first batch's, on ``device`` if given."""
+        """The inputs of the first few examples, or of the first batch, on ``device`` if given."""
         few = None if examples is None else torch.arange(min(examples, self.examples))
         found = list(islice(self.source(), 1) if few is None else self.picked(few))
         if not found:
@@ -162,7 +162,7 @@ def as_batches(
 
 
 class _Takeable(Protocol):
-    """Labelled examples that give the inputs at any places: in memory, or decoded as they come."""
+    """Labelled examples that can be read at any indices: in memory, or decoded as they come."""
 
     @property
     def labels(self) -> Tensor: ...
@@ -216,12 +216,12 @@ def _sliced(together: Batch, batch_size: int) -> tuple[Source, Picked]:
 
 
 def _at_hand(batches: Sequence[Batch]) -> tuple[Source, Picked]:
-    """The same of batches that are there to be read again."""
+    """The same for batches that can be read again."""
     return lambda: iter(batches), picker(batches)
 
 
 def _loaded(data: Iterable[Any], tally: Tally) -> tuple[Source, Picked, Tensor | None]:
-    """The same of a loader, and its repeats: read as needed where that is safe, or else once."""
+    """The same for a loader, and its repeats: read on demand if that is safe, else once."""
     found = ordered(data) if isinstance(data, DataLoader) else None
     if found is None:
         return *_at_hand(keep(tally.through(batches_of(data)))), None
@@ -230,13 +230,13 @@ def _loaded(data: Iterable[Any], tally: Tally) -> tuple[Source, Picked, Tensor |
         tally.read(found.first())
         if tally.examples == examples:
             return found.again, found.picked, repeats
-        tally.reset()  # the loader leaves out examples, so that places say nothing
+        tally.reset()  # examples are left out, so indices do not identify them
     kept = keep(tally.through(found.once()))
     return *_at_hand(kept), repeats if tally.examples == examples else None
 
 
 def _iterable(data: Any, batch_size: int) -> Iterable[Any]:
-    """A loader of a data set, or the iterable that it is; refuses anything else."""
+    """A data set's loader, or the iterable itself; raises for anything else."""
     if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
         return DataLoader(data, batch_size=batch_size)
     if isinstance(data, Iterable) and not isinstance(data, str | bytes):

@@ -1,4 +1,4 @@
-"""Batches that are read once and kept: in memory up to a size, in a temporary file beyond it."""
+"""Keep batches that can be read only once: in memory up to a size, then in a temporary file."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from frivolous.errors import BadArgument
 from frivolous.inputs.batch import Batch, batch_size_of, concatenate, map_batch, take_examples
 
 IN_MEMORY = 2 * 2**30
-"""Bytes of examples that are kept in memory; those after them go to a temporary file."""
+"""Bytes of examples kept in memory; the rest goes to a temporary file."""
 ALIGNED = 64
-"""Every tensor begins at a multiple of so many bytes of the file."""
+"""Every tensor begins at a multiple of this many bytes of the file."""
 
 
 def keep(batches: Iterable[Batch]) -> list[Batch]:
-    """Copy batches as they come: a loader may give one tensor again, with other contents.
+    """Copy batches as they come, since a loader may reuse a tensor for other contents.
 
     Beyond ``IN_MEMORY`` bytes they are written to a file in the folder for temporary files (the
-    environment's ``TMPDIR``) and given as tensors that are mapped to it: the system reads what is
-    used. The file has no name, so that it goes with the last of them, however the program ends.
+    environment's ``TMPDIR``) and returned as tensors that are mapped to it: the system reads what
+    is used. The file has no name, so it disappears with the last of them, however the program ends.
     Copies are on the CPU. Raises :class:`BadArgument` where the file has no room.
     """
     kept: list[Batch] = []
@@ -49,9 +49,9 @@ def keep(batches: Iterable[Batch]) -> list[Batch]:
 
 
 def picker(batches: Sequence[Batch]) -> Callable[[Tensor], Iterator[Batch]]:
-    """Return what gives the examples at any places, in that order, of batches that are at hand.
+    """Make a function that reads the examples at any indices, in that order, from stored batches.
 
-    They come in batches as large as the largest.
+    It yields batches of the size of the largest.
     """
     sizes = np.array([batch_size_of(inputs) for inputs, _ in batches])
     starts = np.cumsum(sizes) - sizes
@@ -87,7 +87,7 @@ class _File:
         self.file: IO[bytes] | None = None
 
     def put(self, part: Tensor) -> Tensor:
-        """Write a tensor; return one of its shape and type without numbers, on device "meta"."""
+        """Write a tensor; return one of its shape and type without data, on device "meta"."""
         numbers = part.contiguous().view(torch.uint8).numpy()
         try:
             if self.file is None:
@@ -105,8 +105,8 @@ class _File:
         return torch.empty(part.shape, dtype=part.dtype, device="meta")
 
     def reader(self) -> Callable[[Tensor], Tensor]:
-        """Return what gives the tensors in the order in which they were put."""
-        # It outlives the closed file. Shared, as a private one has to fit into memory and swap.
+        """A function that returns the tensors in the order in which they were written."""
+        # The map outlives the closed file. It is shared: a private one must fit memory and swap.
         assert self.file is not None
         whole = torch.from_numpy(np.memmap(self.file, np.uint8, "r+", shape=(self.size,)))
         start = 0
@@ -121,6 +121,6 @@ class _File:
         return get
 
     def close(self) -> None:
-        """Close the file; what has been read of it stays."""
+        """Close the file; what has been read of it stays mapped."""
         if self.file is not None:
             self.file.close()

@@ -1,4 +1,4 @@
-"""What a batch may look like: inputs of three forms, with or without labels."""
+"""The forms that a batch may have: inputs of three forms, with or without labels."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def whole(data: Any) -> Batch | None:
 
 
 def _belong_together(parts: Sequence[Any], labels: Tensor) -> bool:
-    """Whether these are inputs and their labels, right or wrong ones; else they are batches."""
+    """Whether these are inputs and their labels, right or wrong; else they are batches."""
     are_labels = class_numbers(labels) is not None
     first = parts[0]
     if len(parts) == 1 and isinstance(first, tuple | list | Mapping):
-        # After a labelled batch, or a tuple of one tensor, the next is a batch too.
+        # If the first is a labelled batch, or a tuple of one tensor, the second is a batch as well.
         another = _has_labels(first) or (not isinstance(first, Mapping) and len(first) < 2)
         return are_labels or not another
     if not all(isinstance(part, Tensor) for part in parts):
@@ -56,7 +56,7 @@ def _has_labels(batch: Any) -> bool:
 
 
 def class_numbers(labels: Any) -> Tensor | None:
-    """The class of each example, shape (N,), or None for what is no labels.
+    """The class of each example, shape (N,), or None for what cannot be labels.
 
     Labels are whole numbers of shape (N,) or (N, 1), or one-hot of shape (N, C), C >= 2, of any
     type: a single 1 in each row, and zeros.
@@ -78,7 +78,7 @@ def class_numbers(labels: Any) -> Tensor | None:
 
 
 def parsed(batch: Any) -> Batch:
-    """One batch as (inputs, labels or None), or an error that says what is wrong with it."""
+    """Parse one batch as (inputs, labels or None); the error says what is wrong with it."""
     if isinstance(batch, tuple | list) and len(batch) > 1:
         *parts, labels = batch
         inputs = _inputs(parts[0] if len(parts) == 1 else tuple(parts))

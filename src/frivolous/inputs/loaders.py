@@ -1,4 +1,4 @@
-"""The examples of a ``DataLoader`` in one order, the same at every reading."""
+"""Read the examples of a ``DataLoader`` in one order, the same at every reading."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from frivolous.inputs.formats import parsed
 from frivolous.rng import generator
 
 PROBED = 64
-"""Examples that are read twice, to see whether they are the same both times."""
+"""The number of examples read twice, to see whether they are the same both times."""
 GROUP = 8
-"""Of so many at a time."""
+"""The number of them read at a time."""
 
 Places = Sequence[Sequence[int]]
 
 
 class Ordered:
-    """A loader's data set, read in one order: ``keys`` of its examples, ``batches`` of places."""
+    """A loader's data set in a fixed order: ``keys`` of its examples, ``batches`` of indices."""
 
     def __init__(self, loader: DataLoader[Any], order: Iterable[Sequence[Any]]) -> None:
         self.loader = loader
@@ -44,7 +44,7 @@ class Ordered:
         self.marks: list[int] = []
 
     def once(self, batches: Places | None = None) -> Iterator[Batch]:
-        """Read batches of the examples at these places, by default all, whatever they are."""
+        """Read batches of the examples at these indices, by default all, without any check."""
         loader = self.loader
         order = [[self.keys[at] for at in places] for places in self._all(batches)]
         return batches_of(
@@ -57,7 +57,7 @@ class Ordered:
                 worker_init_fn=loader.worker_init_fn,
                 multiprocessing_context=loader.multiprocessing_context,
                 prefetch_factor=loader.prefetch_factor,
-                # With a generator of its own a loader leaves the global one alone.
+                # With a generator of its own, a loader does not draw from the global one.
                 generator=torch.Generator(),
             )
         )
@@ -73,7 +73,7 @@ class Ordered:
             yield batch
 
     def again(self, batches: Places | None = None) -> Iterator[Batch]:
-        """Read batches of the examples at these places; refuse others than came at first."""
+        """Read batches of the examples at these indices; raises if they have changed."""
         batches = self._all(batches)
         for places, batch in zip(batches, self.once(batches), strict=False):
             if _marks(batch) != [self.marks[at] for at in places]:
@@ -85,12 +85,12 @@ class Ordered:
             yield batch
 
     def picked(self, index: Tensor) -> Iterator[Batch]:
-        """Read the examples at these places again, in batches as large as the largest."""
+        """Read the examples at these indices again, in batches of the size of the largest."""
         parts = index.split(max(map(len, self.batches))) if len(index) else ()
         return self.again([part.tolist() for part in parts])
 
     def repeats(self) -> Tensor | None:
-        """Number the examples by their keys, shape (N,); None where no key comes twice."""
+        """Number the examples by their keys, shape (N,); None if no key occurs twice."""
         numbers: dict[Any, int] = {}
         if not all(isinstance(key, Hashable) for key in self.keys):
             return None
@@ -98,9 +98,9 @@ class Ordered:
         return torch.tensor(found) if len(numbers) < len(found) else None
 
     def steady(self) -> bool:
-        """Whether examples are the same when read again, and in whatever company.
+        """Whether examples are the same when read again, and in any company.
 
-        ``PROBED`` of them, spread over the data, are read in two groupings: so is found out what an
+        ``PROBED`` of them, spread over the data, are read in two groupings: that reveals what an
         example or a batch draws at random (augmentation), and what depends on the rest of a batch.
         """
         count = len(self.keys)
@@ -109,7 +109,7 @@ class Ordered:
         groups = [chosen[at : at + GROUP] for at in range(0, len(chosen), GROUP)]
         groups += [chosen[at::steps] for at in range(steps)]
         seen: dict[int, int] = {}
-        # Within one reading, as workers begin every reading with the same seed.
+        # Within one reading, since workers start every reading with the same seed.
         with _generators_as_they_were():
             found = list(self.once(groups))
         if [batch_size_of(inputs) for inputs, _ in found] != [len(group) for group in groups]:
@@ -124,8 +124,8 @@ class Ordered:
 def ordered(loader: DataLoader[Any]) -> Ordered | None:
     """Draw a loader's order once; None where its examples have no keys to be read by.
 
-    All examples in shuffled order are taken in plain order, those that ``drop_last`` leaves out
-    being drawn by a generator of our own, so that the global one is left alone.
+    A loader that shuffles all examples is read in plain order. Which ones ``drop_last`` leaves out
+    is drawn from a generator of our own, so that the global one stays untouched.
     """
     if type(loader) is not DataLoader or isinstance(loader.dataset, IterableDataset):
         return None
@@ -143,17 +143,17 @@ def ordered(loader: DataLoader[Any]) -> Ordered | None:
 
 
 def batches_of(loader: Iterable[Any]) -> Iterator[Batch]:
-    """Read batches; one without examples, on which a loader may end, is of no use."""
+    """Read batches; drops empty ones, on which a loader may end."""
     return (found for batch in loader if batch_size_of((found := parsed(batch))[0]))
 
 
 def _key(key: Any) -> Any:
-    """A key that equals another of the same number, which tensors do not."""
+    """A hashable key that is equal for equal numbers, which tensors are not."""
     return key.item() if isinstance(key, Tensor) and key.numel() == 1 else key
 
 
 def _marks(batch: Batch) -> list[int]:
-    """A number of the bytes and the form of each example; equal for equal ones."""
+    """A checksum of the bytes and the form of each example; equal for equal ones."""
     inputs, _ = batch
     parts = [part.detach().cpu().contiguous() for part in all_tensors(batch)]
     marks = [zlib.crc32(describe(inputs).encode())] * batch_size_of(inputs)
@@ -165,7 +165,7 @@ def _marks(batch: Batch) -> list[int]:
 
 @contextmanager
 def _generators_as_they_were() -> Iterator[None]:
-    """Leave the global generators, of which a data set may draw, as they were."""
+    """Restore the global generators afterwards, from which a data set may draw."""
     states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
     try:
         yield

@@ -1,4 +1,4 @@
-"""How much of a long piece of work is done, and how long the rest may take, as lines of text."""
+"""Progress lines: how much of a long computation is done, and how long the rest may take."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from frivolous.inputs.batch import Batch, batch_size_of
 from frivolous.inputs.batches import Batches
 
 EVERY = 0.5
-"""Seconds between two lines about the same piece of work."""
+"""Seconds between two lines about the same part of the work."""
 
 Tell = Callable[[str], None]
 
 
 class Progress:
-    """Tells what is under way, what share of it is done and about how long the rest may take.
+    """Reports what is running, what share of it is done and about how long the rest may take.
 
     >>> lines = []
     >>> work = Progress(lines.append)
@@ -31,7 +31,7 @@ class Progress:
         self.begin("")
 
     def begin(self, what: str, parts: int = 1) -> None:
-        """Begin something that has so many parts of about the same cost."""
+        """Begin a stage that has this many parts of about the same cost."""
         self.what, self.parts, self.number = what, max(parts, 1), 0
         self.began = self.told = time.monotonic()
         if what:
@@ -43,24 +43,24 @@ class Progress:
         self._say(0.0)
 
     def share(self, done: float) -> None:
-        """Say what share of the part under way is done, unless a line has just been told."""
+        """Report what share of the current part is done, unless a line was just printed."""
         if time.monotonic() - self.told >= EVERY:
             self._say(done)
 
     def note(self, words: str) -> None:
-        """Say something else about what is under way."""
+        """Report something else about the current part."""
         if time.monotonic() - self.told >= EVERY:
             self.told = time.monotonic()
             self._tell(f"{self.what}: {words}")
 
     def through(self, batches: Batches) -> Batches:
-        """Return the same batches, which tell how many of them have been read."""
+        """The same batches, reporting how many of them have been read."""
 
         def source() -> Iterator[Batch]:
             seen = 0
             for batch in batches.source():
                 yield batch
-                # Whoever reads on has done its work on this batch.
+                # The consumer has finished the batch once it requests the next one.
                 seen += batch_size_of(batch[0])
                 self.share(min(seen / batches.examples, 1.0))
 
@@ -77,7 +77,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """A time in the largest two units that matter.
+    """A time in its largest two units that matter.
 
     >>> duration(12.3), duration(200), duration(4000)
     ('12 s', '3 min', '1 h 7 min')

@@ -1,4 +1,4 @@
-"""Counting the examples of batches, which must be alike."""
+"""Count the examples of batches, and check that batches are alike."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from frivolous.inputs.batch import Batch, batch_size_of, describe
 
 
 class Tally:
-    """Counts the examples of batches, sees whether they have labels, and that they are alike."""
+    """Counts the examples of batches, whether they have labels, and that they have one form."""
 
     def __init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
+        """Forget everything counted so far."""
         self.examples, self.form, self.labelled = 0, "", set[bool]()
 
     @property
     def has_labels(self) -> bool:
+        """Whether every batch had labels."""
         return self.labelled == {True}
 
     def read(self, batches: Iterable[Batch]) -> None:
+        """Count the examples of these batches."""
         for _ in self.through(batches):
             pass
 
     def through(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """Give the same batches; refuse the first that differs from those before."""
+        """Yield the same batches; raises for the first that differs from those before."""
         for inputs, labels in batches:
             form = describe(inputs)
             if self.form not in ("", form):
