@@ -1,4 +1,4 @@
-"""The measures of a site's statistics, each with an interval over examples."""
+"""The measures of a site, each with a jackknife interval over examples."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ORDER = ("redundant", "similarity", "compressibility", "silent", "constant")
 
 @dataclass(frozen=True)
 class SiteStatistics:
-    """The measures of one site, or of all: values and what they were with each group left out.
+    """The measures of one site, or of all: values, and values with each group left out.
 
     ``left_out`` holds one value per group, empty where there were too few examples; ``most`` is the
     largest value a measure can have.
@@ -30,7 +30,7 @@ class SiteStatistics:
     most: Mapping[str, float]
 
     def intervals(self, level: float = 0.95) -> dict[str, Interval]:
-        """Return every value with the interval of the delete-a-group jackknife.
+        """Every value with the interval of the delete-a-group jackknife.
 
         With G groups and a value t_g without group g: se² = (G - 1) / G * Σ (t_g - mean)²; bounds
         are value ± Student's t with G - 1 degrees of freedom times se, within the measure's range.

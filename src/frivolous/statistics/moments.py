@@ -1,9 +1,12 @@
-"""First and second moments of a site's activity: what a stream of samples leaves behind.
+"""Moments: count, mean and covariance of a site's activity, from a stream of samples.
 
-Moments of parts of a stream make those of the whole by one formula (Chan, Golub and LeVeque 1979),
-so they add up across batches, processes and machines. Products are taken in float64: of two units
-that agree but for a thousandth, a float32 product errs by a third in the variance of one that the
-other leaves unexplained, though each covariance is right to 1e-6 of the largest variance.
+Moments of parts combine exactly into those of the whole (Chan, Golub and LeVeque 1979), so they add
+up across batches, processes and machines. With counts n and m, means a and b, the scatter matrices
+add up to S + T + n m / (n + m) (b - a)(b - a)'.
+
+Products are taken in float64: if two units are equal but for a thousandth, a float32 product
+misstates by a third the variance of one that the other leaves unexplained, though each covariance
+is right to 1e-6 of the largest variance.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Count, mean and centred scatter of samples of U units, with how often and how far they act.
+    """Count, mean, scatter and range of samples of U units, and how often each is active.
 
     ``mean_U``, ``low_U`` and ``high_U`` are in the unit of the activity; ``scatter_UU`` is the sum
     over samples of ``(x - mean)(x - mean)'``; ``active_U`` counts samples with a non-zero activity.
@@ -63,7 +66,7 @@ class Moments:
 
 
 def moments(activity_NU: Numbers) -> Moments:
-    """The moments of samples at hand, shape (N, U).
+    """The moments of samples in memory, shape (N, U).
 
     >>> moments(np.array([[1.0], [3.0]])).variance_U
     array([2.])
@@ -92,7 +95,7 @@ def pool(parts: Sequence[Moments]) -> Moments:
     filled = [part for part in parts if part.count] or list(parts[:1])
     count = sum(part.count for part in filled)
     weight_G = np.array([part.count for part in filled], dtype=np.float64)
-    # From one part's mean on, a unit that is the same constant in all parts keeps it exactly.
+    # Means relative to the first part's: a unit that is one constant in all parts keeps it exactly.
     from_first_GU = np.stack([part.mean_U - filled[0].mean_U for part in filled])
     shift_U = weight_G @ from_first_GU / max(count, 1)
     between_GU = np.sqrt(weight_G)[:, None] * (from_first_GU - shift_U)
@@ -127,7 +130,7 @@ class Sums:
         self._high_U = torch.maximum(self._high_U, high_U)
         self._active_U += active_U
         size, count = len(block_NU), self._count + len(block_NU)
-        # A mean of equal numbers can be rounded away from them; a constant has no variance at all.
+        # The mean of equal numbers may be rounded; a constant must have no variance at all.
         mean_U = torch.where(low_U == high_U, low_U, mean_U)
         shift_U = mean_U - self._mean_U
         centred_NU = mean_U.new_empty((size + 1, len(mean_U)))
@@ -135,7 +138,7 @@ class Sums:
             np.subtract(block_NU.numpy(), mean_U.numpy(), out=centred_NU.numpy()[:size])
         else:
             torch.sub(block_NU, mean_U, out=centred_NU[:size])
-        # As one row more, the distance between the means comes with the product.
+        # The term of the distance between means, as one more row of the same product.
         centred_NU[size] = shift_U * (self._count * size / count) ** 0.5
         self._add_product(centred_NU)
         self._mean_U += shift_U * (size / count)
@@ -149,7 +152,7 @@ class Sums:
         products, syrk took twice the panels' time and the products two to four times theirs.
         """
         width = len(self._upper_UU)
-        # Few panels: each is a meeting of threads, which is slow where the cores are shared.
+        # Few panels: threads synchronise after each, which is slow where cores are shared.
         panel = max(128, -(-width // 4))
         for start in range(0, width, panel):
             stop = min(start + panel, width)
@@ -158,7 +161,7 @@ class Sums:
             )
 
     def moments(self) -> Moments:
-        """What was absorbed so far, in main memory; nothing can be absorbed afterwards."""
+        """The moments of what was absorbed, in main memory; nothing can be absorbed afterwards."""
         return Moments(
             self._count,
             self._mean_U.cpu().numpy(),
@@ -170,7 +173,7 @@ class Sums:
 
 
 class Rows:
-    """Rows gathered until a product is worth while, then the running moments of one group."""
+    """A buffer of rows in front of :class:`Sums`, so that it absorbs large enough blocks."""
 
     def __init__(self, width: int) -> None:
         self._width = width
@@ -209,7 +212,7 @@ class Rows:
 
 
 def _summary(block_NU: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Lowest, highest, number that are not zero (int64) and mean of each unit (float64)."""
+    """Lowest, highest, number of non-zeros (int64) and mean of each unit (float64)."""
     if block_NU.device.type != "cpu":
         low_U, high_U = block_NU.amin(dim=0).double(), block_NU.amax(dim=0).double()
         return low_U, high_U, block_NU.ne(0).sum(dim=0), block_NU.double().mean(dim=0)

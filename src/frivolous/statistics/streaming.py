@@ -7,9 +7,9 @@ exact over all.
 
 Examples are dealt into groups, so that leaving out one group at a time shows how far a measure
 depends on the examples (the jackknife). Every group of every sampling holds its own U x U sums:
-``8 * samplings * groups * U**2`` bytes for a site of U units, and a buffer of rows that is smaller
-from 512 units on. Wide sites have fewer groups to bound that: at most 4 above 1,024 units, 1 above
-4,096.
+``8 * samplings * groups * U**2`` bytes for a site of U units (of 512 units 2 MiB per group), and a
+buffer of rows that is smaller from 512 units on. Wide sites have fewer groups to bound that: at
+most 4 above 1,024 units, 1 above 4,096.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Activity:
 
     @property
     def groups(self) -> int:
-        """Into how many groups the examples are dealt."""
+        """The number of groups into which the examples are dealt."""
         return len(self.samplings[0])
 
     def moments(self, sampling: int = 0) -> Moments:
@@ -110,7 +110,7 @@ def collect(
     seed: int = 0,
     position_means: bool = True,
 ) -> dict[str, Activity]:
-    """Statistics of each site's activity, from one pass over ``batches`` of inputs.
+    """Collect statistics of each site's activity in one pass over ``batches`` of inputs.
 
     ``examples`` is how many examples the batches hold together; ``sites`` names the sites, all of
     them by default. A site with at most ``cap`` samples (examples times positions), or without
@@ -217,7 +217,7 @@ class _Stream:
                 block.add(part_KU)
 
     def activity(self) -> Activity:
-        """What the stream leaves behind."""
+        """The statistics of what has been taken in."""
         mean = self._sum / self._examples
         unit_axis = mean.ndim - 1 if self.site.axis == -1 else 0
         others = tuple(axis for axis in range(mean.ndim) if axis != unit_axis)
@@ -273,7 +273,7 @@ def _value_shape(site: _Site) -> tuple[int, ...]:
 
 
 def _rows(units_NPU: Tensor, example_K: NDArray[np.int64], place_K: NDArray[np.int64]) -> Tensor:
-    """The samples at these places of these examples: shape (K, U)."""
+    """The samples at these positions of these examples: shape (K, U)."""
     if units_NPU.device.type == "cpu":
         return torch.from_numpy(units_NPU.numpy()[example_K, place_K])
     device = units_NPU.device
