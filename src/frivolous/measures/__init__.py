@@ -1,8 +1,9 @@
 """Measures: pure functions of numbers. Curves and covariances in, counts out; they know no model.
 
 Each module is one measure and is used under its own name: ``curve.crossing``,
-``redundancy.redundant_units``, ``similarity.similarity``, ``kinds.silent_units``, ``gain.gain``.
-The conventions under which a number was computed are a record of :mod:`protocol`.
+``redundancy.redundant_units``, ``similarity.similarity``, ``unit_kinds.silent_units``,
+``gain.gain``. The conventions under which a number was computed are a record of
+:mod:`~frivolous.measures.conventions`.
 
 >>> from frivolous.measures import curve
 >>> curve.crossing((0.0, 0.5, 1.0), (1.0, 1.0, 0.5), tolerance=0.25)

@@ -1,4 +1,4 @@
-"""The conventions a number was measured under, as a record: as the paper says, as it was plotted.
+"""The conventions under which a number was measured: as the paper says, or as it was plotted.
 
 Every difference between the two records is one field, with a one-line reason in ``why``. Sources:
 Casper et al. 2021 (AAAI), section 4, and the original code `biolins/frivolous_dnns`.
@@ -24,7 +24,7 @@ FRACTIONS = tuple(step / 6 for step in range(7))
 
 @dataclass(frozen=True)
 class Protocol:
-    """How prunable, redundant and similar units are counted and how gains are taken.
+    """How prunable, redundant and similar units are counted and how gains are computed.
 
     ``tolerance`` is the share of labels that may change, ``unexplained`` that of the variance,
     ``similar`` the least absolute correlation of similar units. ``draw`` says which random order
@@ -59,7 +59,7 @@ class Protocol:
     why: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse a value that no measure understands."""
+        """Raise for a value that no measure understands."""
         validation.share("tolerance", self.tolerance)
         validation.share("unexplained", self.unexplained)
         for name, allowed in _CHOICES.items():
@@ -97,7 +97,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Difference:
-    """One convention in which two protocols differ, with the reason either record gives."""
+    """One convention in which two protocols differ, with the reason that either gives."""
 
     field: str
     first: Any

@@ -157,7 +157,7 @@ def proportion(
 
 
 def check_method(method: Method, name: str = "method") -> Method:
-    """Return the name of an interval, or say which there are."""
+    """The name of an interval method; raises for an unknown one."""
     if method not in get_args(Method):
         raise BadArgument(f"`{name}` is 'wilson' or 'exact'; got {method!r}. Pass 'wilson'.")
     return method
@@ -174,7 +174,7 @@ def prunable_interval(
     level: float = 0.95,
     method: Method = "wilson",
 ) -> Interval:
-    """:func:`prunable_units` of counts of unchanged labels, and what the sample of examples allows.
+    """:func:`prunable_units` of counts of unchanged labels, with bounds over examples.
 
     The pointwise lower and upper bounds of each curve go through the same functional. Pointwise:
     each fraction has its own interval over examples, so the band as a whole covers less than

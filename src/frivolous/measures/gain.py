@@ -18,7 +18,7 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Gain:
-    """The mean ratio, the bounds of its interval and what went into it.
+    """The mean ratio, the bounds of its interval and the ratios that it averages.
 
     ``ratios`` holds one ratio per doubling, NaN where it is not defined; ``left_out`` says which
     doublings (0 is the first) are not in ``value``, and why. ``low`` and ``high`` are NaN where
@@ -87,7 +87,7 @@ def _counts(counts_RS: ArrayLike) -> Numbers:
 
 
 def _mean(values: Numbers, axis: int) -> Numbers:
-    """Mean of what is known along ``axis``; NaN where nothing is."""
+    """Mean along ``axis`` of the entries that are not NaN; NaN if there are none."""
     known = ~np.isnan(values)
     number = known.sum(axis=axis)
     total = np.where(known, values, 0.0).sum(axis=axis)

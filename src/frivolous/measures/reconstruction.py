@@ -1,6 +1,6 @@
-"""Readers re-fitted by least squares when units are gone: every unit predicted from those kept.
+"""Reconstruction: predict every unit from those kept, by least squares.
 
-Readers that are fitted anew to the units kept compute what the old ones compute from the best
+Readers that are re-fitted to the units kept compute what the old ones compute from the best
 linear prediction of all units; so one prediction serves every reader, whatever its weights (Casper
 et al. 2021, appendix C, fits readers to activity in the same sense).
 """
@@ -20,7 +20,7 @@ from frivolous.measures.similarity import varying
 Numbers = NDArray[np.float64]
 
 RIDGE = 1e-10
-"""Share of each unit's variance that counts as noise of its own.
+"""Share of each unit's variance that is treated as noise of its own.
 
 An exact copy then has an inverse, and is predicted to about 1e-10 of its variance. Only where
 readers weigh copies by thousands against each other does that much show.

@@ -1,4 +1,4 @@
-"""Redundant units: those beyond the principal components that hold nearly all the variance.
+"""Redundant units: width less the principal components that hold nearly all the variance.
 
 Source: Casper et al. 2021 (AAAI), section 4, "Redundancy"; *compressibility* is the share of the
 2020 ICLR submission, section 2.
@@ -71,7 +71,7 @@ def redundant_units(
 
 
 def redundant_level(covariance: ArrayLike, tolerance: float = 0.05) -> float:
-    """:func:`redundant_units` without the step from unit to unit: in [0, U].
+    """:func:`redundant_units` without the steps from unit to unit: in [0, U].
 
     To the components dropped whole it adds the share of the next one's variance that ``tolerance``
     still allows. Its whole part is the count. A count jumps, or does not move at all, when the

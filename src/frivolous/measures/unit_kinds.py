@@ -54,7 +54,7 @@ class Thresholds:
     twins: float = TWINS
 
     def __post_init__(self) -> None:
-        """Refuse what is no share, correlation or divergence."""
+        """Raise for what is no share, correlation or divergence."""
         for name in ("silent", "constant", "changed"):
             validation.share(name, getattr(self, name))
         for name in ("redundant", "twins"):

@@ -1,4 +1,4 @@
-"""What the measures demand of their arguments: shares, covariances and vectors of numbers."""
+"""Checks of the measures' arguments: shares, covariances and vectors of numbers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from frivolous.errors import BadArgument, NotFinite
 
 
 def share(name: str, value: float) -> float:
-    """Return ``value`` as a share in [0, 1), or say how a percentage is written as a share.
+    """``value`` if it is a share in [0, 1); the error says how to write a percentage as a share.
 
     >>> share("tolerance", 0.05)
     0.05
@@ -34,7 +34,7 @@ def share(name: str, value: float) -> float:
 
 
 def finite(name: str, values: ArrayLike) -> NDArray[np.float64]:
-    """Return ``values`` as float64 numbers, or raise :class:`NotFinite` with how many are not."""
+    """``values`` as float64 numbers; raises :class:`NotFinite` with how many are not finite."""
     numbers = np.asarray(values, dtype=np.float64)
     wrong = numbers.size - int(np.isfinite(numbers).sum())
     if wrong:
@@ -46,7 +46,7 @@ def finite(name: str, values: ArrayLike) -> NDArray[np.float64]:
 
 
 def covariance(values: ArrayLike) -> NDArray[np.float64]:
-    """Return a square, finite ``covariance_UU`` of at least one unit."""
+    """A square, finite ``covariance_UU`` of at least one unit; raises for anything else."""
     numbers = finite("covariance", values)
     if numbers.ndim != 2 or numbers.shape[0] != numbers.shape[1] or not numbers.size:
         raise BadArgument(
@@ -64,7 +64,7 @@ def covariance(values: ArrayLike) -> NDArray[np.float64]:
 
 
 def per_unit(name: str, values: ArrayLike, like: NDArray[Any] | None = None) -> NDArray[np.float64]:
-    """Return one finite number per unit, of the same length as ``like``."""
+    """One finite number per unit, of the same length as ``like``; raises for anything else."""
     numbers = finite(name, values)
     if numbers.ndim != 1:
         raise BadArgument(f"`{name}` holds one number per unit, shape (U,); got {numbers.shape}.")
@@ -77,7 +77,7 @@ def per_unit(name: str, values: ArrayLike, like: NDArray[Any] | None = None) -> 
 
 
 def confidence(level: float) -> float:
-    """Return ``level`` if it lies strictly between 0 and 1."""
+    """``level`` if it lies strictly between 0 and 1."""
     number = float(level)
     if not (0 < number < 1) or math.isnan(number):
         raise BadArgument(
