@@ -1,4 +1,10 @@
-"""Effective width: the fewest units of a site that keep the labels, their readers re-fitted."""
+"""Effective width: the fewest units of a site that keep the labels, their readers re-fitted.
+
+Example: a site has 128 units. They are removed in the order of joint elimination, and after each
+removal the next layer is re-fitted to the units left. If the labels of at most 2% of the examples
+change with 17 units and of more with 16, the effective width is 17. The search tries nine numbers
+of units per pass over the data, spread over the range that is still open.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +34,12 @@ from frivolous.statistics.streaming import Activity
 TRIED = 8
 """Numbers of units tried in one pass over the data; each pass leaves a ninth of the range."""
 MATRIX_BYTES = 2**29
-"""Bytes that the matrices of predictions of one pass may take."""
+"""The most bytes of prediction matrices in one pass."""
 
 
 @dataclass(frozen=True, eq=False)
 class EffectiveWidth:
-    """How few units of a site do, and in which order the others can go.
+    """The fewest units of a site that keep the labels, and the order in which the others go.
 
     ``units`` is the fewest found that leave at least ``1 - tolerance`` of the labels unchanged.
     ``tried_K`` units were kept, in rising order, and ``unchanged_K`` of ``examples`` labels stayed
@@ -56,12 +62,12 @@ class EffectiveWidth:
 
     @property
     def bounds(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Bounds of the share of unchanged labels, (low, high), of each number of units tried."""
+        """Bounds (low, high) of the share of unchanged labels, for each number of units tried."""
         return proportion(self.unchanged_K, self.examples, method=self.method)
 
     @property
     def low(self) -> int:
-        """The fewest units not ruled out.
+        """The fewest units that are not ruled out.
 
         Of fewer, the 95% interval by ``method`` of unchanged labels ends below ``1 - tolerance``.
         """
@@ -111,7 +117,7 @@ def effective_width(
     tried = {site.width: float(activity.examples)}
     low, high = -1, site.width
     while high - low > 1:
-        # Few units often do: spread over sizes at first, evenly when there are bounds.
+        # Few units are often enough: geometric steps at first, even ones once there are bounds.
         between = (
             np.linspace(low, high, TRIED + 2)[1:-1]
             if low >= 0
@@ -140,25 +146,25 @@ def effective_width(
 
 
 def _at_once(units: Sequence[int], width: int, folds: int) -> list[Sequence[int]]:
-    """The numbers of units in parts whose matrices of predictions fit :data:`MATRIX_BYTES`."""
+    """Split the numbers of units so that their prediction matrices fit :data:`MATRIX_BYTES`."""
     count = max(1, MATRIX_BYTES // (folds * 8 * width**2))
     return [units[start : start + count] for start in range(0, len(units), count)]
 
 
 @dataclass(frozen=True)
 class _Folds:
-    """Who predicts the units of which examples, fitted on the others."""
+    """Which reconstructor predicts the units of which examples, fitted on the others."""
 
     reconstructors: tuple[Reconstructor, ...]
     groups: int
 
     def of(self, start: int, stop: int, seed: int) -> NDArray[np.int64]:
-        """Which reconstructor each example takes."""
+        """The reconstructor of each example."""
         return deal(start, stop, self.groups, seed) % len(self.reconstructors)
 
 
 def _folds(activity: Activity, products: np.ndarray, elimination: Elimination) -> _Folds:
-    """Fit on the groups of even number for the examples of odd ones, and the other way round."""
+    """Fit on the groups of even number for the examples of odd ones, and the reverse."""
     halves = halves_of(activity)
     if halves is None:
         moments = activity.moments(0)
@@ -176,7 +182,7 @@ def _folds(activity: Activity, products: np.ndarray, elimination: Elimination) -
 
 
 def halves_of(activity: Activity) -> tuple[Moments, Moments] | None:
-    """The moments of the examples in groups of even and of odd number, of the first sampling.
+    """The moments of the examples in even and in odd groups, of the first sampling.
 
     None where the examples are in one group, or a half has too few of them for a variance.
     """
@@ -236,11 +242,11 @@ class Refits:
 
     @property
     def count(self) -> int:
-        """How many choices of units there are."""
+        """The number of choices of units."""
         return len(self.matrices[0])
 
     def spread(self, value: Tensor, first: int, copies: int) -> Tensor:
-        """One activity as predicted from this many choices, copy after copy along the batch."""
+        """One activity as predicted from each choice, stacked along the batch."""
         units_last = value.movedim(self.axis, -1)
         changed = units_last.new_empty((copies, *units_last.shape))
         for matrices, constants, rows in zip(self.matrices, self.constants, self.rows, strict=True):

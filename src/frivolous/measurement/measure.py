@@ -58,7 +58,7 @@ def measure(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Measurement:
-    """Count the prunable and redundant units of ``model`` on ``data``, site by site and in all.
+    """Count the prunable and redundant units of ``model`` on ``data``, site by site and in total.
 
     The model is read as a graph and left as it is; it is measured as in evaluation mode.
     Of ``torch.compile``, ``DataParallel``, ``DistributedDataParallel`` and ``AveragedModel`` the
@@ -143,7 +143,7 @@ def measure(
 def measure_network(
     network: Network, batches: Batches, *, progress: Progress | None = None, **wanted: Any
 ) -> Measurement:
-    """Measure a traced network: what :func:`measure` does after reading model and data.
+    """Measure a traced network: what :func:`measure` does once model and data are read.
 
     ``wanted`` are the fields of :class:`frivolous.measurement.run.Wanted`. Joint frivolity and the
     units' table are left out unless ``joint_tolerance`` and ``unit_examples`` ask for them.

@@ -1,4 +1,4 @@
-"""What a measurement leaves behind: its frames and facts, their look-up, text, figure and files."""
+"""The result of a measurement: its frames and facts, look-up, text, figure and files."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Measurement:
     joint: pd.DataFrame = field(default_factory=lambda: empty(JOINT_COLUMNS))
 
     def value(self, measure: str, site: str = ALL) -> float:
-        """Return one value of the table."""
+        """One value of the table."""
         rows = self.table[(self.table.measure == measure) & (self.table.site == site)]
         if len(rows) != 1:
             known = ", ".join(self.table.site.unique())
@@ -82,7 +82,7 @@ class Measurement:
         return float(rows.value.iloc[0])
 
     def summary(self) -> str:
-        """Return the table for a terminal: one line per site, each value with its interval."""
+        """The table as text for a terminal: one line per site, each value with its interval."""
         from frivolous.text.measurement import measurement_text
 
         return measurement_text(self.table, self.facts, self.units, self.curves)

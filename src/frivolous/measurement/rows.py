@@ -40,7 +40,7 @@ def table_row(
     interval: curve.Interval,
     examples: int,
 ) -> dict[str, Any]:
-    """Return one row of the table: a measure of a site, with its interval."""
+    """One row of the table: a measure of a site, with its interval."""
     bounds = (interval.value, interval.low, interval.high)
     return dict(zip(COLUMNS, (site, depth, grain, width, measure, *bounds, examples), strict=True))
 
@@ -48,7 +48,7 @@ def table_row(
 def curve_rows(
     found: AblationCurve, depth: int, protocol: Protocol, method: curve.Method = "wilson"
 ) -> list[dict[str, Any]]:
-    """Return the rows of one ablation curve: prunable units and area."""
+    """The rows of one ablation curve: prunable units and area."""
     at, units = found.fractions, found.units
     if found.crossing is None:
         prunable = curve.prunable_interval(
@@ -74,7 +74,7 @@ def curve_rows(
 def _bounds(
     found: AblationCurve, method: curve.Method
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the bounds of every point of a curve, shape (draws, fractions)."""
+    """The bounds of every point of a curve, shape (draws, fractions)."""
     if found.seen is None:
         low, high = curve.proportion(found.unchanged, found.examples, method=method)
     else:
@@ -87,7 +87,7 @@ def _bounds(
 def statistic_rows(
     found: SiteStatistics, site: str, depth: int, width: int, examples: int
 ) -> list[dict[str, Any]]:
-    """Return the rows of one site's statistics."""
+    """The rows of one site's statistics."""
     return [
         table_row(site, depth, "channel", width, name, interval, examples)
         for name, interval in found.intervals().items()
@@ -95,7 +95,7 @@ def statistic_rows(
 
 
 def curve_frame(curves: list[AblationCurve], method: curve.Method = "wilson") -> pd.DataFrame:
-    """Return the ablation curves, one row per site, draw and fraction; :data:`CURVE_COLUMNS`.
+    """The ablation curves, one row per site, draw and fraction; :data:`CURVE_COLUMNS`.
 
     ``unchanged`` has the interval of ``method``, or of a confidence sequence where the curve was
     followed to a precision; ``spread`` is the standard deviation over draws of ``unchanged`` at
@@ -127,7 +127,7 @@ def curve_frame(curves: list[AblationCurve], method: curve.Method = "wilson") ->
 
 
 def correlation_frame(activity: Mapping[str, Activity], protocol: Protocol) -> pd.DataFrame:
-    """Return how the absolute correlations of every site's pairs of units are distributed.
+    """The distribution of the absolute correlations of every site's pairs of units.
 
     Columns ``site, low, high, pairs, mean, undefined, copies``: ``pairs`` of units have an absolute
     Pearson correlation r in [low, high), the last bin with 1; 200 bins of equal width span [0, 1].

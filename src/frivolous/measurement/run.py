@@ -1,4 +1,4 @@
-"""Measuring one network, stage by stage, so that what is done can be kept when it is stopped."""
+"""Measure one network, stage by stage; finished stages are kept if a later one is stopped."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ GROUPS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What is to be measured of a network, and how.
+    """What to measure of a network, and how.
 
     The arguments of :func:`frivolous.measurement.measure.measure`, and: ``ablated_sites`` are those
     of ``sites`` that get an ablation curve, by default all; the others have statistics alone.
@@ -76,7 +76,7 @@ class Wanted:
 
 
 class Work:
-    """One network being measured: :meth:`run` it, and at any time take its :meth:`measurement`."""
+    """One network being measured: :meth:`run` it, and take its :meth:`measurement` at any time."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Work:
         self.widths: dict[str, EffectiveWidth] = {}
 
     def run(self) -> None:
-        """Measure all that is wanted."""
+        """Measure everything requested."""
         stages = {
             "accuracy": self._accuracy,
             "activity": self._activity,
@@ -122,7 +122,7 @@ class Work:
         self.stage = "done"
 
     def measurement(self) -> Measurement:
-        """What has been measured so far: with activity at least."""
+        """What has been measured so far, the activity at least."""
         wanted, method = self.wanted, self.wanted.intervals
         curves = with_whole(self.curves, self.ablated, wanted.protocol) if self.curves else {}
         return Measurement(
@@ -264,7 +264,7 @@ class Work:
             )
 
     def _means(self, by_position: bool) -> dict[str, Tensor] | None:
-        """What an ablated unit gives instead: its mean, at each position or over all."""
+        """What replaces an ablated unit: its mean, at each position or over all."""
         if self.wanted.replacement != "mean":
             return None
         return {

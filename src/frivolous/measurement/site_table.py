@@ -1,4 +1,4 @@
-"""Which sites of a network are measured, and their table: a row per site and measure."""
+"""Which sites of a network are measured, and the table with a row per site and measure."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from frivolous.statistics.streaming import Activity
 
 
 def ablated_of(names: Sequence[str], chosen: Sequence[str] | None) -> list[str]:
-    """Return the sites that get an ablation curve, in order of depth."""
+    """The sites that get an ablation curve, in order of depth."""
     if chosen is None:
         return list(names)
     wanted = [chosen] if isinstance(chosen, str) else list(chosen)
@@ -39,7 +39,7 @@ def ablated_of(names: Sequence[str], chosen: Sequence[str] | None) -> list[str]:
 def with_whole(
     curves: Mapping[str, AblationCurve], names: Sequence[str], protocol: Protocol
 ) -> dict[str, AblationCurve]:
-    """Return the sites' own curves and that of site "all", where the protocol has one."""
+    """The sites' own curves and that of site "all", where the protocol has one."""
     single = {name: curves[name] for name in names}
     first = single[names[0]]
     if len(single) == 1:  # ablating every site together is ablating it; so is the mean
@@ -65,7 +65,7 @@ def table_of(
     examples: int,
     method: Method,
 ) -> pd.DataFrame:
-    """Return a row per site and measure, the whole network's last."""
+    """A row per site and measure, the whole network's last."""
     statistics = [of_site(activity[site.name], protocol) for site in sites]
     depths = {site.name: site.depth for site in sites}
     effective = {row["site"]: row for row in effective_rows(widths, depths, ALL)}
@@ -86,7 +86,7 @@ def table_of(
 
 
 def sites_of(network: Network, sites: Sequence[str] | None) -> list[Site]:
-    """Return the sites to measure in order of depth."""
+    """The sites to measure, in order of depth."""
     known = {site.name for site in network.sites}
     if not known:
         why = "".join(f"; {layer}: {reason}" for layer, reason in network.skipped)

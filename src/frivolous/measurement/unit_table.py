@@ -1,4 +1,4 @@
-"""Frames of a measurement with a row per unit: what each is, and in which order all can go."""
+"""The frames of a measurement with a row per unit: its kind, and the order of joint removal."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ UNIT_COLUMNS = (
     "examples",
 )
 RIDGES = (RIDGE, 1e-4, 1e-3, 1e-2, 1e-1)
-"""Strengths of the regressions that predict units, as shares of their variance."""
+"""Ridge penalties of the regressions that predict units, as shares of their variance."""
 MANY = 4
-"""Samples per unit from which on the smallest of them does."""
+"""Samples per unit above which the smallest of them is used."""
 JOINT_COLUMNS = ("site", "kept", "unit", "error", "unchanged", "low", "high", "examples")
 
 
@@ -51,7 +51,7 @@ def unit_frame(
     thresholds: Thresholds,
     method: curve.Method = "wilson",
 ) -> pd.DataFrame:
-    """Return one row per unit; columns :data:`UNIT_COLUMNS`.
+    """One row per unit; columns :data:`UNIT_COLUMNS`.
 
     ``active`` (share of samples), ``mean`` and ``sd`` of the activity; ``twin``, the other unit of
     the site with the largest absolute correlation ``twin_r`` (-1 and NaN where there is none);
@@ -112,7 +112,7 @@ def _predicted(activity: Activity, otherwise: NDArray[np.float64]) -> NDArray[np
     if halves is None:
         return otherwise
     one, other = (half.covariance_UU for half in halves)
-    # Slopes from about as many samples as units are mostly noise unless they are shrunk.
+    # With about as many samples as units, slopes are mostly noise unless they are shrunk.
     few = min(half.count for half in halves) < MANY * activity.width
     found = [
         (explained(one, other, ridge=ridge) + explained(other, one, ridge=ridge)) / 2
@@ -122,7 +122,7 @@ def _predicted(activity: Activity, otherwise: NDArray[np.float64]) -> NDArray[np
 
 
 def joint_frame(widths: Mapping[str, EffectiveWidth]) -> pd.DataFrame:
-    """Return the order in which the units of every site can go; columns :data:`JOINT_COLUMNS`.
+    """The order in which the units of every site can go; columns :data:`JOINT_COLUMNS`.
 
     One row per number of units ``kept``, from all but one down to none: the ``unit`` that goes
     last of those gone, ``error``, the share lost of the variance of what the readers compute, and
@@ -155,14 +155,14 @@ def joint_frame(widths: Mapping[str, EffectiveWidth]) -> pd.DataFrame:
 
 
 def empty(columns: tuple[str, ...]) -> pd.DataFrame:
-    """Return a frame of these columns without rows."""
+    """A frame of these columns without rows."""
     return pd.DataFrame(columns=list(columns), dtype=float)
 
 
 def effective_rows(
     widths: Mapping[str, EffectiveWidth], depths: Mapping[str, int], whole: str
 ) -> list[dict[str, Any]]:
-    """Return the table's rows of measure ``effective``: each site's and their sum's."""
+    """The table's rows of measure ``effective``: each site's and their sum's."""
     rows = [
         table_row(
             name, depths[name], "channel", found.width, "effective", found.interval, found.examples
