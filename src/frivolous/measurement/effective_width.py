@@ -2,7 +2,7 @@
 
 Example: a site has 128 units. They are removed in the order of joint elimination, and after each
 removal the next layer is re-fitted to the units left. If the labels of at most 2% of the examples
-change with 17 units and of more with 16, the effective width is 17. The search tries nine numbers
+change with 17 units and of more with 16, the effective width is 17. The search tries eight numbers
 of units per pass over the data, spread over the range that is still open.
 """
 
