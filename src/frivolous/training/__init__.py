@@ -1,4 +1,4 @@
-"""Training: recipes, update rules, one network of any shape, and dense ones of one shape at once.
+"""Training: recipes and optimisers, for one network of any shape or many dense ones at once.
 
 :func:`train_network` trains any network by a :class:`LoopRecipe`; :func:`train_cohort` trains many
 dense networks of one shape side by side by a :class:`Recipe`.

@@ -1,4 +1,4 @@
-"""Dense networks of one shape, trained side by side.
+"""Train dense networks of one shape side by side.
 
 - ``train``: ``train_cohort``
 - ``recipe``: how they are trained, as a record

@@ -1,4 +1,4 @@
-"""Networks of one shape in training, side by side in memory: their states and their updates."""
+"""A block of networks of one shape in training: their states and updates, side by side."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from frivolous.training.cohort.stacked_mlp import (
 )
 
 SMALL_PRODUCT = 2**22
-"""A product of fewer multiply-adds is done by one thread: waking a second one costs as much."""
+"""Products of fewer multiply-adds use one thread: waking a second one costs as much."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a block's networks read: features and labels of training and validation examples."""
+    """The data of a block: features and labels of training and validation examples."""
 
     train: Features
     train_labels: Tensor
@@ -35,7 +35,7 @@ class Task:
 
 
 class Block:
-    """The moving parts of a block in training."""
+    """The state of a block in training."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Block:
         self.updates = 0
 
     def evaluate(self, epoch: int) -> None:
-        """Note the validation accuracy; keep the states that are better than any before."""
+        """Compute validation accuracies; keep the states that are better than any before."""
         found = accuracy(self.state, self.task.validation, self.task.validation_labels)
         self.history.append(found.cpu())
         for k in (found > self.best_accuracy).nonzero().flatten().tolist():
@@ -75,7 +75,7 @@ class Block:
                 self.best[name][k] = value[k]
 
     def train_epoch(self, epoch: int) -> None:
-        """Take the epoch's updates on the next batches of the examples, repeated without end."""
+        """Apply the epoch's updates, on the next batches of the examples repeated without end."""
         rates = (self.rates * self.decays**epoch).to(self.dtype)
         total = len(self.task.train_labels)
         for _ in range(self.recipe.updates_per_epoch):
@@ -142,7 +142,7 @@ def _join(parts: list[Features]) -> Features:
 
 @contextmanager
 def threads_for(weight: Tensor, recipe: Recipe) -> Iterator[None]:
-    """Compute with one thread where a network's products are small; restore the number after."""
+    """A context with one thread where a network's products are small; restores the number after."""
     size = recipe.batch_size * weight.shape[1] * weight.shape[2]
     before = torch.get_num_threads()
     if size < SMALL_PRODUCT:

@@ -33,10 +33,11 @@ Update = Callable[[Tensor, Tensor, Sequence[Tensor], Step], None]
 
 @dataclass(frozen=True)
 class Optimiser:
-    """An update rule, its default settings, its slots' names with their first value.
+    """An update rule, its default settings, and its slots with their initial values.
 
     ``linear`` says that an update is a linear function of the gradients so far: then a first layer
-    may be trained in the coordinates of the training examples (see ``training.dense``).
+    may be trained in the coordinates of the training examples (see
+    :mod:`~frivolous.training.cohort.stacked_mlp`).
     """
 
     update: Update

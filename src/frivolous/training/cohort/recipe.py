@@ -1,4 +1,4 @@
-"""How a network is trained, as a record."""
+"""The recipe of a cohort: how dense networks are trained, as a record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from frivolous.errors import BadArgument, look_up
 from frivolous.training.cohort.optimisers import OPTIMISERS
 
 LEARNING_RATES = (1.0, 0.1, 0.01, 0.001, 0.0001)
-"""The rates the papers choose from for the dense networks (PROTOCOL: "best of")."""
+"""The rates that the papers choose the best of for the dense networks."""
 
 
 @dataclass(frozen=True)
@@ -51,5 +51,5 @@ class Recipe:
         return dict(self.settings).get(name, OPTIMISERS[self.optimiser].settings[name])
 
     def together(self) -> tuple[object, ...]:
-        """Return what must agree for networks to train in one cohort."""
+        """Return what must be equal for networks to train in one cohort."""
         return (self.optimiser, self.epochs, self.batch_size, self.updates_per_epoch)

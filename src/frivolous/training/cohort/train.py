@@ -1,8 +1,8 @@
-"""Dense networks that differ only in seed, sigma, learning rate or setting, trained at once.
+"""Train dense networks together that differ only in seed, sigma, learning rate or settings.
 
 A network's result does not depend on its cohort: the same spec gives the same weights, bit for bit
-on one machine, whoever trains beside it. So a cohort that was cut short goes on without the
-networks it has finished.
+on one machine, whatever else is in the cohort. So an interrupted cohort continues without the
+networks that are finished.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from frivolous.training.cohort.recipe import Recipe
 from frivolous.training.cohort.stacked_mlp import Features, State, accuracy
 
 BLOCK_BYTES = 4 * 2**20
-"""Networks trained side by side fit into about this much memory, so that they stay in cache."""
+"""The most memory of networks trained side by side, so that they stay in the cache."""
 
 Progress = Callable[[float], None]
 
@@ -56,7 +56,8 @@ def train_cohort(
         recipes: K recipes that agree in optimiser, epochs, batch size and updates per epoch.
         splits: data; only ``train`` and ``validation`` are looked at.
         wide: train the first layer in the coordinates of the training examples (exact to rounding;
-            see ``training.dense``). Default: when that is cheaper and the optimiser allows it.
+            see :mod:`~frivolous.training.cohort.stacked_mlp`). Default: when that is cheaper and
+            the optimiser allows it.
         device: where to train; the states come back on the CPU.
         progress: called with the number of networks' worth of training done since the last call.
 
@@ -129,7 +130,7 @@ class _Offsets:
     def of(self, weight: Tensor) -> Tensor:
         key = weight.data_ptr()
         if key not in self.known:
-            # The weight is kept beside its product: its address stays taken, so the key stays true.
+            # The weight is kept too: its address stays in use, so the key stays valid.
             product = self.inputs @ weight.to(self.inputs.device).T
             self.known[key] = (weight, product)
         return self.known[key][1]

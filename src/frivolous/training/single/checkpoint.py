@@ -1,7 +1,7 @@
-"""A training under way, on disk: one safetensors file whose header holds the facts as JSON.
+"""Training checkpoints: one safetensors file whose header holds the facts as JSON.
 
-It is written beside, brought to the disk and renamed, so that a kill at any moment leaves the one
-before or the new one whole. A checksum over the tensors tells damage from health.
+It is written to a temporary name, flushed to disk and renamed, so that a kill at any moment leaves
+either the previous file or the new one, whole. A checksum over the tensors detects damage.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from frivolous.data.splits import Examples, Splits
 from frivolous.errors import BadArgument, FrivolousError
 
 VERSION = 1
-"""Of the file's meaning; raised by hand when what is stored changes."""
+"""Version of the file's meaning; raised by hand when what is stored changes."""
 
 KEY = "frivolous"
 SAMPLED = 256  # examples of a split whose inputs enter its fingerprint
@@ -49,7 +49,7 @@ def checksum(tensors: Mapping[str, Tensor], start: int = 0) -> int:
 
 
 def data_fingerprint(splits: Splits) -> dict[str, int]:
-    """Return a checksum of training and validation data: all labels, and some of the inputs."""
+    """Return a checksum of training and validation data: all labels and some of the inputs."""
     return {name: _examples_sum(getattr(splits, name)) for name in ("train", "validation")}
 
 
@@ -61,9 +61,9 @@ def _examples_sum(examples: Examples) -> int:
 
 
 def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Facts) -> None:
-    """Replace the checkpoint at ``path``; the folder is made if need be.
+    """Replace the checkpoint at ``path``; creates the folder if needed.
 
-    Raises :class:`FrivolousError` where the disk refuses.
+    Raises :class:`FrivolousError` if the file cannot be written.
     """
     ready = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     header = json.dumps({**facts, "version": VERSION, "checksum": checksum(ready)})
@@ -84,7 +84,7 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], facts: Facts) ->
 
 
 def read_checkpoint(path: Path, identity: Facts) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """Return the tensors (on the CPU) and the facts at ``path``; None where there is none.
+    """Return the tensors (on the CPU) and the facts at ``path``; None if there is no file.
 
     A file that is damaged is set aside, with a warning that says where, and counts as none.
 
@@ -117,7 +117,7 @@ def read_checkpoint(path: Path, identity: Facts) -> tuple[dict[str, Tensor], dic
 
 
 def forget(checkpoint: Path) -> None:
-    """Remove a checkpoint, once what it was for is stored; there may be none."""
+    """Remove a checkpoint, if there is one, once the result is stored."""
     checkpoint.unlink(missing_ok=True)
     for part in checkpoint.parent.glob(f"{checkpoint.name}.*.part"):
         part.unlink(missing_ok=True)

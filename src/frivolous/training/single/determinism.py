@@ -1,4 +1,4 @@
-"""A stretch of training in which nothing is left to chance, and nothing changes for the caller."""
+"""Deterministic training: repeatable kernels and seeded global generators, restored afterwards."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def controlled(device: torch.device) -> Iterator[None]:
 
 
 def reseed(device: torch.device, *parts: object) -> None:
-    """Set the streams that layers such as dropout draw from: PyTorch gives them no generator.
+    """Seed the streams that layers such as dropout draw from: PyTorch gives them no generator.
 
     Called before every update, so that what an update draws follows from its number alone and a
     resumed training draws the same.

@@ -1,4 +1,4 @@
-"""How many of a split's labels a network in training gets right."""
+"""Evaluation: the share of a split's labels that a network in training gets right."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from frivolous.training.single.loader import Source, laid_out, one_after_another
 from frivolous.training.single.process_group import Forward, ProcessGroup
 
 BATCH = 512
-"""Examples that are evaluated at once."""
+"""Examples evaluated at once."""
 
 
 def narrowed(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Return the context in which a network of this precision computes its scores."""
+    """Return the autocast context in which a network of this precision computes its scores."""
     narrow = precision == "bfloat16"
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=narrow)
 
@@ -30,9 +30,9 @@ def accuracy(
     preparation: str,
     precision: str,
 ) -> float:
-    """Return the share of right labels, NaN where a score is not finite; the crew shares the work.
+    """Return the share of right labels, NaN where a score is not finite; processes share the work.
 
-    The images are prepared as for a test: no draw, central crops. ``forward`` is a network in
+    Images are prepared as for a test: no random draws, central crops. ``forward`` is a network in
     evaluation mode on ``device``.
     """
     prepare = PREPARATIONS[preparation].test

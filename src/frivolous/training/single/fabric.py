@@ -1,4 +1,4 @@
-"""One network on several devices or machines, through Lightning Fabric (extra ``fabric``)."""
+"""Train one network on several devices or machines, through Lightning Fabric (extra ``fabric``)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _fabric_class() -> Any:
 
 
 class FabricGroup:
-    """The processes that a ``Fabric`` launched."""
+    """The processes launched by a ``Fabric``."""
 
     def __init__(self, fabric: Any) -> None:
         self.fabric = fabric
@@ -67,7 +67,7 @@ class FabricGroup:
 
     @torch.no_grad()
     def as_the_first(self, values: Iterable[Tensor]) -> None:
-        """Give tensors the values that they have in the first process."""
+        """Broadcast tensors from the first process."""
         for value in values:
             value.copy_(self.fabric.broadcast(value, src=0))
 
@@ -76,5 +76,5 @@ class FabricGroup:
         return bool(self.fabric.broadcast(answer, src=0))
 
     def wait(self) -> None:
-        """Wait until all processes wait."""
+        """Wait until all processes have come here."""
         self.fabric.barrier()

@@ -1,4 +1,4 @@
-"""What a training does now and then, by the clock: tell how far it is, and save."""
+"""Periodic work during training, by the clock: report progress and save checkpoints."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BEAT = 1.0
 
 
 class Heartbeat:
-    """Calls ``progress`` and ``save`` when it is time, the latter in step with the crew."""
+    """Calls ``progress`` and ``save`` when they are due, the latter in step with all processes."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Heartbeat:
         self.told, self.told_at, self.saved_at = 0.0, -math.inf, time.monotonic()
 
     def beat(self, done: float) -> None:
-        """Between two updates: tell of progress and save, where it is time."""
+        """Between two updates: report progress and save, if due."""
         now = time.monotonic()
         if self.save is not None and self.crew.agreed(now - self.saved_at >= self.every):
             self.save()
@@ -37,6 +37,6 @@ class Heartbeat:
             self.told, self.told_at = done, now
 
     def end(self) -> None:
-        """Tell of what is left: a training that ends early is done all the same."""
+        """Report what is left: a training that ends early is done all the same."""
         if self.progress is not None and self.told < 1:
             self.progress(1 - self.told)

@@ -1,4 +1,4 @@
-"""What a training saw of itself."""
+"""The history of a training: accuracies and losses by epoch."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What was seen before an epoch, or after the last: accuracies as shares from 0 to 1.
+    """What was measured before an epoch, or after the last: accuracies as shares in [0, 1].
 
-    ``train_loss`` is the mean loss of the updates since the record before, None in the first;
+    ``train_loss`` is the mean loss of the updates since the previous record, None in the first;
     ``train_accuracy`` is None where the recipe does not watch it.
     """
 
@@ -21,9 +21,9 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class Failure:
-    """Where a training met what is no finite number: the update, from 1, and its loss.
+    """Where a training met a number that is not finite: the update, from 1, and its loss.
 
-    A loss that is finite stands for scores on the evaluated examples that were not.
+    If the loss is finite, scores on the evaluated examples were not.
     """
 
     step: int

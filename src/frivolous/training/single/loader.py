@@ -19,14 +19,14 @@ from frivolous.training.single.recipe import LoopRecipe
 
 Source = Examples | EncodedExamples
 Part = tuple[int, int, int]
-"""A pass over the training examples, and the first and the last (not read) position in it."""
+"""A pass over the training examples, and the first and last (exclusive) position in it."""
 
 MEMORY_SHARE = 0.5
-"""Examples stay on an accelerator when they fill at most this share of its free memory."""
+"""Examples stay on an accelerator if they fill at most this share of its free memory."""
 
 
 def placed(examples: Source, device: torch.device) -> Source:
-    """Return the examples on the device where its memory has room, else where they are."""
+    """Return the examples on the device if its memory has room, else where they are."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         inputs = examples.inputs
@@ -38,7 +38,7 @@ def placed(examples: Source, device: torch.device) -> Source:
 def one_after_another(
     examples: Source, size: int, first: int = 0, step: int = 1
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give the examples once, in their order, as batches (inputs, labels) of at most ``size``.
+    """Yield the examples once, in order, as batches (inputs, labels) of at most ``size``.
 
     Of the batches, those numbered ``first``, ``first + step`` and so on. Files are decoded ahead,
     as for a test.
@@ -53,7 +53,7 @@ def one_after_another(
 
 
 def sent(value: Tensor, device: torch.device) -> Tensor:
-    """Return the tensor on ``device``; to an accelerator it goes while the CPU does other work."""
+    """Return the tensor on ``device``; copies to an accelerator overlap with work on the CPU."""
     if value.device == device:
         return value
     if device.type == "cuda" and value.device.type == "cpu":
@@ -62,11 +62,11 @@ def sent(value: Tensor, device: torch.device) -> Tensor:
 
 
 def layout_for(device: torch.device, precision: str) -> torch.memory_format:
-    """Return the layout in memory with which convolutions are fast: of images and of weights.
+    """Return the memory format with which convolutions are fast: of images and of weights.
 
-    On a CPU the channels of a pixel lie side by side (1.2 to 1.3 times as fast); so they do for the
-    narrow products of an accelerator, whose 32-bit kernels, and repeatable pooling, are made for
-    the other one.
+    On a CPU ``channels_last`` is 1.2 to 1.3 times as fast, and so it is for the low-precision
+    products of an accelerator; its 32-bit kernels, and repeatable pooling, are made for the
+    contiguous format.
     """
     narrow = precision == "bfloat16"
     side_by_side = device.type == "cpu" or narrow
@@ -74,14 +74,14 @@ def layout_for(device: torch.device, precision: str) -> torch.memory_format:
 
 
 def laid_out(inputs: Tensor, precision: str) -> Tensor:
-    """Return inputs in the layout for their device; what is no image stays as it is."""
+    """Return inputs in the memory format for their device; unchanged if they are no images."""
     if inputs.dim() != 4:
         return inputs
     return inputs.contiguous(memory_format=layout_for(inputs.device, precision))
 
 
 class BatchLoader:
-    """The batches that a recipe's updates read, each known by the update's number alone.
+    """The batches that a recipe's updates read; each depends on the update's number alone.
 
     Update b reads the examples at the positions b * batch_size and on of the training examples
     repeated without end; ``shuffle`` gives pass p over them an order of its own, drawn from
@@ -115,7 +115,7 @@ class BatchLoader:
         self.orders: dict[int, Tensor] = {}
 
     def batches(self, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give the prepared inputs and the labels of the updates from ``start`` to ``stop``."""
+        """Yield the prepared inputs and the labels of the updates from ``start`` to ``stop``."""
         plans = [self._parts(update) for update in range(start, stop)]
         pieces = self._pieces([part for plan in plans for part in plan])
         for update, plan in enumerate(plans, start):
@@ -137,7 +137,7 @@ class BatchLoader:
         return [(turn, first, total), (turn + 1, 0, first + size - total)]
 
     def _pieces(self, parts: list[Part]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give the inputs and labels of each part; files are decoded ahead within a pass."""
+        """Yield the inputs and labels of each part; files are decoded ahead within a pass."""
         if isinstance(self.examples, EncodedExamples):
             for turn, together in groupby(parts, key=itemgetter(0)):
                 indices = [self._index(*part) for part in together]

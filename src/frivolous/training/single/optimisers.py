@@ -1,4 +1,4 @@
-"""Update rules of one network's parameters, fused where PyTorch has the exact same rule.
+"""Optimisers of one network's parameters, fused where PyTorch has exactly the same rule.
 
 Names and settings are those of the cohorts' ``OPTIMISERS``. Momentum, SGD and Adam are
 ``torch.optim``'s own; RMSProp is TensorFlow 1.14's, which PyTorch does not have.
@@ -20,14 +20,14 @@ LOOP_OPTIMISERS: Mapping[str, Mapping[str, float]] = {
     **{name: optimiser.settings for name, optimiser in OPTIMISERS.items()},
     "rmsprop": {**OPTIMISERS["rmsprop"].settings, "momentum": 0.0},
 }
-"""Every update rule of the loop with its settings' defaults."""
+"""Every update rule of the training loop with the defaults of its settings."""
 
 FUSED = ("cpu", "cuda")
 """Kinds of devices for which PyTorch does a whole update in one pass over memory."""
 
 
 class Updates(Protocol):
-    """What the loop asks of an optimiser: ``torch.optim``'s, or one that looks like it."""
+    """What the training loop needs of an optimiser: ``torch.optim``'s, or one alike."""
 
     param_groups: list[dict[str, Any]]
 
@@ -36,7 +36,7 @@ class Updates(Protocol):
         """Slots of every parameter, by the parameter and by name."""
 
     def step(self) -> Any:
-        """Change the parameters by their gradients."""
+        """Update the parameters by their gradients."""
 
 
 class RootMeanSquare:

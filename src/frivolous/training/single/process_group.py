@@ -1,4 +1,4 @@
-"""The processes that train one network together; most often there is one."""
+"""Collective operations used by data-parallel training; most often there is one process."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ Forward = Callable[[Tensor], Tensor]
 
 
 class ProcessGroup(Protocol):
-    """What one process of several knows of the others, and asks of them.
+    """The collective operations of one process among several.
 
-    Every process asks in the same order: each question waits for all of them.
+    Every process must call them in the same order: each call waits for all processes.
     """
 
     @property
     def rank(self) -> int:
-        """Which process this is, from 0; the first writes the checkpoint and tells of progress."""
+        """The number of this process, from 0; the first writes checkpoints and reports progress."""
 
     @property
     def size(self) -> int:
-        """How many processes there are."""
+        """The number of processes."""
 
     def joined(self, model: nn.Module, forward: Forward) -> Forward:
         """Return the forward pass after which :meth:`backward` averages the gradients."""
@@ -34,17 +34,17 @@ class ProcessGroup(Protocol):
         """Return the sum over the processes."""
 
     def as_the_first(self, values: Iterable[Tensor]) -> None:
-        """Give tensors the values that they have in the first process."""
+        """Broadcast tensors from the first process."""
 
     def agreed(self, answer: bool) -> bool:
         """Return the first process's answer."""
 
     def wait(self) -> None:
-        """Wait until all processes wait."""
+        """Wait until all processes have come here (a barrier)."""
 
 
 class SingleProcess:
-    """A crew of one."""
+    """The process group of a single process."""
 
     rank, size = 0, 1
 
@@ -68,9 +68,9 @@ class SingleProcess:
         return answer
 
     def wait(self) -> None:
-        """Go on."""
+        """Return at once."""
 
 
 def mark(crew: ProcessGroup) -> tuple[int, ...]:
-    """Return what tells a process's random draws from the others'; nothing for one alone."""
+    """Return what distinguishes a process's random draws; nothing for a single process."""
     return (crew.rank,) if crew.size > 1 else ()

@@ -1,4 +1,4 @@
-"""How one network of any shape is trained, as a record: all of it that decides the weights."""
+"""The recipe of one network: everything about its training that decides the weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The learning rate at every update."""
+"""Learning-rate schedules: the rate at every update."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Scheduled(Protocol):
-    """What a schedule reads of a recipe."""
+    """The fields of a recipe that a schedule reads."""
 
     @property
     def learning_rate(self) -> float:

@@ -1,4 +1,4 @@
-"""One network of any shape, trained by a recipe; killed at any moment, it goes on to the bit."""
+"""Train one network of any shape by a recipe; resumes bit for bit after a kill at any moment."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from frivolous.training.single.trainer_state import captured, restore
 __all__ = ["EpochRecord", "Failure", "Result", "train_network"]
 
 MOST_TRAINING_LOOKED_AT = 50_000
-"""The final accuracy on the training data is that of at most so many of its first examples."""
+"""The final training accuracy is of at most this many of the first examples."""
 
 State = dict[str, Tensor]
 
@@ -44,8 +44,8 @@ class Result:
 
     ``state`` holds parameters and buffers by name, on the CPU. ``validation_accuracy`` and
     ``train_accuracy`` (test preparation, first 50,000 training examples) are that state's, shares
-    from 0 to 1. ``epochs`` counts those that were trained. ``snapshots`` are states by the number
-    of epochs before the end. ``failed`` says where a loss or a score was no finite number; then
+    in [0, 1]. ``epochs`` counts those that were trained. ``snapshots`` are states by the number
+    of epochs before the end. ``failed`` says where a loss or a score was not finite; then
     ``state`` is the best one before.
     """
 
@@ -134,7 +134,7 @@ def train_network(
 def _identity(
     model: nn.Module, recipe: LoopRecipe, splits: Splits, seed: int, crew: ProcessGroup
 ) -> dict[str, object]:
-    """Return what must agree for a checkpoint to belong to a training."""
+    """Return what must be equal for a checkpoint to belong to a training."""
     alone = {
         "recipe": recipe.as_json(),
         "seed": seed,
@@ -145,7 +145,7 @@ def _identity(
 
 
 def _go_on(run: Trainer, path: Path, identity: Mapping[str, object]) -> None:
-    """Take up what the checkpoint holds; the first process looks at it before the others."""
+    """Resume from the checkpoint; the first process reads it before the others."""
     if run.crew.rank > 0:
         run.crew.wait()
     found = read_checkpoint(path, identity)
@@ -156,7 +156,7 @@ def _go_on(run: Trainer, path: Path, identity: Mapping[str, object]) -> None:
 
 
 def _lay_out(model: nn.Module, layout: torch.memory_format) -> None:
-    """Give the weights of two-dimensional convolutions a layout in memory."""
+    """Give the weights of two-dimensional convolutions a memory format."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             module.weight.data = module.weight.data.contiguous(memory_format=layout)

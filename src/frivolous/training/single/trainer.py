@@ -1,4 +1,4 @@
-"""A training under way: all that changes from update to update."""
+"""The trainer: all state of a training that changes from update to update."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from frivolous.training.single.schedules import rate_at
 State = dict[str, Tensor]
 
 LOOKS = 50
-"""Updates between two looks at the losses on an accelerator: each look waits for it."""
+"""Updates between two reads of the losses on an accelerator: each read waits for it."""
 
 
 class Trainer:
-    """The moving parts of one network's training."""
+    """The state of one network's training."""
 
     def __init__(
         self,
@@ -130,10 +130,10 @@ class Trainer:
             self.average[name].copy_(self.live[name])
 
     def _look(self) -> None:
-        """Read the losses of the last updates; note the first that is no finite number."""
+        """Read the losses of the last updates; record the first that is not finite."""
         if not self.pending:
             return
-        # One process's trouble is everybody's: all of them see the mean of their losses.
+        # Failure in one process is failure in all: each sees the mean of their losses.
         losses = (self.crew.total(torch.stack(self.pending)) / self.crew.size).tolist()
         first = self.update - len(losses) + 1
         self.pending.clear()
@@ -145,7 +145,7 @@ class Trainer:
             self.last_loss = loss
 
     def _evaluate(self, epoch: int) -> None:
-        """Note the accuracies; keep the state where it is the one to keep, or a snapshot."""
+        """Record the accuracies; keep the state if it is the one to keep, or a snapshot."""
         self.model.eval()
         self._agree_on_statistics()
         shown = self.live if self.average is None else self.average
@@ -166,7 +166,7 @@ class Trainer:
             self.snapshots[before] = copied(shown)
 
     def _agree_on_statistics(self) -> None:
-        """Let every process have the first one's buffers: each has seen other examples."""
+        """Broadcast the first process's buffers: each process has seen other examples."""
         for state in (self.live, self.average or {}):
             trained = self.parameters.keys()
             self.crew.as_the_first(state[name] for name in state if name not in trained)
@@ -194,7 +194,7 @@ class Trainer:
 
 
 def copied(state: State) -> State:
-    """Return a state of one's own."""
+    """Return a copy of a state."""
     return {name: value.detach().clone() for name, value in state.items()}
 
 

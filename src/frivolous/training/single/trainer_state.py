@@ -1,4 +1,4 @@
-"""How a training under way becomes tensors and facts of a checkpoint, and becomes one again."""
+"""Convert trainer state to and from checkpoint tensors and facts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from frivolous.training.single.trainer import State, Trainer
 
 
 def captured(run: Trainer) -> tuple[State, dict[str, Any]]:
-    """Return the tensors and the facts from which :func:`restore` goes on."""
+    """Return the tensors and the facts from which :func:`restore` continues."""
     tensors = {f"live/{name}": value for name, value in run.live.items()}
     for name, parameter in run.parameters.items():
         for slot, value in run.updates.state.get(parameter, {}).items():
@@ -36,7 +36,7 @@ def captured(run: Trainer) -> tuple[State, dict[str, Any]]:
 
 @torch.no_grad()
 def restore(run: Trainer, tensors: State, facts: Mapping[str, Any]) -> None:
-    """Take up a training where :func:`captured` left it; ``run`` has made no update yet."""
+    """Continue a training where :func:`captured` left it; ``run`` has made no update yet."""
     parts: dict[str, State] = {}
     for full, value in tensors.items():
         kind, _, name = full.partition("/")
@@ -64,7 +64,7 @@ def _placed(run: Trainer, state: State) -> State:
 
 
 def _like(tensor: Tensor, value: Tensor) -> Tensor:
-    """Return a stored value with the device and the layout in memory of ``tensor``."""
+    """Return a stored value with the device and the memory format of ``tensor``."""
     if value.shape != tensor.shape:
         return value.to(tensor.device)
     return torch.empty_like(tensor, dtype=value.dtype).copy_(value)
