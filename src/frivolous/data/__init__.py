@@ -1,4 +1,4 @@
-"""Data sources; each gives :class:`Splits`."""
+"""Data sources; each returns :class:`Splits`."""
 
 from __future__ import annotations
 

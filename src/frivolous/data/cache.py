@@ -1,4 +1,4 @@
-"""Decoded images kept on disk, so that files are decoded once."""
+"""A cache of decoded images on disk, so that files are decoded only once."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def cached(
     folder: Path,
     make: Callable[[], Mapping[str, Tensor]],
 ) -> Mapping[str, Tensor]:
-    """Return the tensors that ``make`` gives, from ``folder`` where they were made before.
+    """Return the tensors that ``make`` returns, read from ``folder`` if they were made before.
 
-    What is kept answers to the names, sizes and times of change of ``files``. A cache that cannot
-    be read is made again; one that cannot be written is done without.
+    An entry is valid for the names, sizes and modification times of ``files``. A cache that cannot
+    be read is made again; one that cannot be written is not used.
 
     Args:
         label: first part of the file's name; raise a number in it when ``make`` changes.
@@ -52,7 +52,7 @@ def cached(
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write beside, wait for the disk, rename: a half-written cache is never read."""
+    """Write to a temporary name, flush to disk, rename: a half-written cache is never read."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:

@@ -16,7 +16,7 @@ from frivolous.rng import generator
 
 Order = Literal["seeded", "files"]
 PARTS = {"seeded": (45_000, 5_000), "files": (47_500, 2_500)}
-"""Training and validation images of each order, where the caller does not say."""
+"""Training and validation images of each order, by default."""
 
 
 def cifar10(

@@ -1,4 +1,4 @@
-"""The forms CIFAR-10 comes in on disk: where they are looked for and how each is read."""
+"""The forms in which CIFAR-10 comes on disk: where they are searched and how each is read."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ARCHIVE = Remote(
     "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
     BINARY.archive,
 )
-"""What is fetched on request: 170,052,171 bytes."""
+"""What is downloaded on request: 170,052,171 bytes."""
 
 Tensors = dict[str, Tensor]
 """``train_images`` and ``test_images`` (N, 3, 32, 32) as bytes, ``train_labels`` and
@@ -41,7 +41,7 @@ Tensors = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Form:
-    """CIFAR-10 as it was found: the form's name, its files and what reads them."""
+    """CIFAR-10 as it is on disk: the form's name, its files and the function that reads them."""
 
     name: str
     files: tuple[Path, ...]

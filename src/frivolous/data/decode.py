@@ -1,4 +1,4 @@
-"""Decoding image files into bytes, with one clear error for an image that is none."""
+"""Decode image files into bytes; the error names the image that cannot be decoded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS_OF_A_TASK = 256
 
 
 def processors() -> int:
-    """Return how many processors this process may use."""
+    """Return the number of processors this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -50,7 +50,7 @@ def opened(encoded: bytes, name: str) -> Image.Image:
 
 
 def colour(image: Image.Image, name: str) -> np.ndarray:
-    """Return an image that is in colour already as (H, W, 3) bytes.
+    """Return an image in colour as bytes (H, W, 3).
 
     Raises:
         BadArgument: it is grey, has a palette or an alpha channel.

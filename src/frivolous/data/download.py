@@ -1,4 +1,4 @@
-"""Fetching one file: resumed where it stopped, checked, and named only when it is whole."""
+"""Download one file: resumable, checked, and renamed only when it is complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PARTIAL, UNSATISFIABLE = 206, 416
 
 @dataclass(frozen=True)
 class Remote:
-    """A file to be fetched: its address, its SHA-256 and the name it gets."""
+    """A file to download: its address, its SHA-256 and its name."""
 
     url: str
     sha256: str
@@ -27,11 +27,11 @@ class Remote:
 
 
 def fetch(remote: Remote, folder: Path) -> Path:
-    """Return the file in ``folder``, fetched if it is not there yet.
+    """Return the file in ``folder``, downloaded if it is not there yet.
 
-    What has come stays in ``<name>.part``; the next call asks for the rest only (HTTP Range). The
-    whole is checked, flushed to the disk and renamed; with a wrong checksum it becomes
-    ``<name>.bad`` and the next call begins anew.
+    A partial download stays in ``<name>.part``; the next call requests only the rest (HTTP Range).
+    The complete file is checked, flushed to disk and renamed; with a wrong checksum it becomes
+    ``<name>.bad`` and the next call starts again.
 
     Raises:
         FrivolousError: the address cannot be reached, the connection ends too early, the folder
@@ -66,7 +66,7 @@ def fetch(remote: Remote, folder: Path) -> Path:
 
 
 def _continue(url: str, part: Path) -> int:
-    """Fetch what ``part`` lacks; return the size of the whole, or 0 if the server does not say."""
+    """Download what ``part`` lacks; return the full size, or 0 if the server does not say."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
     try:
@@ -74,7 +74,7 @@ def _continue(url: str, part: Path) -> int:
     except HTTPError as error:
         error.close()
         if have and error.code == UNSATISFIABLE:
-            return have  # All of it is here already: the checksum will tell.
+            return have  # The file is complete already; its checksum is verified next.
         raise
     with response, part.open("ab" if response.status == PARTIAL else "wb") as file:
         length = response.headers.get("Content-Length")

@@ -1,4 +1,4 @@
-"""Examples that stay encoded on disk and are decoded when a batch asks for them."""
+"""Examples that stay encoded on disk and are decoded when a batch needs them."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ class Encoded(Protocol):
         """Return the bytes of image file ``number``."""
 
     def name(self, number: int) -> str:
-        """Return what an error calls it."""
+        """Return the name by which an error refers to it."""
 
 
 @dataclass(frozen=True)
 class EncodedExamples:
-    """Labelled images of one source, decoded on demand; stands where ``Examples`` does.
+    """Labelled images of one source, decoded on demand; can be used in place of ``Examples``.
 
     Args:
         source: reads encoded images by their number.
         numbers: (N,) which images of the source these examples are.
         labels: (N,) integers from 0 upwards.
-        size: height and width of the images it gives.
+        size: height and width of the images it returns.
         workers: threads that decode; None takes one for each processor.
     """
 
@@ -92,7 +92,7 @@ class EncodedExamples:
         epoch: int = 0,
         ahead: int = 2,
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give (images, labels) of each batch, decoding the next ``ahead`` while one is used.
+        """Yield (images, labels) of each batch, decoding the next ``ahead`` while one is used.
 
         Args and errors as :meth:`take`. Leaving the iterator early waits only for the images that
         are being decoded.
@@ -141,7 +141,7 @@ class EncodedExamples:
 
 @dataclass(frozen=True)
 class StoredInputs:
-    """What stands for the tensor of images: as much of a tensor's surface as batches need."""
+    """A stand-in for the tensor of images, with the part of its interface that batches need."""
 
     stored: EncodedExamples
     dtype = torch.uint8

@@ -1,4 +1,4 @@
-"""The folder that a user names for data, and what is said where there is none to read."""
+"""The folder with the user's data, and the error if there is none to read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VARIABLE = "FRIVOLOUS_DATA"
 
 
 def named_place(folder: str | Path | None, data: str, remedy: str) -> Path:
-    """Return the place given, else that of the environment's ``FRIVOLOUS_DATA``.
+    """Return the folder given, else that of the environment's ``FRIVOLOUS_DATA``.
 
     Raises:
         BadArgument: neither names one; the message ends in ``remedy``.
@@ -29,7 +29,7 @@ def named_place(folder: str | Path | None, data: str, remedy: str) -> Path:
 
 @contextmanager
 def readable(folder: str | Path | None) -> Iterator[None]:
-    """Turn what the disk refuses while ``folder`` is read into one clear error.
+    """Turn operating-system errors while ``folder`` is read into one clear error.
 
     Raises:
         BadArgument: a folder or file there cannot be read.

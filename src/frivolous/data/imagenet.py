@@ -1,4 +1,4 @@
-"""ImageNet (Russakovsky et al. 2015), or any photographs laid out as it is: decoded on demand."""
+"""ImageNet (Russakovsky et al. 2015), or any photographs in the same layout: decoded on demand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where ImageNet's files lie: a tree of folders, or Parquet in Hugging Face's layout."""
+"""Find ImageNet's files: a tree of folders, or Parquet in Hugging Face's layout."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Found:
-    """Training and test images as they lie on disk; ``names`` of the classes where known."""
+    """Training and test images as they are on disk; ``names`` of the classes where known."""
 
     form: str
     train: Source

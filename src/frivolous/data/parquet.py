@@ -1,4 +1,4 @@
-"""Images in Parquet as Hugging Face lays them out: a struct of bytes and path, and a label."""
+"""Images in Parquet in Hugging Face's layout: a struct of bytes and path, and a label."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def columns_of(file: Path) -> list[str]:
 
 @contextmanager
 def reading(file: Path) -> Iterator[None]:
-    """Turn what a damaged Parquet file raises into one clear error."""
+    """Turn the errors of a damaged Parquet file into one clear error."""
     import pyarrow as pa
 
     try:
@@ -61,7 +61,7 @@ def reading(file: Path) -> Iterator[None]:
 
 
 def check_columns(file: Path, column: str) -> None:
-    """Refuse a file without the images' ``column`` or without labels.
+    """Raise for a file without the images' ``column`` or without labels.
 
     Raises:
         BadArgument: a column is missing, or the file cannot be read.

@@ -56,7 +56,7 @@ def random_box(width: int, height: int, seed: int, epoch: int, number: int) -> B
 
 
 def central_crop(image: Image.Image, size: int) -> np.ndarray:
-    """Return the middle of a colour image as bytes (size, size, 3)."""
+    """Return the centre of a colour image as bytes (size, size, 3)."""
     return _cut(image, size, central_box(*image.size))
 
 

@@ -1,4 +1,4 @@
-"""Random labels: what a network can only learn by heart (Casper et al. 2021, figures 1b and 4a)."""
+"""Random labels, which a network can only memorise (Casper et al. 2021, figures 1b and 4a)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bilinear resizing as one small matrix for each axis."""
+"""Bilinear resizing as one small matrix per axis."""
 
 from __future__ import annotations
 

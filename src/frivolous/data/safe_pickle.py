@@ -1,7 +1,8 @@
-"""Reading the one kind of pickle that CIFAR-10's official archive holds, and no other.
+"""Read the one kind of pickle in CIFAR-10's official archive, and no other.
 
-A pickle can name any function and call it. Here every name but those by which numpy arrays of bytes
-are written is refused, and even these stand for records of our own: no code but this file's runs.
+A pickle can name any function and call it. Here every name is refused but those by which numpy
+arrays of bytes are written, and even these are replaced by records of our own: no code but this
+file's runs.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from frivolous.errors import BadArgument
 
 
 class _Kind:
-    """Stands for ``numpy.dtype``: remembers which."""
+    """A stand-in for ``numpy.dtype`` that records which one."""
 
     def __init__(self, code: object, *_: object) -> None:
         self.code = code.decode("ascii") if isinstance(code, bytes) else code
@@ -26,7 +27,7 @@ class _Kind:
 
 
 class _Array:
-    """Stands for ``numpy.core.multiarray._reconstruct``: shape and bytes come as its state."""
+    """A stand-in for ``numpy.core.multiarray._reconstruct``: shape and bytes come as its state."""
 
     def __init__(self, *_: object) -> None:
         self.values = np.empty(0, np.uint8)
@@ -49,7 +50,7 @@ _ADMITTED: dict[tuple[str, str], object] = {
 
 class _Reader(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """Answer a name that a pickle refers to."""
+        """Resolve a name in a pickle to a stand-in, or refuse it."""
         if (module, name) not in _ADMITTED:
             raise _Refused(f"{module}.{name}")
         return _ADMITTED[module, name]

@@ -1,4 +1,4 @@
-"""What every data source gives: labelled examples in three splits."""
+"""Labelled examples in three splits: what every data source returns."""
 
 from __future__ import annotations
 
@@ -36,9 +36,10 @@ class Examples:
     def take(
         self, index: torch.Tensor, *, augment: bool = False, seed: int = 0, epoch: int = 0
     ) -> torch.Tensor:
-        """Return the inputs at ``index``, as :meth:`frivolous.data.Stored.take` does.
+        """Return the inputs at ``index``, as :meth:`frivolous.data.EncodedExamples.take` does.
 
-        What is in memory is given as it is, whatever ``augment``, ``seed`` and ``epoch`` say.
+        Examples in memory are returned as they are; ``augment``, ``seed`` and ``epoch`` are
+        ignored.
         """
         return self.inputs[index]
 
@@ -59,7 +60,7 @@ class Examples:
 class Splits:
     """Training, validation and test examples of one source.
 
-    ``facts`` says what the making of the data found out (tries of a teacher, class balance).
+    ``facts`` records how the data were made (tries of a teacher, class balance).
     """
 
     train: Examples

@@ -1,6 +1,6 @@
-"""From stored images to what a network reads: crops, flips, colours and scaling, a batch at a time.
+"""Transforms from stored images to a network's inputs: crops, flips, colours, scaling, by batch.
 
-A preparation works on whole batches (N, C, H, W) of uint8 images on any device. What is random is
+A preparation works on whole batches (N, C, H, W) of uint8 images on any device. Random numbers are
 drawn on the CPU from a generator and moved, so every device sees the same draws. Lengths are shares
 of the image's side: the papers' 28 of 32 pixels are 14 of 16 in a small run.
 """
@@ -28,7 +28,7 @@ Scaling = Literal["unit", "standardised", "centred", "symmetric"]
 
 @dataclass(frozen=True)
 class Draws:
-    """What is random in one batch of N images: all that :meth:`Preparation.apply` needs to know.
+    """The random numbers of one batch of N images: everything that :meth:`Preparation.apply` needs.
 
     ``corner`` (2, N): row and column of the crop; ``flip`` (N,): mirror left and right;
     ``brightness`` (N,): added to every pixel, of 255; ``contrast`` (N,): factor about the mean.
@@ -67,7 +67,7 @@ class Preparation:
     contrast: tuple[float, float] = (1.0, 1.0)
 
     def train(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """Return the batch as a network in training reads it: floats (N, C, H, W).
+        """Return the batch as a network reads it in training: floats (N, C, H, W).
 
         Raises:
             BadArgument: not a batch of uint8 images (``unit`` lets floats of any shape pass).
@@ -84,7 +84,7 @@ class Preparation:
         return self._scaled(_mirrored(cropped, draws.flip), size, draws)
 
     def test(self, images: Tensor) -> Tensor:
-        """Return the batch as a trained network reads it: no draw, central crop.
+        """Return the batch as a trained network reads it: no random draws, central crop.
 
         Raises:
             BadArgument: as :meth:`train`.
@@ -157,7 +157,7 @@ class Preparation:
         return gain / 255, shift / 255
 
     def _reads(self, images: Tensor) -> bool:
-        """Whether there is anything to do; floats are done where scaling is all that is asked."""
+        """Whether there is anything to do; floats need nothing if only scaling is requested."""
         if images.dtype.is_floating_point and self.scaling == "unit":
             return False
         if images.dtype != torch.uint8 or images.ndim != 4:
@@ -223,4 +223,4 @@ PREPARATIONS: Mapping[str, Preparation] = {
     "inception": Preparation("symmetric"),
     "inception-augmented": Preparation("symmetric", augmented=True),
 }
-"""Every way to prepare images, by the name a recipe gives."""
+"""Every way to prepare images, by the name that a recipe uses."""
