@@ -1,7 +1,7 @@
-"""Network families of the papers, each with a dial for its width, and how their weights start.
+"""Network families of the papers, each with a width multiplier and initialisers.
 
-A :class:`Family` makes untrained networks of any size factor, starts them, and knows the papers'
-names of their layers.
+A :class:`Family` builds untrained networks of any size factor, initialises them, and maps the
+papers' names of their layers to sites.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The record of a network family: how its networks are made, started and read."""
+"""The record of a network family: how its networks are built, initialised and named."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from frivolous.families.initialisers import INITIALISERS, Spec, initialise
 
 @dataclass(frozen=True)
 class Family:
-    """Networks of one architecture, with a dial for their width.
+    """Networks of one architecture with a width multiplier.
 
     ``build(size_factor, **options)`` makes an untrained network in training mode; its options are
     in the docstring of that function. ``layers`` maps the papers' name of a layer to the name of
     the site as :func:`frivolous.trace` gives it, in order of depth. ``image`` is the shape
-    (channels, height, width) that the papers fed it, None where inputs are no images.
-    ``schemes`` maps the name of a start to the function that draws it; ``default`` is the papers'.
+    (channels, height, width) that the papers used, None where inputs are no images.
+    ``schemes`` maps the name of an initialisation to its function; ``default`` is the papers'.
     """
 
     name: str
@@ -32,9 +32,9 @@ class Family:
     schemes: Mapping[str, Start]
 
     def start(self, model: nn.Module, scheme: str, generator: torch.Generator) -> None:
-        """Draw the weights of a network of this family and set its biases, in place.
+        """Initialise a network of this family in place: draw its weights and set its biases.
 
-        Also what :func:`frivolous.families.initialisers.undrawn` left unset is set. Raises
+        Also sets what :func:`frivolous.families.initialisers.undrawn` left unset. Raises
         :class:`~frivolous.errors.UnknownName` for a scheme that is not in ``schemes``.
         """
         look_up(self.schemes, scheme, "scheme")(model, generator)
@@ -45,7 +45,7 @@ Bias: TypeAlias = "float | Mapping[str, float]"
 
 
 def starting(spec: Spec | Sequence[Spec] | Mapping[str, Spec], bias: Bias = 0.0) -> Start:
-    """Return the function that starts a model so: every parameter and buffer set in place.
+    """Return a function that initialises a model: every parameter and buffer, in place.
 
     Dense and convolutional layers are drawn by :func:`frivolous.families.initialise`; batch
     normalisations get scale 1, shift 0 and the statistics of a standard normal.
@@ -66,7 +66,7 @@ def starting(spec: Spec | Sequence[Spec] | Mapping[str, Spec], bias: Bias = 0.0)
 def schemes(
     default: Spec | Sequence[Spec] | Mapping[str, Spec], bias: Bias = 0.0
 ) -> Mapping[str, Start]:
-    """Return a family's own start under ``default``, and each known initialiser for all layers.
+    """Return a family's own initialisation under ``default``, and each known initialiser.
 
     >>> list(schemes("he-normal"))[:2]
     ['default', 'glorot-normal']

@@ -1,4 +1,4 @@
-"""The papers' Inception-v3, of which all modules can be varied in width or one alone."""
+"""The papers' Inception-v3, with all its modules varied in width or only one of them."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ def _grid(pixels: int) -> int:
 
 
 def _as_published(model: nn.Module, generator: torch.Generator) -> None:
-    """Start as the papers and the off-the-shelf code do, whether there is a second classifier."""
+    """Initialise as the papers and the off-the-shelf code do, with one classifier or two."""
     first = {"auxiliary.second.conv": fixed(0.01), "auxiliary.dense": fixed(0.001)}
     there = dict(model.named_modules())
     spec: dict[str, Spec] = {name: start for name, start in first.items() if name in there}

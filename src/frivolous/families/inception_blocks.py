@@ -1,4 +1,4 @@
-"""The modules of Inception-v3: branches of convolutions side by side, as data and as networks."""
+"""The modules of Inception-v3: parallel branches of convolutions, as data and as networks."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Filters:
 
 @dataclass(frozen=True)
 class Branch:
-    """One way through a module: pooling, convolutions one after the other, the last side by side.
+    """One branch of a module: pooling, convolutions one after the other, the last ones in parallel.
 
     ``pool`` is "", "mean" (3 by 3, the size is kept) or "max" (3 by 3 at every second pixel). A
     branch without ``last`` hands on what its pooling gives.
@@ -149,7 +149,7 @@ class Layer(nn.Module):
 
 
 class Mixed(nn.Module):
-    """A module: its branches side by side, then one ReLU for them all.
+    """A module: its branches concatenated, then one ReLU for them all.
 
     ``relu(cat(x, y))`` is ``cat(relu(x), relu(y))``, and what is pooled is non-negative already, so
     one ReLU at the end is the same network and makes the module's units one site.

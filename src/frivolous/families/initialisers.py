@@ -1,4 +1,4 @@
-"""How weights start: a distribution and a scale, drawn from a generator and from nothing else.
+"""Initialisers: a distribution of weights and its scale, drawn from a given generator alone.
 
 The papers' "Gaussian" initialisers were truncated normals in the original code: the Glorot, He
 and LeCun ones re-scaled to their nominal variance ("glorot-truncated" and so on), those of the
@@ -155,9 +155,9 @@ def _standard(
 
 
 def undrawn(build: Callable[[], Model]) -> Model:
-    """Return the module that ``build`` makes, its weights and buffers not drawn but left to be set.
+    """Return the module that ``build`` makes, with weights and buffers left unset.
 
-    No random number is drawn, from the global generator neither, which modules draw from otherwise.
+    No random number is drawn, not even from the global generator that modules otherwise use.
 
     >>> before = torch.random.get_rng_state()
     >>> layer = undrawn(lambda: nn.Linear(3, 2))
@@ -193,7 +193,7 @@ def initialise(
     generator: torch.Generator,
     bias: float | Sequence[float] | Mapping[str, float] = 0.0,
 ) -> None:
-    """Draw the weights of every dense and convolutional layer anew, in place; set their biases.
+    """Draw the weights of every dense and convolutional layer again, in place; set their biases.
 
     ``spec`` (and ``bias``) is one for all, a sequence with one for each layer in the order of
     ``named_modules``, or a mapping from patterns of layer names to one, of which the first that
@@ -236,7 +236,7 @@ def _resolve(spec: Spec) -> Initialiser:
 
 
 def _for_each(layers: Mapping[str, nn.Module], name: str, given: Any) -> list[Any]:
-    """Return what is given for each layer, in their order."""
+    """Return the value given for each layer, in the layers' order."""
     if isinstance(given, Mapping):
         return _by_pattern(layers, name, given)
     if isinstance(given, (str, float, int, Initialiser)):

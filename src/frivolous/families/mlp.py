@@ -20,7 +20,7 @@ class MLP(nn.Module):
     that parameters are called ``layers.0.weight``, ``layers.0.bias`` and so on.
 
     Shapes: (N, inputs) to (N, outputs). Weights start as ``torch.nn.Linear`` leaves them;
-    :func:`frivolous.families.initialise` draws them anew from a generator.
+    :func:`frivolous.families.initialise` draws them again from a generator.
 
     Raises :class:`~frivolous.errors.BadArgument` for a size that is no whole number of at least 1,
     and where there is no hidden layer.
@@ -99,7 +99,7 @@ def parameter_count(model: nn.Module) -> int:
 
 
 def _as_published(model: nn.Module, generator: torch.Generator) -> None:
-    """Start as the original code does: a smaller scale below the scores, biases 0.
+    """Initialise as the original code does: a smaller scale below the scores, biases 0.
 
     The text has a standard deviation of 0.01; the original code one of 1e-3 for the hidden layer
     and 1e-2 for the scores, both times the factor of the experiment on initialisation.

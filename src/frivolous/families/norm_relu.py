@@ -1,4 +1,4 @@
-"""Batch normalisation, a shortcut and ReLU, as one step of training."""
+"""Batch normalisation, a shortcut and ReLU, fused for training."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from torch.nn import functional as F
 from frivolous.families.layers import maps_of, rows_of
 
 _REGISTER = 16
-"""PyTorch normalises feature maps on the CPU by so many at a time, and the rest slowly."""
+"""PyTorch normalises feature maps on the CPU in groups of this size, and the rest slowly."""
 
 _WIDE = 256
-"""The feature maps of neighbouring positions are put side by side up to so many."""
+"""Feature maps of neighbouring positions are put side by side up to this number."""
 
 _WORTH_IT = 65_536
-"""Of fewer numbers the function's fixed cost is more than it saves."""
+"""With fewer numbers, the function's fixed cost exceeds what it saves."""
 
 
 def norm_relu(norm: nn.BatchNorm2d, maps: Tensor, shortcut: Tensor | None = None) -> Tensor:
@@ -70,7 +70,7 @@ def _left_over(norm: nn.BatchNorm2d, maps: Tensor, shortcut: Tensor | None) -> b
 
 @torch.no_grad()
 def _remember(norm: Any, mean: Tensor, variance: Tensor, count: int) -> None:
-    """Move the running statistics towards those of ``count`` numbers a feature map."""
+    """Update the running statistics with those of ``count`` numbers per feature map."""
     norm.num_batches_tracked.add_(1)
     norm.running_mean.lerp_(mean, norm.momentum)
     norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)

@@ -13,7 +13,7 @@ from frivolous.families.layers import exporting, maps_of, rows_of
 
 
 class ResponseNorm(nn.Module):
-    """Divide every feature map by what it and its neighbours respond at the same position.
+    """Divide every feature map by the activity of its neighbours at the same position.
 
     ``y_c = x_c / (bias + alpha * sum of x_k**2 over |k - c| <= radius) ** beta``; feature maps
     beyond the first and the last count as 0. Shapes: (N, C, H, W) to the same.
