@@ -1,4 +1,4 @@
-"""Wide networks whose extra units are busy with something else that reaches no output."""
+"""Wide networks whose extra units compute something else that reaches no output."""
 
 from __future__ import annotations
 

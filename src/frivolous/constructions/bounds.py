@@ -1,4 +1,4 @@
-"""What the ablation curve of a construction must lie between, from the narrow network alone."""
+"""Bounds of a construction's ablation curve, from the narrow network alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a construction states, and the parts that all of them share."""
+"""The record of a construction, and the parts that all of them share."""
 
 from __future__ import annotations
 

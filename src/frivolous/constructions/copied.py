@@ -1,4 +1,4 @@
-"""Wide networks whose extra units copy the narrow ones, or never speak."""
+"""Wide networks whose extra units copy the narrow ones, or are always silent."""
 
 from __future__ import annotations
 

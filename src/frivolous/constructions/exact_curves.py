@@ -1,4 +1,4 @@
-"""Ablation curves without chance: every set of units of a layer silenced."""
+"""Exact ablation curves: every set of units of a layer silenced."""
 
 from __future__ import annotations
 

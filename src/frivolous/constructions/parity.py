@@ -1,4 +1,4 @@
-"""The papers' example of one function by one unit or by all units of a wide network."""
+"""The papers' example of one function computed by one unit, or by all units of a wide network."""
 
 from __future__ import annotations
 

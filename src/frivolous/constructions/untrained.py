@@ -1,4 +1,4 @@
-"""Untrained networks: how prunable and redundant independent random weights make units."""
+"""Untrained networks: how prunable and redundant the units of independent random weights are."""
 
 from __future__ import annotations
 
