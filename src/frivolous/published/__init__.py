@@ -1,4 +1,4 @@
-"""The papers' own numbers, with their source, and the comparison of a study with them."""
+"""The papers' published numbers, with their source, and a comparison of studies with them."""
 
 from frivolous.published.compare import (
     COMPARISON_COLUMNS,

@@ -1,4 +1,4 @@
-"""A study's numbers set beside the published ones: one row per claim, the rule in the row.
+"""Compare a study's numbers with the published ones: one row per claim, with its rule.
 
 Frames in, one frame out; nothing here judges a study as a whole.
 """
@@ -71,7 +71,7 @@ def compare(
     published: PublishedFigure,
     noise: Mapping[str, float] | None = None,
 ) -> pd.DataFrame:
-    """Set every point and every gain of a study beside the published one.
+    """Compare every point and every gain of a study with the published one.
 
     ``table_means`` comes from :func:`replicate_means`, ``gains`` has the columns of
     ``StudyResult.gains`` (``panel, measure, curve, gain, low, high`` are read), ``published`` from
@@ -98,7 +98,6 @@ def compare(
 
     Raises:
         BadArgument: a column is missing, or a point comes twice.
-
     """
     points = compare_points(table_means, published.values, noise)
     slopes = compare_gains(gains, published, table_means)

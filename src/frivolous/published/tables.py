@@ -60,7 +60,7 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class PublishedFigure:
-    """What one figure (or one panel of it) shows: three frames and its name.
+    """The content of one figure (or one panel of it): three frames and its name.
 
     ``values``, ``gains`` and ``curve_gains`` have the columns of the functions of those names.
     """
@@ -136,14 +136,13 @@ def curve_gains(
 
 
 def read(figure: str, panel: str | None = None) -> PublishedFigure:
-    """Return all that is published of a figure or of one of its panels.
+    """Return everything published of a figure or of one of its panels.
 
     A figure without gains (fig1, fig2, figE1, figE12) has empty frames of them.
 
     >>> found = read("fig4d")
     >>> found.figure, found.panel, len(found.values), len(found.gains), len(found.curve_gains)
     ('fig4', 'd', 40, 2, 8)
-
     """
     name, panel = _locate(figure, panel)
     points = _select("published.csv", name, {"panel": panel})
@@ -245,7 +244,7 @@ def _names(column: Iterable[str]) -> dict[str, None]:
 
 
 def by_curve(name: str, figures: Sequence[str], curves: Sequence[str]) -> PublishedFigure:
-    """Return what the figures show of the curves against size factor; panels are named as curves.
+    """Return the published curves against size factor; panels are named as curves.
 
     A figure prints gains for the least and the greatest curve of a panel only, so ``gains`` is
     empty; ``curve_gains`` are those computed from each curve's published values.
@@ -256,7 +255,6 @@ def by_curve(name: str, figures: Sequence[str], curves: Sequence[str]) -> Publis
     >>> found = by_curve("mine", ["figE3"], ["10dim - 1"])
     >>> found.curve_gains[["panel", "measure", "gain_as_published"]].values.tolist()
     [['10dim - 1', 'non_prunable', 1.8741], ['10dim - 1', 'non_redundant', 1.1729]]
-
     """
     told = [read(figure) for figure in figures]
     values = _chosen(pd.concat([one.values for one in told], ignore_index=True), curves)
