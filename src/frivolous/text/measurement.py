@@ -67,7 +67,7 @@ def measurement_text(
 
 
 def _examples(table: pd.DataFrame, facts: Mapping[str, Any]) -> str:
-    """Say how many examples there are, what each number took of them, and what brackets mean."""
+    """Say how many examples there are, how many each number used, and what brackets mean."""
     examples = int(facts["examples"])
     several = f" with {facts['labels']} labels in all" if "labels" in facts else ""
     whole = f"{examples} example{'s' * (examples != 1)}{several}"
@@ -137,7 +137,7 @@ def _interval(row: pd.Series | None) -> str:
 
 
 def _notes(table: pd.DataFrame, facts: Mapping[str, Any], ranges: bool) -> list[str]:
-    """Return what stands below the table, a paragraph each."""
+    """Return the notes below the table, one paragraph each."""
     ranging = ", whose least and largest stand below it" if ranges else ""
     meanings = (
         f"prunable: units to ablate with at most {facts['tolerance']:.3g} of labels "
@@ -181,7 +181,7 @@ def _notes(table: pd.DataFrame, facts: Mapping[str, Any], ranges: bool) -> list[
 
 
 def _limits(table: pd.DataFrame, facts: Mapping[str, Any]) -> list[str]:
-    """Return what the numbers are no better than: precision, stage, rounding, few examples."""
+    """Return the limits of the numbers: precision, unfinished stage, rounding, few examples."""
     notes = []
     if facts.get("precision") is not None and not facts.get("stopped"):
         rough = _rough(table, facts["precision"])

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 FIRST = ("accuracy", "prunable", "redundant")
-"""What a study's table shows where it has any of them; else it shows all that it has."""
+"""Measures that a study's table shows if it has any of them; otherwise it shows all."""
 
 WORDS = {
     "accuracy": "test accuracy",
@@ -67,7 +67,7 @@ def _cell(measure: str, values: list[float]) -> str:
 
 
 def gain_lines(result: StudyResult) -> list[str]:
-    """Return one line per panel: measured gains beside the published g_min and g_max."""
+    """Return one line per panel: measured gains with the published g_min and g_max."""
     lines = []
     for (panel, measure), rows in result.gains.groupby(["panel", "measure"], sort=False):
         printed, known = rows.iloc[0], rows[rows["gain"].notna()]
