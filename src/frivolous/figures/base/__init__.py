@@ -1,1 +1,1 @@
-"""What all figures share: style, scales, panels, captions, and the file they end in."""
+"""What all figures share: style, scales, panels, captions, and saving."""

@@ -1,4 +1,4 @@
-"""What stands beneath the figure of a study."""
+"""The caption below the figure of a study."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def study_caption(
     source: str,
     scale: str = "",
 ) -> str:
-    """Say what points, bars and grey marks are, over how many replicates, and what is missing."""
+    """Say what points, bars and grey marks are, the number of replicates, and what is missing."""
     counts = pd.concat([rows_of(means, panel)["n"] for panel in panels])
     counts = counts[counts > 0]
     least, most = (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)

@@ -1,4 +1,4 @@
-"""Where things stand on a page: title, claim, rows of axes with their legends, legends, caption."""
+"""Page layout: title, claim, rows of axes with their legends, legends, caption."""
 
 from __future__ import annotations
 

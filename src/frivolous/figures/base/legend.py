@@ -1,4 +1,4 @@
-"""The legends of a study's figure: its curves, and what the grey things are."""
+"""The legends of a study's figure: its curves, and what is drawn in grey."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def curve_styles(sets: Sequence[Sequence[str]]) -> dict[str, dict[str, Any]]:
 
 
 def legends(figure: Figure, styles: Styles, drawn: Sequence[Drawn], width: float) -> list[Legend]:
-    """Add the legend of the curves and, beneath, what the grey things are."""
+    """Add the legend of the curves and, below, of what is drawn in grey."""
     grey: list[Any] = []
     if any(panel.published for panel in drawn):
         look: dict[str, Any] = {"marker": "o", "ms": 7, "mfc": PALE, "mec": PUBLISHED, "mew": 0.5}
@@ -53,7 +53,7 @@ def legends(figure: Figure, styles: Styles, drawn: Sequence[Drawn], width: float
 def panel_legends(
     figure: Figure, styles: Styles, sets: Sequence[Sequence[str]], grid: Grid
 ) -> tuple[Styles, list[Key]]:
-    """Add a legend under each row's panels of other curves; return the styles of all, and those.
+    """Add a legend under each row's panels with the same curves; return all styles, and those.
 
     Where one panel shows every curve of the figure there is nothing to add: the styles returned
     are then those of the one legend beneath the figure, otherwise there are none.

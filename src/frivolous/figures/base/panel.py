@@ -31,7 +31,7 @@ class Panel:
 
     @property
     def letter(self) -> str:
-        """What stands beside the axes: the name, nothing where it only repeats the measure."""
+        """The name next to the axes; empty where it only repeats the measure."""
         return "" if self.name == self.measure else self.name
 
     @property
@@ -42,7 +42,7 @@ class Panel:
 
 @dataclass
 class Drawn:
-    """What a panel shows and what it cannot show; obstacles are polylines in data coordinates."""
+    """What a panel shows and what it cannot; obstacles are polylines in data coordinates."""
 
     below: int = 0
     empty: int = 0
@@ -91,7 +91,7 @@ def draw_panel(
 
 
 def write_gains(axes: Axes, gains: pd.DataFrame, drawn: Drawn) -> None:
-    """Write least and greatest gain with their curves' intervals, the published ones beneath."""
+    """Write least and greatest gain with their curves' intervals, and the published ones below."""
     finite = gains[np.isfinite(gains["gain"])].sort_values("gain", kind="stable")
     lines: list[tuple[str, str]] = []
     if len(finite):

@@ -33,13 +33,12 @@ def to_svg(figure: Figure) -> str:
 def save(figure: Figure, path: str | os.PathLike[str], dpi: int = 200) -> Path:
     """Write a figure as PNG, SVG or PDF by the suffix of ``path``; return the path.
 
-    The file is written beside and renamed, so that no half-written figure is ever found. Equal
-    data give equal bytes: no date, no random identifiers.
+    The file is written to a temporary name and renamed, so that there is never a half-written
+    figure. Equal data give equal bytes: no date, no random identifiers.
 
     Raises:
         UnknownName: a suffix other than .png, .svg, .pdf.
         BadArgument: the folder does not exist.
-
     """
     target = Path(path)
     kind = target.suffix.lower().removeprefix(".")

@@ -27,12 +27,12 @@ class Scale:
 
     @property
     def logarithmic(self) -> bool:
-        """Whether the axis has no place for 0."""
+        """Whether the axis is logarithmic, with no place for 0."""
         return self.kind in ("log2", "log10")
 
     @property
     def factor(self) -> float:
-        """What values are multiplied with to be drawn."""
+        """The factor by which values are multiplied when drawn."""
         return 100.0 if self.kind == "percent" else 1.0
 
 

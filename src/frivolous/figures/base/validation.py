@@ -1,4 +1,4 @@
-"""Frames as the figures read them: columns checked, published points split by their axis."""
+"""Checks of the frames that figures read: columns, and published points split by their axis."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def checked(
 
 
 def told_points(published: pd.DataFrame | None) -> pd.DataFrame:
-    """Return the published points against size factor; training accuracy is a measure of its own.
+    """Return the published points against size factor; training accuracy is its own measure.
 
     ``published``: columns of :func:`frivolous.published.values`, or None.
     """
@@ -44,6 +44,6 @@ def told_points(published: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def told_curves(published: pd.DataFrame | None) -> pd.DataFrame:
-    """Return the published points along an axis ``x``, their value as ``mean``."""
+    """Return the published points along an axis ``x``, with their value as ``mean``."""
     points = checked("published", published, _WORDS, _POINTS)
     return points[points["x"].notna()].rename(columns={"value": "mean"})

@@ -1,4 +1,4 @@
-"""Ablation curves of one network: every random order, and where the one that counts crosses."""
+"""Ablation curves of one network: every random order, and the crossing of the one that counts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from frivolous.figures.base.style import COLOURS, INK, LEGEND, MARKERS, QUIET, R
 from frivolous.measures.curve import crossing
 
 FEW = 4
-"""Sites that have a colour each; more are coloured in sequence by depth."""
+"""The most sites that get a colour each; more are coloured in sequence by depth."""
 
 _FEW_COLOURS = (COLOURS[2], COLOURS[1], COLOURS[4], COLOURS[5])
 _NOUNS = {"channel": "units", "position": "positions"}

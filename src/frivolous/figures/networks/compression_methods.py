@@ -1,4 +1,4 @@
-"""Methods of compression side by side: labels that stay against the parameters that are left."""
+"""Compression methods side by side: unchanged labels against the parameters that are left."""
 
 from __future__ import annotations
 

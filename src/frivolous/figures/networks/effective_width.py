@@ -1,4 +1,4 @@
-"""Joint frivolity of one network: how few units of each site do, their readers re-fitted."""
+"""Effective width of one network: how few units of each site suffice, their readers re-fitted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The words above the figure of one network: its counts, its accuracy, how it was ablated."""
+"""The headline of a network's figure: its counts, its accuracy, how it was ablated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One network: how its labels survive ablation, and how many units of each site are frivolous."""
+"""One network: its ablation curves, and how many units of each site are frivolous."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bars of prunable and redundant units per site, and the names of the sites beside them."""
+"""Bars of prunable and redundant units per site, with the sites' names."""
 
 from __future__ import annotations
 

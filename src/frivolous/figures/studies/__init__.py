@@ -1,1 +1,1 @@
-"""Figures of studies, beside the published ones."""
+"""Figures of studies, with the published points."""

@@ -122,12 +122,12 @@ def _draw(
 
 
 def _alike(sets: Sequence[Sequence[str]]) -> bool:
-    """Say whether one panel shows all the curves there are."""
+    """Whether one panel shows all the curves there are."""
     return any(set(names) >= {one for other in sets for one in other} for names in sets)
 
 
 def _panels(means: pd.DataFrame, panels: Sequence[Panel | tuple[str, str]] | None) -> list[Panel]:
-    """Return the panels asked for, or every one of the table with accuracy first."""
+    """Return the panels requested, or every one of the table with accuracy first."""
     there = list(dict.fromkeys(zip(means["panel"], means["measure"], strict=True)))
     if panels is None:
         there.sort(key=lambda pair: pair[1] != "accuracy")

@@ -1,4 +1,4 @@
-"""Violins of stored histograms in a grid: layers by networks, as in Fig. 2 c, d and earlier B2."""
+"""A grid of violins of stored histograms: layers by networks, as in Fig. 2 c, d and earlier B2."""
 
 from __future__ import annotations
 

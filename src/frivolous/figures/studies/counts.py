@@ -1,4 +1,4 @@
-"""Several counts of units of one network against its width, a panel for each network."""
+"""Several counts of units against the network's width, one panel per network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's figure drawn again from its numbers, with the measured one beside it."""
+"""The paper's figure redrawn from its numbers, next to the measured one."""
 
 from __future__ import annotations
 
