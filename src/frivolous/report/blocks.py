@@ -1,4 +1,4 @@
-"""What a page is made of: sections of paragraphs, pictures, tables, facts, code and details."""
+"""The blocks of a page: sections of paragraphs, pictures, tables, facts, code and details."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Picture:
     caption: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse a picture without alternative text or one that could load or run something."""
+        """Raise for a picture without alternative text or one that could load or run something."""
         if not self.alt.strip():
             raise BadArgument(
                 "`alt` is empty; a picture says in words what it shows. Pass one sentence."
@@ -59,7 +59,7 @@ class Table:
     prose: Sequence[int] = ()
 
     def __post_init__(self) -> None:
-        """Refuse rows that do not fit the header."""
+        """Raise for rows that do not fit the header."""
         for row in self.rows:
             if len(row) != len(self.header):
                 raise BadArgument(
@@ -85,7 +85,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Details:
-    """Blocks behind a line that opens them; they are there in print too."""
+    """Blocks that a reader unfolds; they are printed too."""
 
     summary: str
     blocks: Sequence[Block]
@@ -103,11 +103,10 @@ class Section:
 
 
 def check_svg(text: str) -> None:
-    """Refuse an SVG that is not well formed, refers outside itself or runs something.
+    """Raise for an SVG that is not well formed, refers outside itself or runs something.
 
     Raises:
         BadArgument: with the offending element or attribute.
-
     """
     if "<!ENTITY" in text:
         raise BadArgument("`image` declares entities; an SVG of a report has none. Draw it again.")

@@ -1,4 +1,4 @@
-"""Numbers as people read them: with their spread, and no digit more than it bears."""
+"""Format numbers for people: with their spread, and no more digits than it supports."""
 
 from __future__ import annotations
 

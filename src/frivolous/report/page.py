@@ -1,4 +1,4 @@
-"""The page: sections through the template into one file that asks nothing of any network."""
+"""Render a page: sections through the template into one file that loads nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report of a study: what it answers, its figures and tables, and how to do it again."""
+"""The report of a study: its answer, its figures and tables, and how to reproduce it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class StudyReport:
     failures: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
-        """Refuse frames without the columns that the tables read."""
+        """Raise for frames without the columns that the tables read."""
         needed = {
             "means": ("panel", "measure", "curve", "size_factor", "n", "dropped", "mean", "sd"),
             "gains": ("panel", "measure", "curve", "gain", "low", "high"),
@@ -122,7 +122,7 @@ def protocol_blocks(report: StudyReport) -> list[Block]:
 
 
 def again_blocks(report: StudyReport) -> list[Block]:
-    """Return how to do it again, on what it was done, and the ids of its runs."""
+    """Return how to reproduce it, the machine it ran on, and the ids of its runs."""
     blocks: list[Block] = []
     if report.command:
         blocks += [Paragraph("The same study again, from the same specification:")]

@@ -26,7 +26,7 @@ PERCENT = ("accuracy", "train_accuracy")
 
 
 def answers(comparison: pd.DataFrame) -> list[str]:
-    """Return a line per panel of counts: measured gains beside the printed, overlaps counted.
+    """Return a line per panel of counts: measured gains with the printed ones, overlaps counted.
 
     Reads the rows of :func:`frivolous.published.compare`; each number has its interval and n.
     """
@@ -128,7 +128,7 @@ def _mean(row: object) -> str:
 
 
 def gains_table(comparison: pd.DataFrame, gains: pd.DataFrame, source: str) -> list[Block]:
-    """Return gains per curve and the extremes of each panel, beside the published ones."""
+    """Return gains per curve and the extremes of each panel, with the published ones."""
     if not len(gains):
         return []
     rows = []
@@ -153,7 +153,7 @@ def gains_table(comparison: pd.DataFrame, gains: pd.DataFrame, source: str) -> l
 
 
 def compare_table(comparison: pd.DataFrame, source: str) -> list[Block]:
-    """Return every measured point beside the published one, folded away under its sum."""
+    """Return every measured point with the published one, folded away under a summary."""
     points = comparison[comparison["kind"].eq("point")]
     points = points[points["rule"].ne("not published")]
     if not len(points):
