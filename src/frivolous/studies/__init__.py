@@ -15,7 +15,7 @@ from frivolous.studies.study import Study
 
 
 class _Studies(Mapping[str, Study]):
-    """A dictionary that answers a wrong name with the nearest right one."""
+    """A dictionary whose error for an unknown name suggests the nearest."""
 
     def __init__(self, studies: dict[str, Study]) -> None:
         self._studies = studies

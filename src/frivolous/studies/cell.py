@@ -1,4 +1,4 @@
-"""One curve at one size factor: the settings it may choose, and the spec of every run of it."""
+"""A cell: one curve at one size factor, its candidates, and the spec of each of its runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Candidate:
 
 
 class Spec(Protocol):
-    """One network, trained once and measured once: what a run is made from."""
+    """One network, trained once and measured once: what defines a run."""
 
     @property
     def width(self) -> int:
@@ -36,7 +36,7 @@ class Spec(Protocol):
 
     @property
     def parameters(self) -> int:
-        """Numbers that training may change."""
+        """The number of trainable parameters."""
 
     def resolved(self) -> dict[str, Any]:
         """Return the spec as plain data, every default filled in: what is hashed and stored."""
@@ -66,12 +66,12 @@ class Cell:
 
     @cached_property
     def search_ids(self) -> dict[str, Spec]:
-        """Runs that are compared, by id."""
+        """The runs that are compared, by id."""
         return self._ids(self.candidates, self.searched)
 
     @cached_property
     def every_id(self) -> dict[str, Spec]:
-        """Runs that may ever be asked for, by id: every candidate's, of all replicates."""
+        """All runs that may ever be needed, by id: every candidate's, of all replicates."""
         return self._ids(self.candidates, self.replicates)
 
     def chosen_ids(self, chosen: Candidate) -> dict[str, Spec]:
@@ -92,7 +92,7 @@ class Cell:
 
     @property
     def networks(self) -> int:
-        """Number of networks trained in all."""
+        """The number of networks trained in all."""
         return len(self.candidates) * self.searched + self.replicates - self.searched
 
     @property
@@ -107,5 +107,5 @@ class Cell:
 
     @property
     def cost(self) -> float:
-        """Rough seconds that one network takes on two cores, within a factor of a few."""
+        """Rough seconds for one network on two cores, within a factor of a few."""
         return self.prototype.cost

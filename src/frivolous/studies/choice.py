@@ -1,4 +1,4 @@
-"""What the cells of a study choose, as far as their store can say."""
+"""Which candidate each cell of a study chooses, as far as its store can say."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from frivolous.studies.cell import Candidate, Cell
 
 
 def choose(cell: Cell, store: Store) -> Candidate | None:
-    """Return a cell's choice, None while runs that it is made from are missing."""
+    """Return a cell's choice; None while runs that it depends on are missing."""
     ids = cell.search_ids
     if len(store.complete(ids)) < len(ids):
         return None

@@ -1,7 +1,7 @@
-"""How long studies take, and which scale one runs at unless told.
+"""How long studies take, and the default scale of each.
 
-Estimates are sums of what single networks take (``Cell.cost``), within a factor of a few;
-epochs that early stopping spares are counted.
+Estimates are sums over single networks (``Cell.cost``), within a factor of a few; epochs that
+early stopping saves are counted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from frivolous.studies.study import Study
 
 SHORT = 30.0
-"""Minutes on two cores within which a study runs at the paper's scale unless told otherwise."""
+"""Minutes on two cores within which a study runs at the paper's scale by default."""
 
 UNITS = (
     ("second", 1 / 60, 10),
@@ -30,9 +30,9 @@ UNITS = (
 
 
 def usual_scale(study: Study) -> str:
-    """Return the scale that the command line takes unless told: the paper's if that is short.
+    """Return the default scale of the command line: the paper's if that is short.
 
-    Ask it of the whole study, so that parts of a study lie where the whole does.
+    Pass the whole study, so that a part of a study has the same scale as the whole.
     """
     return "paper" if minutes(study.cells("paper")) <= SHORT else "cpu"
 
@@ -44,7 +44,7 @@ def minutes(cells: Sequence[Cell]) -> float:
 
 
 def searched(cells: Sequence[Cell]) -> set[Spec]:
-    """Return the networks that candidates are compared on; those that two cells share once."""
+    """Return the networks that candidates are compared on; those shared by two cells once."""
     return {
         cell.spec(candidate, replicate)
         for cell in cells

@@ -1,7 +1,7 @@
-"""The engine that works in this process. It is handed cells of runs and knows no science.
+"""The engine: make the runs of cells in this process. It knows no science.
 
-Several processes may work on one store: each claims the runs it makes, leaves to the others what
-they claimed, and at the end waits for them. What is finished is never made again.
+Several processes may work on one store: each claims the runs it makes, skips those that others
+claimed, and at the end waits for them. A finished run is never made again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pandas as pd
 
 from frivolous.store import Store
 
-PAUSE = 0.5  # seconds between looks at runs that are under way elsewhere
+PAUSE = 0.5  # seconds between checks of runs that are being made elsewhere
 
 
 class Made(Protocol):
@@ -42,7 +42,7 @@ class Work(Protocol):
 
     @property
     def label(self) -> str:
-        """What to call it while it is under way."""
+        """Its name in progress displays."""
 
     def missing(self, store: Store) -> Sequence[str]:
         """Return the ids to make next; none when all is done."""
@@ -57,7 +57,7 @@ class Work(Protocol):
 
 
 class Listener(Protocol):
-    """Somebody who watches the work."""
+    """An observer of the engine's progress."""
 
     def already_done(self, label: str, runs: int) -> None:
         """The store held so many runs of a group before the work began."""
@@ -91,7 +91,7 @@ def work(groups: Sequence[Work], store: Store, listener: Listener) -> None:
 
 
 def _finish(group: Work, store: Store, listener: Listener) -> bool:
-    """Make what is free of a group; False where some of it is under way elsewhere."""
+    """Make the unclaimed runs of a group; False if some are being made elsewhere."""
     while missing := group.missing(store):
         with store.claim(missing) as claim:
             if not claim.ids:

@@ -1,4 +1,4 @@
-"""Reading a finished study from its store."""
+"""Read a finished study from its store."""
 
 from __future__ import annotations
 

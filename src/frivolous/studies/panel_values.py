@@ -1,4 +1,4 @@
-"""A panel's value of one run, from the rows of its measures and its facts."""
+"""The value that a panel shows of one run, from the rows of its measures and its facts."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LARGEST = 4.0
 
 @dataclass(frozen=True)
 class RunNumbers:
-    """What is known of one run: value and width by site and measure, and its facts."""
+    """The numbers of one run: value and width by site and measure, and its facts."""
 
     rows: Mapping[tuple[str, str], tuple[float, float]]
     facts: Mapping[str, Any]

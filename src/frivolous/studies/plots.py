@@ -1,4 +1,4 @@
-"""A study's figures, by what it sets on its axes."""
+"""The figures of a study, by what it sets on its axes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pictures:
-    """A study's figures as files: its own, and the paper's beside it where there are numbers."""
+    """A study's figures as files: its own, and one next to the paper's where there are numbers."""
 
     png: bytes
     svg: str
@@ -44,7 +44,7 @@ def draw(result: StudyResult) -> Figure:
 
 
 def draw_beside(result: StudyResult) -> Figure | None:
-    """Draw the paper's figure from its numbers beside ours; None where no numbers are known."""
+    """Draw the paper's figure from its numbers next to ours; None where no numbers are known."""
     kind, told = result.study.kind, result.published.values
     there = {(row.panel, row.measure) for row in told.itertuples()}
     panels = [panel for panel in _panels(result) if (panel.name, panel.measure) in there]

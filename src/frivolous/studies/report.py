@@ -1,4 +1,4 @@
-"""A study's result as the page that shows it."""
+"""Build the page of a study from its result."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _notes(result: StudyResult) -> list[str]:
 
 
 def _data_note(facts: Mapping[str, Any]) -> str:
-    """Return what is worth knowing of a run's data."""
+    """Return a note on a run's data, if there is something to know."""
     if "tries" in facts:
         return (
             f"Teacher: {facts['tries']} tries until balanced; label 1 for "

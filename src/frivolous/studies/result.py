@@ -1,4 +1,4 @@
-"""A study's outcome: run it, read it, set it beside the published numbers."""
+"""The result of a study: read from its store, and compared with the published numbers."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ PAIR_COLUMNS = (*TABLE_COLUMNS[:-2], "low", "high", "pairs", "mean")
 
 @dataclass(frozen=True)
 class Chosen:
-    """What a cell chose and the runs that stand for it."""
+    """What a cell chose, and the runs of that candidate."""
 
     cell: Cell
     candidate: Candidate
@@ -205,7 +205,7 @@ class StudyResult:
 
     @cached_property
     def gains(self) -> pd.DataFrame:
-        """Mean ratio per doubling of each curve with its interval, beside the printed extremes."""
+        """Mean ratio per doubling of each curve with its interval, and the printed extremes."""
         rows = []
         for panel in self.study.panels:
             if panel.measure not in COUNTED or self.study.kind not in GAINING:
@@ -269,7 +269,7 @@ class StudyResult:
             return published.PublishedFigure(self.study.name, None, *(f.iloc[:0] for f in frames))
 
     def compare(self) -> pd.DataFrame:
-        """Set every point and gain beside the published one: see ``published.compare``."""
+        """Compare every point and gain with the published one: see ``published.compare``."""
         return published.compare(
             published.replicate_means(self.table),
             self.gains,
@@ -284,7 +284,7 @@ class StudyResult:
         return draw(self)
 
     def figure_beside(self) -> Figure | None:
-        """Draw the paper's figure from its numbers beside ours; None where none are known."""
+        """Draw the paper's figure from its numbers next to ours; None where none are known."""
         from frivolous.studies.plots import draw_beside
 
         return draw_beside(self)

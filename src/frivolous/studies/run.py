@@ -1,4 +1,4 @@
-"""A study's cells as work for an engine."""
+"""Run a study: its cells as work for the engine."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def ready(
     device: str = "cpu",
     folder: str | Path | None = None,
 ) -> float:
-    """See that what is left of a study can be made here; return its minutes on two cores, roughly.
+    """Check that what is left of a study can be made here; return its rough minutes on two cores.
 
     Data that it needs from disk are read, and kept for the networks to come; nothing is written.
 

@@ -259,7 +259,7 @@ class Study:
             device: ``cpu`` or ``cuda``.
             weights: whose weights to keep: of the ``chosen`` networks, of ``all`` or ``none``.
             folder: where CIFAR-10 or ImageNet lies, for studies that need them.
-            listener: told of progress; see ``running.here``.
+            listener: receives progress; see :class:`frivolous.studies.engine.Listener`.
 
         Raises:
             FrivolousError: an unknown scale, a store that cannot be read or written, data that are

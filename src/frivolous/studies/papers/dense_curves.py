@@ -1,4 +1,4 @@
-"""Curves of dense networks on synthetic data, and how large they are run."""
+"""Curves of dense networks on synthetic data, and the scales at which they run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many units networks need jointly, against their width: beside the papers' two counts.
+"""Effective width against network width, with the papers' two counts.
 
 Claim: units needed jointly grow more slowly than the network, unless labels are random. The
 effective width of a layer is the fewest of its units with which at most 2% of the labels change,

@@ -1,4 +1,4 @@
-"""Curves of image networks, and how large they are run."""
+"""Curves of image networks, and the scales at which they run."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class ImageCurve:
         return replace(self, epochs=epochs)
 
     def named(self, name: str) -> ImageCurve:
-        """Return the same networks under another name of a legend."""
+        """Return the same networks under another legend name."""
         return replace(self, name=name)
 
     def with_options(self, options: Options) -> ImageCurve:
