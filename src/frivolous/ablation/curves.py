@@ -95,7 +95,7 @@ def ablation_curves(
     of the batches before. Counts depend on how examples are batched only where two scores tie
     within rounding.
 
-    Source: PROTOCOL 1.1; Casper et al. 2021, section 4.
+    Source: Casper et al. 2021, section 4.
 
     >>> model = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
     >>> from frivolous.network import trace
