@@ -50,7 +50,7 @@ def single_effects(
 ) -> Effects:
     """Silence every unit of a site, one at a time, on up to ``most`` of the ``total`` examples.
 
-    They are drawn at random, spread evenly over ``batches``: of every so many examples one. The
+    They are drawn at random, spread evenly over ``batches``: one out of every few examples. The
     network before the site runs once per batch; units are tried side by side in one batch up to
     ``stack_bytes`` per value, each on the examples on which it gives anything but what a silenced
     one gives: the others stay as they are. ``replacement``, ``means`` and ``silenced_as`` are

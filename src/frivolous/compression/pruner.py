@@ -92,7 +92,7 @@ class Pruner:
         self.fit: Batches | None = None
         self.fitted = 0
 
-    # What can be cut.
+    # Pruning groups.
 
     @property
     def finest(self) -> Network:
@@ -248,7 +248,7 @@ class Pruner:
                 flags[cut.number_U[gone[cut.name]]] = True
         return ChannelMask(self.axes, flags)
 
-    # What is known.
+    # Statistics and rankings.
 
     def study(self, method: Criterion, fit: Batches, *, seed: int) -> None:
         """Collect the statistics of every reader and rank the units of every group."""
@@ -337,7 +337,7 @@ class Pruner:
         return [*(name for name, _ in self.model.named_parameters()), *self.counted]
 
     def keeping_of(self, units: Units) -> ChannelMask:
-        """What stays with so many units of each group."""
+        """What stays when each group keeps this many units."""
         pairs = zip(self.cuts, self.orders, units, strict=True)
         return self.keeping(
             {c.name: np.setdiff1d(np.arange(c.units), order.kept(n)) for c, order, n in pairs}
@@ -354,10 +354,10 @@ class Pruner:
         least = [order.least for order in self.orders]
         return path(costs, sizes, least, scale or [1.0] * len(costs), worth)
 
-    # What is made.
+    # Thinner networks and modules.
 
     def thin(self, method: Criterion, units: Units, *, fine: bool) -> PrunedNetwork:
-        """The network with so many units of each group, readers fitted as the method does."""
+        """The network with this many units of each group, readers fitted as the method does."""
         state = dict(self.network.state)
         for cut, order, count in zip(self.cuts, self.orders, units, strict=True):
             state = refit_readers(

@@ -45,7 +45,7 @@ def cifar10(
         seed: of the permutation that deals training and validation images out.
         order: "seeded" permutes; "files" trains on the first images in the order of the files and
             validates on the last ones.
-        subset: keep at most so many images of every split, the first ones, for small runs.
+        subset: keep at most this many images of every split, the first ones, for small runs.
         download: fetch the official archive into ``folder`` if it holds none of the forms.
         cache: folder of the decoded images. Default: ``FRIVOLOUS_CACHE``, ``~/.cache/frivolous``.
 

@@ -29,7 +29,7 @@ class Branch:
     """One branch of a module: pooling, convolutions one after the other, the last ones in parallel.
 
     ``pool`` is "", "mean" (3 by 3, the size is kept) or "max" (3 by 3 at every second pixel). A
-    branch without ``last`` hands on what its pooling gives.
+    branch without ``last`` passes on what its pooling gives.
     """
 
     pool: str = ""

@@ -117,7 +117,7 @@ class _NormRelu(torch.autograd.Function):
         down = _wide(gradient.contiguous(memory_format=torch.channels_last))
         g = torch.ops.aten.threshold_backward(down, y, 0)
         wide_weight, *moments = (_repeated(each, x) for each in (weight, mean, inverse))
-        # Not asked for the gradient of x: that would be the one of a normalisation of columns.
+        # The gradient of x is not requested: it would be that of a normalisation of columns.
         _, dweights, dbiases = torch.ops.aten.native_batch_norm_backward(
             g, x, wide_weight, None, None, *moments, True, 0.0, [False, True, True]
         )

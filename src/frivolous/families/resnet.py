@@ -36,7 +36,7 @@ class Projection(nn.Conv2d):
 
 
 class Block(nn.Module):
-    """Two convolutions of 3 by 3 beside a shortcut: ``relu(norm(second(...)) + shortcut)``.
+    """Two 3x3 convolutions and a shortcut: ``relu(norm(second(...)) + shortcut)``.
 
     The shortcut is the input itself, or ``norm(projection(input))`` by a convolution of 1 by 1.
     Shapes: (N, read, H, W) to (N, written, ceil(H / stride), ceil(W / stride)).

@@ -183,7 +183,7 @@ def prepared(
     For images that are stored as bytes, (N, C, H, W), and become a network's float inputs by
     ``prepare``, such as ``PREPARATIONS["alexnet"].test``: only one prepared batch is in memory.
     ``prepare`` works on ``device`` and gives the same each time it is called; ``limit`` takes the
-    first so many examples. Raises :class:`BadArgument` for a ``limit`` or ``batch_size`` below 1.
+    first examples only. Raises :class:`BadArgument` for a ``limit`` or ``batch_size`` below 1.
 
     >>> from frivolous.data import Examples
     >>> images = Examples(torch.full((3, 1, 2, 2), 255, dtype=torch.uint8), torch.tensor([0, 1, 0]))

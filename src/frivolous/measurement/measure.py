@@ -92,7 +92,7 @@ def measure(
         batch_size: examples per batch for data given as a tensor.
         device: where to compute; default where the model's parameters are.
         seed: of ablation orders and samplings.
-        progress: called with a line about what is under way and the time left.
+        progress: called with a line about the current stage and the time left.
 
     Raises:
         FrivolousError: bad data, unknown sites, values that are not finite, a model that cannot be

@@ -62,7 +62,7 @@ def unit_frame(
     :data:`RIDGES` that predicts the site best (of a site too wide for groups of examples it is
     ``explained``). The kind goes by the latter. ``changed``, share of labels that change when it
     alone is silenced, with its 95% interval by ``method``, and ``divergence`` of the scores in
-    nats, on so many ``examples``; ``outgoing``, norm of the weights that read it.
+    nats, on this many ``examples``; ``outgoing``, norm of the weights that read it.
     """
     frames = []
     for name, found in effects.items():

@@ -1,8 +1,8 @@
 """Confidence sequences: bounds that stay valid however often one looks, for shares and crossings.
 
-Intuition. Whoever looks at a 95% interval after every batch, and stops when it is narrow enough,
-covers the truth less often than in 95% of cases: there were many chances to be wrong. A confidence
-sequence covers at *every* number of examples at once, so one may look and stop at any time.
+Intuition. Compute a 95% interval after every batch and stop when it is narrow enough, and it covers
+the truth in fewer than 95% of cases: there were many chances to be wrong. A confidence sequence
+covers at *every* number of examples at once, so one may look and stop at any time.
 
 It comes from betting. Start with a capital of 1 and bet on the next example against a hypothesis
 about the mean. If the hypothesis is true no bet is expected to win, and the capital ever reaches

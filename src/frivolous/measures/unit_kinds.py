@@ -1,8 +1,8 @@
 """Kinds of units: silent, constant, redundant or not, blocked or functional, essential.
 
 Source: ICLR submission 2020, section 2, kinds (i) to (v). The paper gives no numbers; the defaults
-are this library's and are named here. Its sixth kind, semantically redundant units, cannot be told
-from the activity of one network.
+are this library's and are named here. Its sixth kind, semantically redundant units, cannot be
+recognised from the activity of one network.
 """
 
 from __future__ import annotations

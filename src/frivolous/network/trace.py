@@ -59,7 +59,7 @@ def trace(
     model gives, the entry ``logits``, or the only entry that is a floating-point tensor.
 
     With ``residual`` the residual streams are sites too (``Site.kind`` "residual"): values that
-    blocks add to and hand on, which many layers write and read. By default a site is a layer's own
+    blocks add to and pass on, which many layers write and read. By default a site is a layer's own
     units, and a layer that reads a stream, be it through a normalisation, is in ``skipped``.
 
     Raises ``NotTraceable`` with the model's line, the reason and the remedy, and ``BadArgument``

@@ -1,7 +1,7 @@
 """The published figures as frames: every plotted point, printed gain and curve's gain.
 
 Source: figures of Casper et al. 2021 (AAAI), read off the plot images in the notebooks of the
-public repository biolins/frivolous_dnns; README.md beside the tables says how well.
+public repository biolins/frivolous_dnns; README.md next to the tables says how accurately.
 """
 
 from __future__ import annotations

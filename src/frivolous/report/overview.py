@@ -26,7 +26,7 @@ from frivolous.report.tables import (
 def render_all(reports: Sequence[StudyReport], title: str, claim: str = "") -> str:
     """Return one self-contained page of many studies: overview, then a section for each.
 
-    A section holds the claim, the answer, the notes, the figures, the paper's figure beside ours,
+    A section holds the claim, the answer, the notes, the figures, the paper's figure next to ours,
     the gains and the failed runs; results, points, protocol and commands are folded away. Run ids
     stay on the studies' own pages. About 0.3 megabytes per study.
 

@@ -58,7 +58,7 @@ class Activity:
     ``samplings[s][g]`` are the moments of group ``g`` of the examples in sampling ``s``; there is
     one sampling where every sample is used. ``mean_U`` is exact over all examples and positions, as
     is ``position_mean``, the mean of each unit at grain ``position`` (the shape of the site's value
-    without its batch axis; None if it was not asked for).
+    without its batch axis; None if it was not requested).
     """
 
     site: str

@@ -60,7 +60,7 @@ class Listener(Protocol):
     """An observer of the engine's progress."""
 
     def already_done(self, label: str, runs: int) -> None:
-        """The store held so many runs of a group before the work began."""
+        """The store held this many runs of a group before the work began."""
 
     def under_way(self, label: str) -> None:
         """A group has begun."""

@@ -54,7 +54,10 @@ class Sizes:
         return np.asarray(axes_TA.prod(axis=1) @ self.coefficient_T2 + self.constant_2)
 
     def slopes(self, units: Sequence[int] | Numbers) -> Numbers:
-        """What one unit more of each group adds to both: shape (C, 2)."""
+        """What one unit more of each group adds to both: shape (C, 2).
+
+        The derivative of a product of axes: each axis's slope times the sizes of the others.
+        """
         axes_TA = self.fixed_TA + self.slope_TAC @ np.asarray(units, dtype=np.float64)
         total = np.zeros((self.slope_TAC.shape[2], 2))
         for axis in range(axes_TA.shape[1]):
@@ -77,6 +80,7 @@ def sizes_of(
         fixed, slope = [], []
         for numbers in axes.along[index]:
             owners = [] if numbers is None else [cut_of.get(n, -1) for n in numbers.tolist()]
+            # An axis of 72 with 8 units of one group: 9 entries per unit, and nothing fixed.
             counts = np.bincount([c for c in owners if c >= 0], minlength=len(cuts))
             size = len(owners)
             fixed.append(float(size - counts.sum()))
@@ -225,8 +229,11 @@ def path(
 def _corners(cost_K: Numbers, least: int) -> Numbers:
     """The price of the k-th unit by the lower convex hull of the cost: shape (U + 1,).
 
-    The hull makes prices fall with every unit kept, so that cheap units behind a dear one are
-    reached.
+    Example: removing one of two units costs 4, removing both costs 4 as well. Unit by unit the
+    first looks dear; along the hull both cost 2, so a cheap unit behind a dear one is not missed.
+
+    >>> _corners(np.array([4.0, 4.0, 0.0]), least=0)  # cost with 0, 1 and 2 units kept
+    array([0., 2., 2.])
     """
     hull = [len(cost_K) - 1]
     for k in range(len(cost_K) - 2, least - 1, -1):

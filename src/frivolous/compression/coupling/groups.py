@@ -156,6 +156,7 @@ def _layer(step: Step, network: Network, axes: CoupledAxes, fed: Collection[int]
     if not all(isinstance(item, Ref) for item in pair):
         return None
     value, weight = pair[0].index, pair[1].index
+    # Units are along axis 1 of what a convolution reads, and along the last of all others.
     axis = 1 if step.op in CONVOLUTIONS else len(axes.along[value]) - 1
     numbers = axes.along[value][axis] if axes.along[value] else None
     if numbers is None or value not in fed or weight in fed:
@@ -169,6 +170,7 @@ def _layer(step: Step, network: Network, axes: CoupledAxes, fed: Collection[int]
         why = "its groups read units apart" if groups > 1 else ""
     elif step.op != "linear":
         inner = len(program.shapes[weight]) - 2
+    # A weight can be re-fitted if it is a parameter as it is, used here alone.
     own, transposed = _parameter(weight, program)
     name = program.states.get(own)
     if name is None or (step.op not in CONVOLUTIONS and len(program.shapes[weight]) != 2):
@@ -224,7 +226,7 @@ def _readers(index: int, steps: Sequence[Step]) -> int:
 
 def _read(layer: _Layer, own: Indices) -> GroupReader | None:
     """How a layer reads the units of a group; None if it reads none of them."""
-    unit_F = _placed(layer.number_F, own)
+    unit_F = _placed(layer.number_F, own)  # of each feature, the group's unit, or -1
     counts = np.bincount(unit_F[unit_F >= 0], minlength=len(own))
     if not counts.any():
         return None
@@ -233,7 +235,7 @@ def _read(layer: _Layer, own: Indices) -> GroupReader | None:
     why = layer.why
     if set(counts.tolist()) - {0, most}:
         why = why or "it reads some units at more positions than others"
-    for unit in range(len(own)):
+    for unit in range(len(own)):  # of a flattened 3x3 map, the nine features of the unit
         found = np.flatnonzero(unit_F == unit)
         features[unit, : len(found)] = found
     return GroupReader(

@@ -339,7 +339,7 @@ def features_per_unit(network: Network, cut: PruningGroup, read: GroupReader, st
 
 
 def samples_of(features: int) -> int:
-    """The most samples that the moments of so many features are made of.
+    """The most samples that the moments of this many features are made of.
 
     F features cost F^2 multiply-adds per sample, so :data:`PRODUCTS` allows PRODUCTS / F^2 samples;
     at least 4 F, so that the moments have full rank with room to spare, at most :data:`SAMPLES`.

@@ -59,7 +59,7 @@ from frivolous.rng import generator
 EXAMPLES = 1024
 """The most examples whose values are held at once, the first ones of the data."""
 LEAST_EXAMPLES, WORK = 256, 6e10
-"""Multiply-adds to spend on one pass; costly networks get fewer examples, but at least so many."""
+"""A costly network gets the examples that these multiply-adds allow, at least the first number."""
 ROWS = 12_288
 """The most samples of a layer's output that a fit uses."""
 SOLVED = 2048

@@ -25,7 +25,7 @@ def own_units(cut: PruningGroup, site: str, kept_K: NDArray[np.int64]) -> NDArra
 def total_units(
     network: Network, cuts: Sequence[PruningGroup], orders: Sequence[Ranking], units: Sequence[int]
 ) -> int:
-    """Units of all sites with so many units of each group left; those that cannot go count."""
+    """Units of all sites when each group keeps this many; units that cannot go count as well."""
     total = sum(site.width for site in network.sites)
     for cut, order, count in zip(cuts, orders, units, strict=True):
         if count < cut.units:

@@ -48,7 +48,7 @@ def statistics_ahead(bench: Pruner, batches: Batches, seconds: float, fine: bool
 def search_ahead(
     bench: Pruner, shares: Sequence[float], examples: int, seconds: float, *, fine: bool = True
 ) -> str:
-    """Time to test at most so many networks, whose sizes are ``shares`` of the whole.
+    """Time to test at most ``len(shares)`` networks, whose sizes are ``shares`` of the whole.
 
     Each is tested on ``examples``, with ``fine`` after its layers were fitted once more.
     """

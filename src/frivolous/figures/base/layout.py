@@ -13,7 +13,7 @@ from frivolous.figures.base import text as lettering
 from frivolous.figures.base.style import INK, QUIET, SMALL
 
 TITLE, CLAIM = 9.5, 8.0  # points
-_NAME = 0.45  # inches that a panel's name may take beside its title
+_NAME = 0.45  # inches that a panel's name may take next to its title
 _LINE = 0.16  # inches that one more line of a panel's title takes
 
 
@@ -121,12 +121,12 @@ def head_of(
     """Write a panel's (name, title) above its axes; return how many lines the title takes.
 
     A letter stands to the left of the axes in bold; ``earlier`` makes a name grey; one too long to
-    stand beside the title comes before it.
+    fit next to the title comes before it.
     """
     name, title = words
     letter = len(name) == 1
     size, weight = (9.5, "bold") if letter else (SMALL, "normal" if earlier else "bold")
-    if lettering.text_width(figure, name, size, weight) > _NAME:  # no room beside the title
+    if lettering.text_width(figure, name, size, weight) > _NAME:  # no room next to the title
         name, title = "", f"{name}: {title}"
     lines = lettering.wrapped(figure, title, 8.5, inches)
     axes.set_title("\n".join(lines).replace("$", r"\$"), loc="left", pad=5)

@@ -24,7 +24,7 @@ SEEN = 0.02  # share of the bar's full length: narrower intervals have no whiske
 
 
 def bars(axes: Axes, table: pd.DataFrame, styles: dict[str, dict[str, str]]) -> list[str]:
-    """Draw the bars of every site, each with its number beside it; return the numbers."""
+    """Draw the bars of every site, each with its number next to it; return the numbers."""
     notes = ["0"]
     for place, site in enumerate(styles):
         part = table[table["site"].eq(site)]

@@ -49,7 +49,7 @@ def counts_figure(
 
     Points are means over replicates, bars from the least to the most. The thin line is all units
     that the network has. Grey marks are published. Each count's gain stands in a free corner in
-    its colour, with its interval, the published one beside it.
+    its colour, with its interval, and the published one next to it.
 
     Args:
         table: ``StudyResult.table``: a panel for each network, its measures counts of units.

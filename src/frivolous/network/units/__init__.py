@@ -5,7 +5,7 @@
 - ``layers``: what a layer reads, with which weights, and its name
 - ``dataflow``: one forward pass: what every value holds of whose units
 - ``sites``: the values where units can be read and silenced
-- ``residual_streams``: values that blocks add to and hand on
+- ``residual_streams``: values that blocks add to and pass on
 - ``relayout``: units that lie along several axes, laid along one
 - ``outgoing_weights``: the weights that read each unit
 """

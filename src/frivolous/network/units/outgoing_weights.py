@@ -1,4 +1,12 @@
-"""The weights that read each unit of a site, through views, pooling and concatenation."""
+"""The weights that read each unit of a site, through views, pooling and concatenation.
+
+Between a site and the layer that reads it units may be flattened, concatenated with others or
+moved. Which weight belongs to which unit is found by sending numbers through these operations: the
+site's activity is replaced by the number of each unit, 1 to U, all other values by 0, and whatever
+arrives at the reader names the unit of each feature. Example: units (1, 2) of 2 positions each,
+flattened behind three features of another layer, arrive as 0 0 0 1 1 2 2: rows 3 and 4 of the
+reader's weights read unit 1.
+"""
 
 from __future__ import annotations
 
@@ -133,7 +141,8 @@ def _unit_numbers(
         kept = _KEEPING.get(step.op)
         plan = program.plan([step if kept is None else replace(step, target=kept)], [step.index])
         found = execute(plan, dict(values), {})[step.index]
-        # Conversions to a type of fewer digits keep a unit's number as it is.
+        # Back to float64 after a cast. A cast itself keeps whole numbers only up to its precision:
+        # 2048 in float16, 256 in bfloat16.
         exact = isinstance(found, Tensor) and found.is_floating_point()
         values[step.index] = found.double() if exact else found
     return {index: values[index] for index in wanted}
@@ -156,9 +165,9 @@ def _beside(program: Program, state: Mapping[str, Tensor], index: int, batch: in
 
 
 def _spread(given: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """Numbers where an operand's were; none where the result is not of one shape with it.
+    """Numbers where an operand has them; zeros where the result has another shape.
 
-    The units of another layer may gate what is read here, or have their number halved.
+    The units of another layer may gate what is read here, or a gated unit may halve their number.
     """
     try:
         return given.expand(shape).clone() if given.shape != shape else given
@@ -174,7 +183,7 @@ def _whole(step: Step, values: Values) -> bool:
 def _through_tail(step: Step, values: Values, reached: set[int]) -> Tensor:
     """The numbers behind a normalisation or the like: those of the largest value it reads.
 
-    A residual stream is read through such steps; smaller values are its statistics.
+    A residual stream is read through such steps; the smaller values are means, variances or scales.
     """
     return max((values[need] for need in step.needs if need in reached), key=Tensor.numel)
 

@@ -72,6 +72,8 @@ def product(
     """
     if min(len(first), len(second)) < 2 or len(shape) != max(len(first), len(second)):
         return None
+    # A product (..., A, B) x (..., B, C) sums over B. Units of one operand alone must not be
+    # summed over, for then they are mixed; units of both must be, or two kinds are in one value.
     ours, theirs = bool(unit_axes(first)), bool(unit_axes(second))
     summed = holds(first[-1], UNIT), holds(second[-2], UNIT)
     if (ours, theirs) != summed and any(summed):

@@ -42,7 +42,7 @@ class Streams:
 
 def find_streams(program: Program, reading: Reading) -> Streams:
     """Find every residual sum and follow the values that show its stream."""
-    above: dict[int, int] = {}  # value -> all values upstream, one bit for each
+    above: dict[int, int] = {}  # value -> the set of all values upstream, as bits of one integer
     sums: set[int] = set()
     carried: set[int] = set()
     steps = {step.index: step for step in program.steps}

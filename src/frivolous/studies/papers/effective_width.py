@@ -2,7 +2,7 @@
 
 Claim: units needed jointly grow more slowly than the network, unless labels are random. The
 effective width of a layer is the fewest of its units with which at most 2% of the labels change,
-once the weights that read them are fitted anew by least squares. Units go in the order of least
+once the weights that read them are re-fitted by least squares. Units go in the order of least
 cost (:mod:`frivolous.measures.elimination`).
 
 Protocol: the networks of Fig. 4d (dense, synthetic data) and three of Fig. 4a (AlexNet on true and

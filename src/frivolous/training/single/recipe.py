@@ -47,7 +47,7 @@ class LoopRecipe:
         weight_decay: w; adds w times the parameter to the gradient of every parameter whose name
             one of the patterns ``decayed`` fits (``fnmatch``).
         select: which state is the result: a key of ``SELECTIONS``.
-        patience: stop after so many epochs without a state better than the best.
+        patience: stop after this many epochs without a state better than the best.
         stop_at_train_accuracy: stop when the accuracy on all training examples reaches it.
         snapshots: numbers of epochs before the end whose states are kept besides.
         average: decay of the moving average of the weights that is evaluated and returned in their
