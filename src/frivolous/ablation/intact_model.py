@@ -101,7 +101,7 @@ def _refusal(model: nn.Module, inputs: Inputs) -> str:
         with torch.no_grad(), uncompiled(), warnings.catch_warnings(action="ignore"):
             call_module(own, inputs)
     except (AttributeError, CannotCopy, NameError, NotImplementedError):
-        return ""  # a fault of the model, of which the first error says more
+        return ""  # the model itself fails, and the first error says more
     except Exception as error:  # noqa: BLE001 - a module's forward may raise anything
         return one_line(error)
     return ""

@@ -79,7 +79,7 @@ def alexnet(
 
     ``base`` holds the widths at size factor 1 of conv1, conv2, fc3 and fc4.
 
-    As the original code has it (Casper et al. 2021, section 4 and appendix, leave it open):
+    Details that Casper et al. 2021 (section 4 and appendix) leave open follow the original code:
     images are cropped to 28 by 28 and resized back to 32 by 32, so that ``fc3`` reads 8 by 8
     positions; biases start at 0 (conv1, scores) and 0.1 (the others), "bias terms" in the text;
     "Gaussian" initialisers are normals truncated at 2 standard deviations and re-scaled to

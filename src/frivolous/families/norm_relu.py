@@ -24,12 +24,12 @@ _WORTH_IT = 65_536
 def norm_relu(norm: nn.BatchNorm2d, maps: Tensor, shortcut: Tensor | None = None) -> Tensor:
     """Return ``relu(norm(maps) + shortcut)``.
 
-    In training, sum and ReLU are written where the normalised maps were. On the CPU, where float32
-    feature maps lie side by side (``torch.channels_last``) and are up to 128 and no multiple of 16,
-    they are normalised up to four times faster than by PyTorch: the same to rounding, to be
-    differentiated once. Elsewhere, in exported graphs too, it is computed as it is written above.
+    In training, sum and ReLU are written in place of the normalised maps. On the CPU, float32 maps
+    in ``torch.channels_last`` with up to 128 channels, and not a multiple of 16, are normalised up
+    to four times faster than by PyTorch: equal to rounding, and differentiable once. Elsewhere, and
+    in exported graphs, the expression above is computed as written.
 
-    Shapes: (N, C, H, W), the shortcut too, to the same.
+    Shapes: (N, C, H, W), also of the shortcut, to the same.
 
     >>> norm = nn.BatchNorm2d(1)
     >>> norm_relu(norm, torch.tensor([1.0, 3.0]).view(2, 1, 1, 1)).flatten().tolist()

@@ -54,7 +54,7 @@ def response_norm(maps: Tensor, radius: int, bias: float, alpha: float, beta: fl
     """Return what :class:`ResponseNorm` computes, made for training.
 
     Sums over neighbours are products with a banded matrix, on memory in which the feature maps
-    of a position lie side by side (``torch.channels_last``, which comes out whatever comes in).
+    of a position are adjacent (``torch.channels_last``, which the result has in any case).
     The gradient is written out, and one tensor is kept for it besides input and output. It can be
     differentiated once. Half precisions are computed in float32, under autocast too.
 

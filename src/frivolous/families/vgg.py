@@ -1,4 +1,4 @@
-"""VGG19 with batch normalisation, as it is made for CIFAR-10."""
+"""VGG19 with batch normalisation, in its form for CIFAR-10."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def measure(
 ) -> Measurement:
     """Count the prunable and redundant units of ``model`` on ``data``, site by site and in total.
 
-    The model is read as a graph and left as it is; it is measured as in evaluation mode.
+    The model is traced into a graph and not changed; it is measured in evaluation mode.
     Of ``torch.compile``, ``DataParallel``, ``DistributedDataParallel`` and ``AveragedModel`` the
     module inside is measured; the names of sites are its own.
 

@@ -91,7 +91,7 @@ class Measurement:
         """Draw the ablation curves and the counts of every site.
 
         ``title``: what was measured, such as the network's name; default the counts of site "all".
-        Accuracy and number of examples stand beneath it.
+        Accuracy and number of examples are printed below it.
         """
         from frivolous.figures import headline, measurement_figure
 

@@ -131,7 +131,7 @@ def correlation_frame(activity: Mapping[str, Activity], protocol: Protocol) -> p
 
     Columns ``site, low, high, pairs, mean, undefined, copies``: ``pairs`` of units have an absolute
     Pearson correlation r in [low, high), the last bin with 1; 200 bins of equal width span [0, 1].
-    The rest holds for the whole site and stands in each of its rows: the exact ``mean`` of the
+    The rest holds for the whole site and is repeated in each of its rows: the exact ``mean`` of the
     pairs in the bins (NaN where there is none), and how many pairs are in no bin: ``undefined``
     have a unit without variance, ``copies`` have an r of ``protocol.pairs_below`` or more.
 

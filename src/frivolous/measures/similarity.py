@@ -139,7 +139,7 @@ def twin_groups(
     group_U = np.full(len(weight), -1, dtype=np.int64)
     for unit in np.argsort(-weight, kind="stable"):
         if group_U[unit] < 0:
-            # A comparison with NaN is false: a unit without variance follows nobody.
+            # A comparison with NaN is false: a unit without variance follows no other.
             group_U[(r_UU[unit] >= least) & (group_U < 0)] = unit
             group_U[unit] = unit
     return group_U

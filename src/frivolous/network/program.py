@@ -254,7 +254,7 @@ def _step(node: fx.Node, number: Mapping[fx.Node, int]) -> Step:
     if op == "clone" and not node.kwargs:
         target = _itself  # nothing in a functional graph writes to a value, so none needs a copy
     if target in VIEWS:
-        target = torch.ops.aten.reshape.default  # an edited value lies otherwise in memory
+        target = torch.ops.aten.reshape.default  # an edited value has another layout in memory
     stack = node.meta.get("nn_module_stack") or {}
     path = str(next(reversed(stack.values()))[0]) if stack else ""
     return Step(

@@ -46,24 +46,24 @@ def trace(
     """Trace a model into a graph that knows its sites.
 
     ``example_inputs`` is a batch as the model takes it: a tensor, a tuple of tensors for several
-    arguments, or a dict of keyword tensors; the first axis of each is the batch, whose size the
-    network does not remember. The graph is that of the model in evaluation mode, whatever mode it
-    is in; the model itself is left exactly as it was. The network refers to the model's parameters
-    and buffers and copies none.
+    arguments, or a dict of keyword tensors; the first axis of each is the batch, whose size may
+    differ later. The graph is that of the model in evaluation mode, whatever mode it is in; the
+    model itself is left exactly as it was. The network refers to the model's parameters and
+    buffers and copies none.
 
     Wrappers that compute nothing (``torch.compile``, ``DataParallel``, ``DistributedDataParallel``,
-    ``AveragedModel``) are taken off: names are those of the module inside.
+    ``AveragedModel``) are removed: names are those of the module inside.
 
-    ``output`` names what the network computes where the model gives several things: the key or
-    field of a dict or dataclass, the place in a tuple. By default it is the one tensor that the
-    model gives, the entry ``logits``, or the only entry that is a floating-point tensor.
+    ``output`` selects an output of a model that returns several: the key or field of a dict or
+    dataclass, the index in a tuple. By default it is the one tensor that the model returns, the
+    entry ``logits``, or the only entry that is a floating-point tensor.
 
     With ``residual`` the residual streams are sites too (``Site.kind`` "residual"): values that
     blocks add to and pass on, which many layers write and read. By default a site is a layer's own
-    units, and a layer that reads a stream, be it through a normalisation, is in ``skipped``.
+    units, and a layer that reads a stream, directly or through a normalisation, is in ``skipped``.
 
     Raises ``NotTraceable`` with the model's line, the reason and the remedy, and ``BadArgument``
-    for inputs that are no batch or an output that there is not.
+    for inputs that are no batch or an output that does not exist.
 
     >>> model = nn.Sequential(nn.Linear(3, 5), nn.ReLU(), nn.Linear(5, 2))
     >>> net = trace(model, torch.zeros(1, 3))

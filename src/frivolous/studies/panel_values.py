@@ -114,4 +114,4 @@ VALUES: dict[str, Value] = {
 the network has, so that counts are shares of that network."""
 
 NAMED_SO = {"unchanged_labels": "area"}
-"""Panels of whole curves stand in a study's table by the area under them."""
+"""Panels of whole curves are represented in a study's table by the area under them."""

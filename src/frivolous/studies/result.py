@@ -114,7 +114,7 @@ class StudyResult:
         }
 
     def _each(self) -> Iterator[tuple[Panel, Series, Chosen, int, str]]:
-        """Give every panel's lines with the runs behind each, in order."""
+        """Yield every panel's lines with the runs behind each, in order."""
         for panel in self.study.panels:
             for line in self.study.lines(panel):
                 for one in self.chosen:

@@ -154,7 +154,7 @@ def _left(cell: Cell, store: Store) -> int:
 
 
 def _see_data(study: Study, spec: ImageSpec, folder: str | Path | None) -> None:
-    """Read a run's data, if they lie on disk."""
+    """Read a run's data, if they are on disk."""
     from frivolous.studies.runs.train_image import ON_DISK, splits_of
 
     if spec.data.name not in ON_DISK:

@@ -112,8 +112,8 @@ class Study:
     ``gpu``: how long the paper's scale takes on one GPU, in words. ``part``: the flags of the
     command line that made it a part of a larger study, for the record; ``shortened``: what was left
     out, in words.
-    ``told``: published figures whose curves have these networks, where the study is none of the
-    papers' own figures; the claim is then nobody's but its own.
+    ``told``: published figures whose curves are of these networks, for a study that is not one of
+    the papers' figures; its claim is then not the papers'.
     """
 
     name: str
@@ -248,7 +248,7 @@ class Study:
     ) -> StudyResult:
         """Train and measure what ``store`` lacks of the study, and return its result.
 
-        What is finished stays finished: stopped at any moment, the same call goes on. Networks that
+        Finished runs are kept: stopped at any moment, the same call continues. Networks that
         another study of the store shares are not trained again.
 
         Args:

@@ -93,6 +93,7 @@ def unknown(found: ChannelIds, step: Step) -> Along:
 
 
 def _same(found: ChannelIds, step: Step) -> Along:
+    """Copies, casts and dropout: the ids of the operand."""
     return found.of(step.args[0])
 
 
@@ -138,6 +139,7 @@ def _sloped(found: ChannelIds, step: Step) -> Along:
 
 
 def _held_along(found: ChannelIds, step: Step, places: Sequence[int], axes: Along) -> None:
+    """Hold the axes at ``places``, along which an operation combines all entries."""
     found.hold([axes[p] for p in places], f"'{step.op}' works on all units together{at(step)}")
 
 
@@ -208,6 +210,7 @@ def _all_args(step: Step) -> tuple[Any, ...]:
 
 
 def _dense(found: ChannelIds, step: Step) -> Along:
+    """A dense layer, weight (out, in): columns go with what it reads, rows with what it writes."""
     read, weight = found.of(step.args[0]), found.of(step.args[1])
     bias = found.of(argument(step, 2, "bias", None))
     out = weight[0]
@@ -250,6 +253,7 @@ def _product(found: ChannelIds, step: Step) -> Along:
 
 
 def _added_product(found: ChannelIds, step: Step) -> Along:
+    """``addmm``: a matrix product and a bias along its last axis."""
     bias = found.of(step.args[0])
     first, second = found.of(step.args[1]), found.of(step.args[2])
     _contract(found, step, first[-1], second[-2])
@@ -279,6 +283,7 @@ def _attention(found: ChannelIds, step: Step) -> Along:
 
 
 def _embedding(found: ChannelIds, step: Step) -> Along:
+    """A table (entries, units): its units may go, its entries are indices of the inputs."""
     table, places = found.of(step.args[0]), found.of(step.args[1])
     found.hold([table[0]], f"a table needs every entry{at(step)}")
     return (*places, table[1])
@@ -318,6 +323,7 @@ def _over_units(found: ChannelIds, step: Step) -> Along:
 
 
 def _reduced(found: ChannelIds, step: Step) -> Along:
+    """A mean or sum: reduced axes must keep all their entries, and have no ids afterwards."""
     read = found.of(step.args[0])
     given = argument(step, 1, "dim", None)
     given = list(range(len(read))) if given is None or given == [] else given
@@ -330,12 +336,14 @@ def _reduced(found: ChannelIds, step: Step) -> Along:
 
 
 def _along_axis(found: ChannelIds, step: Step) -> Along:
+    """A softmax or cumulative sum: the axis that it runs along must keep all its entries."""
     read = found.of(step.args[0])
     _held_along(found, step, [argument(step, 1, "dim", -1) % len(read)], read)
     return read
 
 
 def _pooled(found: ChannelIds, step: Step) -> Along:
+    """Pooling over the last d axes, d from its name (``avg_pool2d``): these hold positions."""
     read = found.of(step.args[0])
     rank = len(found.program.shapes.get(step.index, read))
     last = next(int(letter) for letter in step.op if letter.isdigit())
@@ -344,6 +352,7 @@ def _pooled(found: ChannelIds, step: Step) -> Along:
 
 
 def _moved(found: ChannelIds, step: Step) -> Along:
+    """Transposes and the like: ids move with their axes."""
     read = list(found.of(step.args[0]))
     rank, given = len(read), (*step.args[1:], *step.kwargs.values())
     if step.op in {"t", "mT", "transpose"}:
@@ -445,6 +454,7 @@ def _regrouped(
 
 
 def _expanded(found: ChannelIds, step: Step) -> Along:
+    """``expand``: axes that grow from size 1, and new ones, hold copies and have no ids."""
     read, before = found.of(step.args[0]), found.shape(step.args[0].index)
     after = found.shape(step.index)
     new = len(after) - len(before)
@@ -455,6 +465,10 @@ def _expanded(found: ChannelIds, step: Step) -> Along:
 
 
 def _joined(found: ChannelIds, step: Step) -> Along:
+    """Concatenation: ids follow one another along its axis, and are equal along all others.
+
+    Ids (1, 2) and (3, 4, 5) give (1, 2, 3, 4, 5): each part's channels can still go by themselves.
+    """
     parts = [ref.index for ref in step.args[0]]
     rank = len(found.shape(step.index))
     axis = argument(step, 1, "dim", 0) % rank
@@ -561,6 +575,7 @@ def _sliced(found: ChannelIds, step: Step) -> Along:
 
 
 def _padded(found: ChannelIds, step: Step) -> Along:
+    """Padding: of positions it changes nothing; an axis padded with more channels is held."""
     read, before, after = (
         list(found.of(step.args[0])), found.shape(step.args[0].index), found.shape(step.index)
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Where a graph has units, and who reads them.
+"""Where a graph has units, and which layers read them.
 
 - ``axis_layout``: an axis as a product of examples, units and positions
 - ``propagation``: layouts through operations that mix no units
@@ -6,6 +6,6 @@
 - ``dataflow``: one forward pass: what every value holds of whose units
 - ``sites``: the values where units can be read and silenced
 - ``residual_streams``: values that blocks add to and pass on
-- ``relayout``: units that lie along several axes, laid along one
+- ``relayout``: units along several axes, rearranged along one
 - ``outgoing_weights``: the weights that read each unit
 """

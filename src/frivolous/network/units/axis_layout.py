@@ -153,12 +153,14 @@ def resized(layout: Layout, shape: Sequence[Any]) -> Layout | None:
 
 
 def _sized(factors: Axis, size: Any) -> Axis:
+    """An axis of another size: as many units where it holds units, else positions or the batch."""
     if holds(factors, UNIT) and isinstance(size, int):
         return (Factor(UNIT, size),)
     return _plain_axis(size)
 
 
 def _number(size: Any) -> tuple[int, bool]:
+    """A size as (number, whether it multiplies the batch): 5 -> (5, False), 3 N -> (3, True)."""
     return (size, False) if isinstance(size, int) else (multiple(size) or 0, True)
 
 
@@ -262,6 +264,7 @@ def combined(operands: Sequence[Layout], shape: Sequence[Any]) -> Layout:
 
 
 def _wide_axes(layout: Layout) -> tuple[int, ...]:
+    """The axes with units that are larger than 1."""
     return tuple(axis for axis in unit_axes(layout) if product(layout[axis])[0] > 1)
 
 

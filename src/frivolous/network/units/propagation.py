@@ -99,6 +99,7 @@ def attended(query: Layout | None, value: Layout, shape: Sequence[Any]) -> Layou
 
 
 def _reduced(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | None:
+    """A mean or sum over axes of positions; over units or examples the units are lost."""
     axes = _argument(step, None)
     if axes is None:
         return None
@@ -112,10 +113,12 @@ def _reduced(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | Non
 
 
 def _along(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | None:
+    """A softmax or cumulative sum along positions changes no layout."""
     return layout if positions_only(layout[_argument(step, -1) % len(layout)]) else None
 
 
 def _rearranged(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | None:
+    """Transposes and the like: axes move with their factors."""
     rank, given = len(layout), (*step.args[1:], *step.kwargs.values())
     axes = list(layout)
     if step.op in {"t", "mT", "transpose"}:
@@ -146,6 +149,7 @@ def _expanded(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | No
 
 
 def _reshape(step: Step, layout: Layout, shape: tuple[Any, ...]) -> Layout | None:
+    """A view: regrouped factors; where they do not fit, (N, F) is taken as F units of its own."""
     found = reshaped(layout, shape)
     if found is None and len(shape) == 2 and unit_axes(layout) and isinstance(shape[1], int):
         return units_on(plain(shape), 1, shape[1])

@@ -1,4 +1,4 @@
-"""The papers' networks on CIFAR-10 and how each was trained, as the original code has it.
+"""The papers' networks on CIFAR-10 and how each was trained, following the original code.
 
 Where text and code of "Frivolous Units" disagree:
 

@@ -1,4 +1,4 @@
-"""The papers' networks on ImageNet and how each was trained, followed as the original code has it.
+"""The papers' networks on ImageNet and how each was trained, following the original code.
 
 Where text and code of "Frivolous Units" disagree:
 
