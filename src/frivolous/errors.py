@@ -1,4 +1,4 @@
-"""The errors a user can meet, and the one look-up that answers a wrong name.
+"""The errors that a user can fix, and the look-up that suggests the nearest name.
 
 An error's message is one line: the argument, what came, the rule and the remedy.
 """
@@ -16,7 +16,7 @@ MOST_NAMED = 30
 
 
 class FrivolousError(Exception):
-    """Base of every error that a user can mend; the command line prints it and exits with 2."""
+    """Base of every error that a user can fix; the command line prints it and exits with 2."""
 
 
 class BadArgument(FrivolousError, ValueError):

@@ -23,8 +23,7 @@ def imagenet(
     seed: int = 0,
     workers: int | None = None,
 ) -> Splits:
-    """Return ImageNet in three splits of :class:`EncodedExamples` images (N, 3, size, size) as
-    bytes.
+    """Return ImageNet in three splits of images (N, 3, size, size) as bytes, decoded on demand.
 
     The test is the official validation folder, whose labels are known; a share of the training
     images, chosen by ``seed``, validates. Splits keep the order of the files: folders are read

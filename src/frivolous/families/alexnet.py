@@ -63,7 +63,7 @@ class AlexNet(nn.Module):
         return F.relu_(max_pool_same(maps))
 
     def extra_repr(self) -> str:
-        """Return what no layer shows."""
+        """Return the constants that no layer shows."""
         return f"dropout={self.dropout}"
 
 

@@ -1,4 +1,4 @@
-"""Max-pooling that covers every pixel, as TensorFlow's ``SAME`` padding does."""
+"""Max-pooling as TensorFlow's ``SAME`` padding does it, and feature maps as rows."""
 
 from __future__ import annotations
 

@@ -75,26 +75,12 @@ def mlp(inputs: int, size_factor: float, outputs: int = 2, base: Sequence[int] =
 def build_mlp(
     size_factor: float, *, inputs: int, classes: int = 2, base: Sequence[int] = (128,)
 ) -> MLP:
-    """Return :func:`mlp` by the arguments that every family takes.
-
-    >>> build_mlp(1 / 4, inputs=10)
-    MLP(
-      inputs=10, hidden=(32,), outputs=2
-      (layers): ModuleList(
-        (0): Linear(in_features=10, out_features=32, bias=True)
-        (1): Linear(in_features=32, out_features=2, bias=True)
-      )
-    )
-    """
+    """Return :func:`mlp`, built with the arguments that every family takes."""
     return mlp(inputs, size_factor, classes, base)
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Return how many numbers of a model training may change (shared ones counted once).
-
-    >>> parameter_count(MLP(3, [4], 2))
-    26
-    """
+    """Return the number of trainable parameters of a model (shared ones counted once)."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 

@@ -66,7 +66,7 @@ class Ordered:
         return self.batches if batches is None else batches
 
     def first(self) -> Iterator[Batch]:
-        """Read all batches and note the examples, as which they must come back."""
+        """Read all batches and record the examples, for comparison with later readings."""
         self.marks = []
         for batch in self.once():
             self.marks += _marks(batch)
@@ -122,7 +122,7 @@ class Ordered:
 
 
 def ordered(loader: DataLoader[Any]) -> Ordered | None:
-    """Draw a loader's order once; None where its examples have no keys to be read by.
+    """Draw a loader's order once; None if its examples have no keys to read them by.
 
     A loader that shuffles all examples is read in plain order. Which ones ``drop_last`` leaves out
     is drawn from a generator of our own, so that the global one stays untouched.

@@ -82,7 +82,7 @@ class EffectiveWidth:
 
     @property
     def interval(self) -> Interval:
-        """The units with their bounds."""
+        """The number of units, with its bounds."""
         return Interval(float(self.units), float(self.low), float(self.high))
 
 

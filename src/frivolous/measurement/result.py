@@ -25,7 +25,7 @@ FRAMES = ("table", "curves", "correlations", "units", "joint")
 
 @dataclass(frozen=True)
 class Measurement:
-    """What was measured on one network.
+    """The measured numbers of one network.
 
     ``table``: one row per site and measure; columns ``site, depth, grain, width, measure, value,
     low, high, examples``. Measures: ``prunable`` and ``redundant`` (units), ``area`` (0 to 1),

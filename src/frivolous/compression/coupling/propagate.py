@@ -20,7 +20,7 @@ from frivolous.network.program import Program
 def read_axes(
     program: Program, ties: Sequence[tuple[str, ...]] = (), balanced: Collection[int] = ()
 ) -> CoupledAxes:
-    """Assign ids to the entries of a program's axes.
+    """Assign ids to the entries of a program's axes and follow them through all its steps.
 
     ``ties`` are names of one and the same weight, ``balanced`` values that are split into equal
     parts that must stay equal, since the module computes the sizes from the whole.

@@ -44,7 +44,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Key:
-    """A legend beneath the axes of one row, from the left edge of column ``column``."""
+    """A legend below the axes of one row, from the left edge of column ``column``."""
 
     legend: Legend
     row: int

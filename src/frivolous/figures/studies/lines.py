@@ -188,7 +188,7 @@ def size_legends(
     along: Along,
     width: float,
 ) -> list[Legend]:
-    """Add the legend of the size factors and, beneath, what the grey things are."""
+    """Add the legend of the size factors and, below, of what is drawn in grey."""
     look: dict[str, Any] = {"lw": 1.2, "ms": 4.4, "mec": "white", "mew": 0.5}
     lines = [
         Line2D([], [], label=f"size {as_fraction(size)}", **style, **look)  # type: ignore[arg-type]
