@@ -16,8 +16,8 @@ from frivolous.compression.coupling.groups import GroupReader
 from frivolous.compression.criteria.calibration import ReaderStatistics
 from frivolous.compression.criteria.methods import (
     METHODS,
-    Order,
     Part,
+    Ranking,
     eliminated,
     expected,
     method_named,
@@ -162,7 +162,7 @@ def flags(*units: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
 def test_of_every_part_the_last_to_go_stays() -> None:
     writers = np.diag([6.0, 5.0, 4.0, 3.0, 2.0, 1.0])  # 5 goes first
 
-    def found(*parts: tuple[int, ...]) -> Order:
+    def found(*parts: tuple[int, ...]) -> Ranking:
         given = [flags(*units) for units in parts]
         return rank_units(METHODS["magnitude"], [], writers, torch.Generator(), given)
 

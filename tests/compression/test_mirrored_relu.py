@@ -66,7 +66,7 @@ def test_what_is_another_function_is_put_back(monkeypatch: pytest.MonkeyPatch) -
 
     made = mirrored()
     bench = bench_of(made.wide, made.inputs[:2])
-    monkeypatch.setattr("frivolous.compression.pruner.unmirrored_relus", other)
+    monkeypatch.setattr("frivolous.compression.pruner.unmirror_relus", other)
     whole = bench.network
     bench.study(METHODS["joint"], as_batches(made.inputs), seed=0)
     assert bench.network is whole

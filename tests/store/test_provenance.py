@@ -38,7 +38,12 @@ def test_commit(tmp_path: Path) -> None:
     source = Path(frivolous.__file__).parent
     package = tmp_path / "frivolous"
     (package / "store").mkdir(parents=True)
-    for file in (source / "__init__.py", source / "errors.py", *(source / "store").glob("*.py")):
+    for file in (
+        source / "__init__.py",
+        source / "errors.py",
+        source / "files.py",
+        *(source / "store").glob("*.py"),
+    ):
         shutil.copy(file, package / file.relative_to(source))
     git(tmp_path, "init", "-q")
     (tmp_path / "theirs.txt").write_text("a project that has frivolous installed in it")
