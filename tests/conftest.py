@@ -34,6 +34,13 @@ def shrink(put: Callable[[dict[str, Any], str, Any], None]) -> Any:
     return small
 
 
+@pytest.fixture(autouse=True)
+def drawn_alike() -> None:
+    """Layers that a test draws without a word of how are the same whatever ran before it."""
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.manual_seed(0)
+
+
 @pytest.fixture(scope="module")
 def tiny() -> Iterator[Any]:
     """The small figE7, in the registry too, until the end of the module."""

@@ -107,7 +107,9 @@ def test_numbers_tried_their_labels_and_bounds(narrow: MLP, x: Tensor) -> None:
 def test_examples_are_predicted_by_fits_to_others() -> None:
     # More units than examples, each its own noise: fitted to themselves they would predict all.
     generator = torch.Generator().manual_seed(0)
-    model = nn.Sequential(nn.Linear(60, 60), nn.ReLU(), nn.Linear(60, 4)).double()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(60, 60), nn.ReLU(), nn.Linear(60, 4)).double()
     x = torch.randn(48, 60, generator=generator, dtype=torch.float64)
     (found,) = widths(model, x, 0.02)
     assert found.units > 48
