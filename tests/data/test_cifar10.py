@@ -13,9 +13,10 @@ import pytest
 import torch
 from safetensors import SafetensorError
 
-from frivolous.data import Splits, cache, cifar10, cifar10_files
-from frivolous.data.cifar10_archives import BINARY, PYTHON
-from frivolous.data.safe_pickle import unpickled_batch
+from frivolous.data import Splits, cifar10
+from frivolous.data.files import cache, cifar10_files
+from frivolous.data.files.cifar10_archives import BINARY, PYTHON
+from frivolous.data.files.safe_pickle import unpickled_batch
 from frivolous.errors import BadArgument
 
 making = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("making.py"))))

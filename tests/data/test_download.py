@@ -12,8 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from frivolous.data import cifar10, cifar10_files
-from frivolous.data.download import Remote, fetch
+from frivolous.data import cifar10
+from frivolous.data.files import cifar10_files
+from frivolous.data.files.download import Remote, fetch
 from frivolous.errors import FrivolousError
 
 making = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("making.py"))))

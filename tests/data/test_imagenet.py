@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from frivolous.data import EncodedExamples, Splits, imagenet, with_random_labels
-from frivolous.data.random_crop import central_box, central_crop, random_box
+from frivolous.data.images.random_crop import central_box, central_crop, random_box
 from frivolous.errors import BadArgument
 from frivolous.inputs.batches import as_batches
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from frivolous.data.resizing import legacy_bilinear
-from frivolous.data.transforms import IMAGENET_MEANS, PREPARATIONS, Draws, Preparation
+from frivolous.data.images.resizing import legacy_bilinear
+from frivolous.data.images.transforms import IMAGENET_MEANS, PREPARATIONS, Draws, Preparation
 from frivolous.errors import BadArgument
 from frivolous.rng import generator
 

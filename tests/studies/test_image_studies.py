@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from frivolous.ablation.curves import permutation
 from frivolous.data import digits
-from frivolous.data.transforms import PREPARATIONS
+from frivolous.data.images.transforms import PREPARATIONS
 from frivolous.rng import seed_of
 from frivolous.studies import STUDIES, Study
 from frivolous.studies.papers.image_curves import ImageCurve

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from frivolous.data.images.transforms import PREPARATIONS
 from frivolous.data.splits import Examples, Splits
-from frivolous.data.transforms import PREPARATIONS
 from frivolous.errors import BadArgument, UnknownName
 from frivolous.rng import generator
 from frivolous.training import LoopRecipe, train_network

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from frivolous.data.encoded import EncodedExamples
+from frivolous.data.images.encoded import EncodedExamples
 from frivolous.data.splits import Examples, Splits
 from frivolous.families.initialisers import initialise
 from frivolous.rng import generator

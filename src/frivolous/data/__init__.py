@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 from frivolous.data.cifar10 import cifar10
 from frivolous.data.digits import digits
-from frivolous.data.encoded import EncodedExamples
 from frivolous.data.imagenet import imagenet
+from frivolous.data.images.encoded import EncodedExamples
+from frivolous.data.images.transforms import PREPARATIONS, Preparation
 from frivolous.data.random_labels import with_random_labels
 from frivolous.data.splits import Examples, Splits
 from frivolous.data.teacher import teacher_data
-from frivolous.data.transforms import PREPARATIONS, Preparation
 
 DATASETS: dict[str, Callable[..., Splits]] = {
     "teacher": teacher_data,

@@ -7,9 +7,9 @@ from typing import Literal
 
 import torch
 
-from frivolous.data.cache import cache_folder, cached
-from frivolous.data.cifar10_files import CLASSES, Form, find
-from frivolous.data.folders import readable
+from frivolous.data.files.cache import cache_folder, cached
+from frivolous.data.files.cifar10_files import CLASSES, Form, find
+from frivolous.data.files.folders import readable
 from frivolous.data.splits import Examples, Splits
 from frivolous.errors import BadArgument
 from frivolous.rng import generator

@@ -7,9 +7,9 @@ from typing import cast
 
 import torch
 
-from frivolous.data.encoded import EncodedExamples
-from frivolous.data.folders import named_place, readable
-from frivolous.data.imagenet_files import Source, find
+from frivolous.data.files.folders import named_place, readable
+from frivolous.data.files.imagenet_files import Source, find
+from frivolous.data.images.encoded import EncodedExamples
 from frivolous.data.splits import Examples, Splits
 from frivolous.errors import BadArgument
 from frivolous.rng import generator

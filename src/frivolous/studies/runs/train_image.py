@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from frivolous.ablation.pre_norm import value_of_zeroed_layer
 from frivolous.data import DATASETS, Splits
+from frivolous.data.images.transforms import PREPARATIONS
 from frivolous.data.random_labels import with_random_labels
-from frivolous.data.transforms import PREPARATIONS
 from frivolous.errors import look_up
 from frivolous.families import FAMILIES, Family
 from frivolous.families.initialisers import undrawn

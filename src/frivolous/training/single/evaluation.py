@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from frivolous.data.transforms import PREPARATIONS
+from frivolous.data.images.transforms import PREPARATIONS
 from frivolous.training.single.loader import Source, laid_out, one_after_another, sent
 from frivolous.training.single.process_group import Forward, ProcessGroup
 

@@ -9,9 +9,9 @@ from operator import itemgetter
 import torch
 from torch import Tensor
 
-from frivolous.data.encoded import EncodedExamples
+from frivolous.data.images.encoded import EncodedExamples
+from frivolous.data.images.transforms import PREPARATIONS
 from frivolous.data.splits import Examples
-from frivolous.data.transforms import PREPARATIONS
 from frivolous.errors import BadArgument, look_up
 from frivolous.rng import generator
 from frivolous.training.single.process_group import ProcessGroup, SingleProcess, mark

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from frivolous.data.resizing import legacy_bilinear
+from frivolous.data.images.resizing import legacy_bilinear
 from frivolous.errors import BadArgument
 
 IMAGENET_MEANS = (123.68, 116.78, 103.94)

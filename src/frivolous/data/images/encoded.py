@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frivolous.data.decode import opened, processors
-from frivolous.data.random_crop import central_crop, random_resized_crop
+from frivolous.data.images.decode import opened, processors
+from frivolous.data.images.random_crop import central_crop, random_resized_crop
 from frivolous.errors import BadArgument
 
 Index = Tensor | slice

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frivolous.data.encoded import Encoded
-from frivolous.data.parquet import check_columns, reading, split_files
+from frivolous.data.files.parquet import check_columns, reading, split_files
+from frivolous.data.images.encoded import Encoded
 from frivolous.errors import BadArgument
 
 SUFFIXES = (".jpeg", ".jpg", ".png")

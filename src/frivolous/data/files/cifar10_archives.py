@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frivolous.data.safe_pickle import unpickled_batch
+from frivolous.data.files.safe_pickle import unpickled_batch
 from frivolous.errors import BadArgument
 
 PIXELS = 3 * 32 * 32

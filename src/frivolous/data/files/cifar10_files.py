@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from frivolous.data.cifar10_archives import (
+from frivolous.data.files.cifar10_archives import (
     BINARY,
     CLASSES,
     PYTHON,
@@ -17,10 +17,10 @@ from frivolous.data.cifar10_archives import (
     read_archive,
     read_unpacked,
 )
-from frivolous.data.decode import all_decoded
-from frivolous.data.download import Remote, fetch
-from frivolous.data.folders import named_place
-from frivolous.data.parquet import columns_of, encoded_images, split_files
+from frivolous.data.files.download import Remote, fetch
+from frivolous.data.files.folders import named_place
+from frivolous.data.files.parquet import columns_of, encoded_images, split_files
+from frivolous.data.images.decode import all_decoded
 from frivolous.errors import BadArgument
 
 SIDE = 32
