@@ -63,7 +63,7 @@ def after_commands(tmp_path_factory):
                 with pytest.MonkeyPatch.context() as within:
                     within.setattr(study, "run_studies", lambda which, *rest: read.append(which))
                     verbs.main()
-                assert study.asked_studies(read[-1])
+                assert study.requested_studies(read[-1])
                 continue
             verbs.main()
     return folder, shown.getvalue()

@@ -15,7 +15,7 @@ import pytest
 
 from frivolous import files
 from frivolous.cli import measure, verbs
-from frivolous.cli.system_errors import told
+from frivolous.cli.system_errors import describe_error
 from frivolous.studies import STUDIES, Study
 from saying import Say, sayer
 
@@ -409,4 +409,4 @@ def test_an_error_that_nobody_foresaw_names_argument_path_reason_and_remedy(
 )
 def test_errors_of_the_system_in_words(error: OSError, line: str) -> None:
     words = ["measure", "m.py:net", "--out=/data/o", "--weights", "w.safetensors", "--json"]
-    assert told(error, words) == line
+    assert describe_error(error, words) == line

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from frivolous.errors import BadArgument
-from frivolous.families.sizes import image_of, positive, scaled, share, whole, widths_of
+from frivolous.families.sizes import image_of, positive, scaled, share, whole_number, widths_of
 
 
 def test_units_are_whole_and_rounded_down() -> None:
@@ -22,7 +22,10 @@ def test_units_are_whole_and_rounded_down() -> None:
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: whole("classes", 2.5), "`classes` is a whole number of at least 1; got 2.5."),
+        (
+            lambda: whole_number("classes", 2.5),
+            "`classes` is a whole number of at least 1; got 2.5.",
+        ),
         (
             lambda: widths_of("base", (4, 5), layers=3),
             "`base` lists the units of 3 layers; got 2: (4, 5). Pass 3 whole numbers.",

@@ -130,7 +130,7 @@ def test_wrong_curves_are_told() -> None:
 
 
 def test_the_last_epochs_stand_in_order_on_the_axes_of_their_measure() -> None:
-    figure = figures.past_figure(past().sort_values("x", ascending=False, kind="stable"))
+    figure = figures.last_epochs_figure(past().sort_values("x", ascending=False, kind="stable"))
     assert [axes.get_yscale() for axes in figure.axes] == ["linear", "log", "log"]
     assert [axes.texts[0].get_text() for axes in figure.axes] == ["a", "b", "c"]
     told = published.values("figE12", "b").query("size_factor == 0.5").sort_values("x")
@@ -144,7 +144,7 @@ def test_the_last_epochs_stand_in_order_on_the_axes_of_their_measure() -> None:
 
 
 def test_published_last_epochs_lie_behind() -> None:
-    figure = figures.past_figure(past(2), published.values("figE12"), [("c", "redundant")])
+    figure = figures.last_epochs_figure(past(2), published.values("figE12"), [("c", "redundant")])
     grey = [line for line in figure.axes[0].lines if line.get_markersize() == 7.0]
     assert len(grey) == 5
     assert "Grey: Casper et al. 2021, without error bars." in " ".join(words(figure))
@@ -153,21 +153,21 @@ def test_published_last_epochs_lie_behind() -> None:
 def test_means_a_log_axis_cannot_show_are_counted() -> None:
     table = past()
     table.loc[table["measure"].eq("prunable") & table["x"].eq(-8), "value"] = 0.0
-    text = " ".join(words(figures.past_figure(table)))
+    text = " ".join(words(figures.last_epochs_figure(table)))
     assert "Left out: 5 means at or below 0 on a log axis." in text
 
 
 def test_wrong_epochs_are_told() -> None:
     with pytest.raises(BadArgument, match="epochs before the end are 0 or negative"):
-        figures.past_figure(past().assign(x=past()["x"] + 8))
+        figures.last_epochs_figure(past().assign(x=past()["x"] + 8))
     with pytest.raises(BadArgument, match=r"asks for \(z, prunable\), which `table` has no rows"):
-        figures.past_figure(past(), panels=[("z", "prunable")])
+        figures.last_epochs_figure(past(), panels=[("z", "prunable")])
     with pytest.raises(UnknownName, match="did you mean 'prunable'"):
-        figures.past_figure(past(), panels=[("b", "prunabel")])
+        figures.last_epochs_figure(past(), panels=[("b", "prunabel")])
 
 
 @pytest.mark.parametrize(
-    "draw", [lambda: figures.ablation_figure(curves()), lambda: figures.past_figure(past())]
+    "draw", [lambda: figures.ablation_figure(curves()), lambda: figures.last_epochs_figure(past())]
 )
 def test_equal_data_give_equal_bytes(draw) -> None:  # type: ignore[no-untyped-def]
     assert figures.to_svg(draw()) == figures.to_svg(draw())

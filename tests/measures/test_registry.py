@@ -93,7 +93,7 @@ WRONG: dict[str, Callable[[str], Any]] = {
     "panel": lambda name: panel_value(name, RUN, "a", 1.0),
     "figure of a study": lambda name: figures.study_figure(table(name)),
     "counts": lambda name: figures.counts_figure(table(name)),
-    "last epochs": lambda name: figures.past_figure(table(name)),
+    "last epochs": lambda name: figures.last_epochs_figure(table(name)),
     "axis": lambda name: figures.Panel("a", name).scale,
     "title": lambda name: figures.Panel("a", name).heading,
 }

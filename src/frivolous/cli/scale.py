@@ -17,7 +17,7 @@ ALL_NOTE = (
 )
 
 
-def settled(which: Which) -> Which:
+def settle_scale(which: Which) -> Which:
     """Return what is asked for with the scale that it takes where none is named.
 
     A study's own paper scale, where that is short; of all studies ``cpu``, as one page shows one.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from frivolous.cli.scale import settled
-from frivolous.cli.study import asked_studies
+from frivolous.cli.scale import settle_scale
+from frivolous.cli.study import requested_studies
 from frivolous.cli.study_args import ALL, Which
 from frivolous.store import Status, Store
 from frivolous.studies import Study
@@ -19,9 +19,9 @@ def print_status(which: Which) -> None:
     if not which.study:
         _print_store(store, which)
         return
-    which = settled(which)
+    which = settle_scale(which)
     assert which.scale is not None
-    for study in asked_studies(which):
+    for study in requested_studies(which):
         status, _ = _how_far(study, store, which.scale, which, which.seed)
         print(
             f"{study.name}, scale {which.scale}, seed {which.seed}, store {which.store}: {status}"
@@ -42,7 +42,7 @@ def _print_store(store: Store, which: Which) -> None:
     seeds = sorted({which.seed} | {int(one.spec.get("seed", 0)) for one in records.values()})
     scales = SCALE_NAMES if which.scale is None else (which.scale,)
     told = set[str]()
-    for study in asked_studies(replace(which, study=ALL)):
+    for study in requested_studies(replace(which, study=ALL)):
         for scale, seed in ((scale, seed) for scale in scales for seed in seeds):
             cells = study.cells(scale, which.replicates, seed)
             if begun.isdisjoint(id for cell in cells for id in cell.search_ids):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from frivolous.cli.progress_bar import Watcher
-from frivolous.cli.scale import ALL_NOTE, check_folder_is_read, scale_note, settled
+from frivolous.cli.scale import ALL_NOTE, check_folder_is_read, scale_note, settle_scale
 from frivolous.cli.study_args import ALL, Which
 from frivolous.cli.user_studies import named_study
 from frivolous.errors import BadArgument, FrivolousError, StoreError
@@ -34,7 +34,7 @@ def tell_note(line: str) -> None:
     print(f"note: {line}", file=sys.stderr)
 
 
-def asked_studies(which: Which) -> list[Study]:
+def requested_studies(which: Which) -> list[Study]:
     """Return the studies asked for, each cut to the curves, sizes and epochs that are wanted."""
     parts = bool(which.curves or which.sizes or which.epochs is not None)
     if which.study == ALL and which.curves:
@@ -60,8 +60,8 @@ def run_studies(
     which: Which, device: str, weights: str, folder: Path | None, workers: int = 1
 ) -> None:
     """Run studies with a progress bar; print and write each one's result as it is finished."""
-    plain, which = which.scale is None, settled(which)
-    studies = asked_studies(which)
+    plain, which = which.scale is None, settle_scale(which)
+    studies = requested_studies(which)
     if plain:
         check_folder_is_read(which, studies[0], folder)
     if plain and which.study == ALL:
@@ -69,7 +69,7 @@ def run_studies(
         plain = False
     options: dict[str, Any] = {"device": device, "weights": weights, "folder": folder}
     results, faults = [], []
-    with beside_workers(which, options, workers):
+    with with_workers(which, options, workers):
         for study in studies:
             store = Store(which.store, note=tell_note)
             try:
@@ -136,7 +136,7 @@ def _execute(
 
 
 @contextmanager
-def beside_workers(which: Which, options: dict[str, Any], workers: int) -> Iterator[None]:
+def with_workers(which: Which, options: dict[str, Any], workers: int) -> Iterator[None]:
     """Let further processes work on the same store meanwhile, with an equal share of the cores.
 
     They take what is free and leave when nothing is; one that dies is made up for by the others.
@@ -169,7 +169,7 @@ def _work_along(which: Which, options: dict[str, Any], threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
-    for study in asked_studies(which):
+    for study in requested_studies(which):
         # What goes wrong here goes wrong there too, where it is told.
         with suppress(FrivolousError, OSError, KeyboardInterrupt):
             _execute(study, Store(which.store), which, options, None)
@@ -177,12 +177,12 @@ def _work_along(which: Which, options: dict[str, Any], threads: int) -> None:
 
 def write_reports(which: Which) -> None:
     """Write figures and reports of finished studies."""
-    which = settled(which)
+    which = settle_scale(which)
     assert which.scale is not None
     store = Store(which.store, note=tell_note)
     results = [
         read_result(study, store, which.scale, which.replicates, which.seed)
-        for study in asked_studies(which)
+        for study in requested_studies(which)
     ]
     for result in results:
         write_documents(result)

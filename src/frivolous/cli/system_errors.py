@@ -21,13 +21,14 @@ _REMEDIES = {
 }
 
 
-def told(error: OSError, words: Sequence[str]) -> str:
+def describe_error(error: OSError, words: Sequence[str]) -> str:
     """Return an error in one line: argument, path, reason, remedy.
 
     ``words`` are the command line's; the argument is the one whose value is the error's path, or a
     folder above it.
 
-    >>> told(PermissionError(13, "Permission denied", "out/table.csv"), ["measure", "--out", "out"])
+    >>> denied = PermissionError(13, "Permission denied", "out/table.csv")
+    >>> describe_error(denied, ["measure", "--out", "out"])
     '`out`: out/table.csv cannot be read or written (Permission denied). Mend its rights, or name \
 another path.'
     """

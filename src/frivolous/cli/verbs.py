@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NoReturn
 import tyro
 
 from frivolous.cli.study_args import Folder, Name, Which, WhichOrAny
-from frivolous.cli.system_errors import told
+from frivolous.cli.system_errors import describe_error
 from frivolous.compression.config import CompressionConfig
 from frivolous.errors import FrivolousError, look_up
 from frivolous.measurement.config import MeasurementConfig
@@ -184,7 +184,7 @@ def main() -> None:
         # The reader of our output has gone; there is nobody to tell.
         _stop(141)
     except OSError as error:
-        _stop(2, told(error, words))
+        _stop(2, describe_error(error, words))
 
 
 def _stop(code: int, line: str = "") -> NoReturn:

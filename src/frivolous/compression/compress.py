@@ -23,7 +23,7 @@ from frivolous.compression.result import Compression
 from frivolous.compression.search.label_test import examples_needed, most_changed, reference_of
 from frivolous.compression.search.search import Search
 from frivolous.compression.selection import select_network
-from frivolous.compression.summary import left_line
+from frivolous.compression.summary import skipped_line
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.inputs.batch import Inputs
@@ -239,4 +239,4 @@ def _nothing_to_cut(bench: Pruner) -> str:
         return (
             "`model` has no hidden layer that could be cut: no layer reads what another one writes."
         )
-    return "no layer of `model` can be cut: " + "; ".join(map(left_line, left))
+    return "no layer of `model` can be cut: " + "; ".join(map(skipped_line, left))

@@ -9,7 +9,7 @@ from frivolous.compression.pruner import Pruner
 from frivolous.inputs.batch import batch_size_of, call_module, take_examples
 from frivolous.inputs.batches import Batches
 from frivolous.network.module.copying import copy_module
-from frivolous.network.module.output_selection import chosen
+from frivolous.network.module.output_selection import select_output
 from frivolous.network.module.wrappers import uncompiled
 from frivolous.rng import generator
 
@@ -49,7 +49,7 @@ def _train(module: nn.Module, bench: Pruner, batches: Batches, *, epochs: int, s
                 wanted = torch.log_softmax(bench.whole(part), dim=-1)
                 with torch.enable_grad():
                     given = call_module(module, part)
-                    scores = chosen(given, bench.output, type(module).__name__)
+                    scores = select_output(given, bench.output, type(module).__name__)
                     found = torch.log_softmax(scores, dim=-1)
                     loss = nn.functional.kl_div(
                         found.flatten(0, -2), wanted.flatten(0, -2),

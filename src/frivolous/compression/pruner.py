@@ -44,7 +44,7 @@ from frivolous.inputs.batch import Inputs, call_module
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network
 from frivolous.network.module.copying import CannotCopy
-from frivolous.network.module.output_selection import chosen
+from frivolous.network.module.output_selection import select_output
 from frivolous.network.module.wrappers import uncompiled
 from frivolous.network.program import Edit, Ref
 from frivolous.network.rounding import MARGIN, Rounding, apart, cast_to, finest_of, least_of
@@ -385,7 +385,7 @@ class Pruner:
         """The scores that a module gives in evaluation mode, among its outputs."""
         with set_evaluation(module), torch.no_grad(), uncompiled():
             given = call_module(module, inputs)
-        return chosen(given, self.output, type(module).__name__)
+        return select_output(given, self.output, type(module).__name__)
 
     def masked_apart(self, thinner: PrunedNetwork, inputs: Inputs) -> float:
         """Largest difference of scores between units silenced and units removed, before any fit.

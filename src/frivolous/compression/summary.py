@@ -24,7 +24,7 @@ def as_text(report: Report) -> str:
     same = bool((report.sites.before == report.sites.after).all())
     lines += [_quantity(row, same) for row in report.whole.to_dict("records")]
     lines += ["", *_table(report.sites), *_along(facts["cut_along"])]
-    lines += [*(f"left: {left_line(one)}" for one in facts["left"]), ""]
+    lines += [*(f"left: {skipped_line(one)}" for one in facts["left"]), ""]
     lines.append(
         f"Labels changed: {facts['changed']:g} of {facts['held_out']} held-out examples, "
         f"{facts['changed_share']:.2%} [{facts['changed_low']:.2%}, {facts['changed_high']:.2%}], "
@@ -51,10 +51,10 @@ def as_text(report: Report) -> str:
     return "\n".join(lines)
 
 
-def left_line(left: Mapping[str, Any]) -> str:
+def skipped_line(left: Mapping[str, Any]) -> str:
     """One line for the layers that keep all units for the same reason.
 
-    >>> left_line({"layers": ["rnn", "head"], "reason": "its units are not told apart"})
+    >>> skipped_line({"layers": ["rnn", "head"], "reason": "its units are not told apart"})
     'rnn, head (2 layers): its units are not told apart'
     """
     layers = left["layers"]

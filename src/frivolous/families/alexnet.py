@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from frivolous.families.family import Family, schemes
 from frivolous.families.layers import exporting, max_pool_same
 from frivolous.families.response_norm import ResponseNorm
-from frivolous.families.sizes import image_of, scaled, share, whole, widths_of
+from frivolous.families.sizes import image_of, scaled, share, whole_number, widths_of
 
 BASE = (96, 256, 384, 192)
 IMAGE = (3, 32, 32)
@@ -45,7 +45,7 @@ class AlexNet(nn.Module):
         self.norm2 = ResponseNorm(radius=2, bias=1.0, alpha=2e-5, beta=0.75)
         self.fc3 = nn.Linear(second * pooled, third)
         self.fc4 = nn.Linear(third, fourth)
-        self.out = nn.Linear(fourth, whole("classes", classes))
+        self.out = nn.Linear(fourth, whole_number("classes", classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the scores (N, classes) of prepared images (N, C, H, W)."""

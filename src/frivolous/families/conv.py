@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from frivolous.families.family import Family, schemes
-from frivolous.families.sizes import image_of, scaled, whole, widths_of
+from frivolous.families.sizes import image_of, scaled, whole_number, widths_of
 
 CONVOLUTIONS = (64, 64, 128, 128, 256, 256)
 DENSE = (256, 256)
@@ -37,7 +37,7 @@ class ConvNet(nn.Module):
         self.convolutions = len(filters)
         self.fc1 = nn.Linear(read * (height >> halvings) * (width >> halvings), first)
         self.fc2 = nn.Linear(first, second)
-        self.fc3 = nn.Linear(second, whole("classes", classes))
+        self.fc3 = nn.Linear(second, whole_number("classes", classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the scores (N, classes) of images (N, C, H, W)."""

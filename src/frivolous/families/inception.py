@@ -13,7 +13,7 @@ from frivolous.errors import BadArgument, look_up
 from frivolous.families.family import Family, Start, schemes, starting
 from frivolous.families.inception_blocks import MODULES, Filters, Layer, Mixed
 from frivolous.families.initialisers import Spec, fixed
-from frivolous.families.sizes import image_of, positive, scaled, share, whole
+from frivolous.families.sizes import image_of, positive, scaled, share, whole_number
 
 IMAGE = (3, 299, 299)
 SMALLEST = 75  # pixels a side leave one position after the last module
@@ -69,8 +69,8 @@ class Inception(nn.Module):
             read = module.written
             if auxiliary and name == HEAD_AFTER:
                 grid = _grid(height), _grid(width)
-                self.auxiliary = _Head(read, units, grid, whole("classes", classes), decay)
-        self.dense = nn.Linear(read, whole("classes", classes))
+                self.auxiliary = _Head(read, units, grid, whole_number("classes", classes), decay)
+        self.dense = nn.Linear(read, whole_number("classes", classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the scores (N, classes) of prepared images (N, channels, H, W)."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from frivolous.families.family import Family, schemes
-from frivolous.families.sizes import image_of, scaled, whole, widths_of
+from frivolous.families.sizes import image_of, scaled, whole_number, widths_of
 
 BASE = (300, 100)
 IMAGE = (1, 28, 28)
@@ -26,7 +26,7 @@ class LeNet(nn.Module):
         channels, height, width = image_of(image)
         self.fc1 = nn.Linear(channels * height * width, first)
         self.fc2 = nn.Linear(first, second)
-        self.fc3 = nn.Linear(second, whole("classes", classes))
+        self.fc3 = nn.Linear(second, whole_number("classes", classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the scores (N, classes) of images (N, C, H, W)."""

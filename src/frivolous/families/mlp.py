@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from frivolous.families.family import Family, schemes
 from frivolous.families.initialisers import fixed, initialise
-from frivolous.families.sizes import scaled, whole, widths_of
+from frivolous.families.sizes import scaled, whole_number, widths_of
 
 
 class MLP(nn.Module):
@@ -35,9 +35,9 @@ class MLP(nn.Module):
 
     def __init__(self, inputs: int, hidden: Sequence[int], outputs: int, bias: bool = True) -> None:
         super().__init__()
-        self.inputs = whole("inputs", inputs)
+        self.inputs = whole_number("inputs", inputs)
         self.hidden = widths_of("hidden", hidden)
-        self.outputs = whole("outputs", outputs)
+        self.outputs = whole_number("outputs", outputs)
         sizes = (self.inputs, *self.hidden, self.outputs)
         self.layers = nn.ModuleList(
             nn.Linear(read, written, bias=bias) for read, written in pairwise(sizes)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from frivolous.families.family import Family, schemes
 from frivolous.families.layers import max_pool_same
 from frivolous.families.norm_relu import norm_relu
-from frivolous.families.sizes import image_of, scaled, share, whole, widths_of
+from frivolous.families.sizes import image_of, scaled, share, whole_number, widths_of
 
 BASE_56 = (16, 16, 32, 64)
 BASE_18 = (64, 64, 128, 256, 512)
@@ -94,7 +94,7 @@ class ResNet(nn.Module):
                 for i, (read, written) in enumerate(pairwise(widths))
             )
         )
-        self.dense = nn.Linear(widths[-1], whole("classes", classes))
+        self.dense = nn.Linear(widths[-1], whole_number("classes", classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the scores (N, classes) of prepared images (N, channels, H, W)."""

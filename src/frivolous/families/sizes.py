@@ -9,12 +9,12 @@ from numbers import Real
 from frivolous.errors import BadArgument
 
 
-def whole(name: str, value: int) -> int:
+def whole_number(name: str, value: int) -> int:
     """Return a size as a plain whole number.
 
     Raises :class:`BadArgument` for what is no whole number of at least 1.
 
-    >>> whole("classes", 10)
+    >>> whole_number("classes", 10)
     10
     """
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < 1:
@@ -43,7 +43,7 @@ def widths_of(name: str, widths: Sequence[int], layers: int | None = None) -> tu
             f"`{name}` lists the units of {layers} layers; got {len(widths)}: {tuple(widths)}. "
             f"Pass {layers} whole numbers."
         )
-    return tuple(whole(f"{name}[{i}]", width) for i, width in enumerate(widths))
+    return tuple(whole_number(f"{name}[{i}]", width) for i, width in enumerate(widths))
 
 
 def positive(name: str, value: float) -> float:
@@ -105,7 +105,7 @@ def image_of(image: Sequence[int], smallest: int = 1) -> tuple[int, int, int]:
             f"`image` is (channels, height, width), three whole numbers; got {image!r}. "
             "For colour images of 32 by 32 pixels pass (3, 32, 32)."
         )
-    channels, height, width = (whole(f"image[{i}]", size) for i, size in enumerate(image))
+    channels, height, width = (whole_number(f"image[{i}]", size) for i, size in enumerate(image))
     if min(height, width) < smallest:
         raise BadArgument(
             f"`image` is at least {smallest} pixels high and wide for this network; "

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from frivolous.families.family import Family, schemes
 from frivolous.families.norm_relu import norm_relu
-from frivolous.families.sizes import image_of, scaled, share, whole, widths_of
+from frivolous.families.sizes import image_of, scaled, share, whole_number, widths_of
 
 BASE = (64, 128, 256, 512, 512, 512, 512)
 IMAGE = (3, 32, 32)
@@ -45,7 +45,7 @@ class VGG(nn.Module):
                 read = written
         self.fc1 = nn.Linear(read, first)
         self.fc2 = nn.Linear(first, second)
-        self.fc3 = nn.Linear(second, whole("classes", classes))
+        self.fc3 = nn.Linear(second, whole_number("classes", classes))
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the scores (N, classes) of images (N, C, H, W)."""

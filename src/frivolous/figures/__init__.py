@@ -10,21 +10,21 @@ from frivolous.figures.studies.ablation import ablation_figure
 from frivolous.figures.studies.by_width import study_figure
 from frivolous.figures.studies.correlations import correlation_grid
 from frivolous.figures.studies.counts import counts_figure
-from frivolous.figures.studies.last_epochs import past_figure
-from frivolous.figures.studies.side_by_side import beside_figure
+from frivolous.figures.studies.last_epochs import last_epochs_figure
+from frivolous.figures.studies.side_by_side import side_by_side_figure
 
 __all__ = [
     "Panel",
     "ablation_figure",
-    "beside_figure",
     "compression_figure",
     "correlation_grid",
     "counts_figure",
     "headline",
     "joint_figure",
+    "last_epochs_figure",
     "measurement_figure",
-    "past_figure",
     "save",
+    "side_by_side_figure",
     "study_figure",
     "to_png",
     "to_svg",

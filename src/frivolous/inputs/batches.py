@@ -24,7 +24,7 @@ from frivolous.inputs.batch import (
     to_device,
 )
 from frivolous.inputs.cache import keep, picker
-from frivolous.inputs.formats import whole
+from frivolous.inputs.formats import all_at_once
 from frivolous.inputs.loaders import batches_of, ordered
 from frivolous.inputs.tally import Tally
 
@@ -148,7 +148,7 @@ def as_batches(
             f"`batch_size` is a whole number of at least 1; got {batch_size!r}. Pass e.g. 256."
         )
     tally, repeats = Tally(), None
-    together = whole(data)
+    together = all_at_once(data)
     if together is not None:
         source, picked = _sliced(together, batch_size)
         tally.read(source())

@@ -13,7 +13,7 @@ from frivolous.errors import BadArgument
 from frivolous.inputs.batch import Batch, Inputs, batch_size_of
 
 
-def whole(data: Any) -> Batch | None:
+def all_at_once(data: Any) -> Batch | None:
     """All examples at once as (inputs, labels), or None for what has to be iterated.
 
     Two tensors of one form are two batches, such as ``x.split(n)`` gives, unless the second is of

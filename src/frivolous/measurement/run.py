@@ -22,7 +22,7 @@ from frivolous.measurement.config import MeasurementConfig
 from frivolous.measurement.effective_width import EffectiveWidth, effective_width
 from frivolous.measurement.result import ALL, Measurement
 from frivolous.measurement.rows import correlation_frame, curve_frame
-from frivolous.measurement.site_table import ablated_of, sites_of, table_of, with_whole
+from frivolous.measurement.site_table import ablated_of, sites_of, table_of, with_all_sites
 from frivolous.measurement.unit_table import joint_frame, unit_frame
 from frivolous.network import Network
 from frivolous.statistics.streaming import Activity, collect
@@ -93,7 +93,7 @@ class MeasurementRun:
     def measurement(self) -> Measurement:
         """What has been measured so far, the activity at least."""
         config, method = self.config, self.config.intervals
-        curves = with_whole(self.curves, self.ablated, self.protocol) if self.curves else {}
+        curves = with_all_sites(self.curves, self.ablated, self.protocol) if self.curves else {}
         return Measurement(
             table_of(
                 self.chosen,

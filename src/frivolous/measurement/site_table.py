@@ -36,7 +36,7 @@ def ablated_of(names: Sequence[str], chosen: Sequence[str] | None) -> list[str]:
     return [name for name in names if name in wanted]
 
 
-def with_whole(
+def with_all_sites(
     curves: Mapping[str, AblationCurve], names: Sequence[str], protocol: Protocol
 ) -> dict[str, AblationCurve]:
     """The sites' own curves and that of site "all", where the protocol has one."""

@@ -17,7 +17,7 @@ from frivolous.network.binding import as_values
 from frivolous.network.frontier import Frontier
 from frivolous.network.module.wrappers import own_names
 from frivolous.network.program import Edit, Plan, Program, execute, needed
-from frivolous.network.rewrites import past_pooling, smoothed
+from frivolous.network.rewrites import after_pooling, smoothed
 from frivolous.network.state_dict import checked
 from frivolous.network.units.outgoing_weights import Reader, reader_products
 from frivolous.network.units.sites import Site
@@ -204,7 +204,7 @@ class Network:
         all.
         """
         images = [site.name for site in self.sites if site.axis == 1 and len(site.positions) == 2]
-        places = past_pooling(self.program, self.places, images)
+        places = after_pooling(self.program, self.places, images)
         return (
             self if places == self.places else replace(self, places=places, _plans={}, _largest={})
         )

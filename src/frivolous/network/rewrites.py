@@ -143,7 +143,7 @@ def _chain(step: Step, steps: dict[int, Step]) -> list[Step]:
     return []
 
 
-def past_pooling(
+def after_pooling(
     program: Program, places: Mapping[str, int], images: Collection[str]
 ) -> dict[str, int]:
     """The sites' places, those of ``images`` moved behind the max-pooling that alone reads them.

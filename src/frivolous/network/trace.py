@@ -23,7 +23,7 @@ from frivolous.network.module.diagnostics import (
     explain,
     explain_fixed_batch,
 )
-from frivolous.network.module.output_selection import chosen
+from frivolous.network.module.output_selection import select_output
 from frivolous.network.module.wrappers import inside, uncompiled, unwrap
 from frivolous.network.network import Network
 from frivolous.network.operations import OPERATIONS, UNKNOWN
@@ -152,7 +152,7 @@ def _call_plainly(model: nn.Module, keywords: tuple[str, ...], output: str | int
 
     def plain(*given: Tensor) -> Tensor:
         named = dict(zip(keywords, given, strict=True)) if keywords else {}
-        return chosen(forward(*given[: len(given) - len(named)], **named), output, kind)
+        return select_output(forward(*given[: len(given) - len(named)], **named), output, kind)
 
     kind = type(model).__name__
     for module in model.modules():

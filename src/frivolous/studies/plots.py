@@ -29,7 +29,7 @@ class Pictures:
 
 def pictures(result: StudyResult) -> Pictures:
     """Draw a study's figures, each once."""
-    figure, beside = draw(result), draw_beside(result)
+    figure, beside = draw(result), draw_side_by_side(result)
     return Pictures(
         figures.to_png(figure),
         figures.to_svg(figure),
@@ -43,14 +43,14 @@ def draw(result: StudyResult) -> Figure:
     return DRAWN[result.study.kind](result)
 
 
-def draw_beside(result: StudyResult) -> Figure | None:
+def draw_side_by_side(result: StudyResult) -> Figure | None:
     """Draw the paper's figure from its numbers next to ours; None where no numbers are known."""
     kind, told = result.study.kind, result.published.values
     there = {(row.panel, row.measure) for row in told.itertuples()}
     panels = [panel for panel in _panels(result) if (panel.name, panel.measure) in there]
     if kind in ("correlations", "counts") or not panels:
         return None
-    return figures.beside_figure(
+    return figures.side_by_side_figure(
         result.published,
         result.table if kind in ("sizes", "parameters") else None,
         result.gains if kind == "sizes" else None,
@@ -134,7 +134,7 @@ def _correlations(result: StudyResult) -> Figure:
 
 
 def _past(result: StudyResult) -> Figure:
-    return figures.past_figure(result.past, _told(result.published), **_words(result))
+    return figures.last_epochs_figure(result.past, _told(result.published), **_words(result))
 
 
 def _told(published: PublishedFigure) -> pd.DataFrame | None:

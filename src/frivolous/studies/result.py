@@ -279,9 +279,9 @@ class StudyResult:
 
     def figure_beside(self) -> Figure | None:
         """Draw the paper's figure from its numbers next to ours; None where none are known."""
-        from frivolous.studies.plots import draw_beside
+        from frivolous.studies.plots import draw_side_by_side
 
-        return draw_beside(self)
+        return draw_side_by_side(self)
 
     @cached_property
     def pictures(self) -> Pictures:

@@ -16,7 +16,7 @@ from frivolous.compression.search.label_test import Reference
 from frivolous.inputs.batch import batch_size_of
 from frivolous.inputs.batches import Batches
 from frivolous.measures import curve
-from frivolous.network.module.output_selection import chosen, tensors_of
+from frivolous.network.module.output_selection import select_output, tensors_of
 
 
 @torch.no_grad()
@@ -35,7 +35,7 @@ def compare_held_out(
         held.labelled(), intact.labels, intact.scores, strict=True
     ):
         raw = thin(inputs)
-        given = chosen(raw, bench.output, type(module).__name__)
+        given = select_output(raw, bench.output, type(module).__name__)
         theirs = {name: one for name, one in tensors_of(raw).items() if one is not given}
         if theirs:
             ours = tensors_of(whole(inputs))

@@ -28,7 +28,7 @@ MATRICES = 4
 PRODUCT = 512
 
 
-def statistics_ahead(bench: Pruner, batches: Batches, seconds: float, fine: bool) -> str:
+def estimate_statistics(bench: Pruner, batches: Batches, seconds: float, fine: bool) -> str:
     """Time and memory of a pass that collects every reader's moments.
 
     ``seconds`` is the time of one example; ``fine`` says that layers are fitted once more later.
@@ -45,7 +45,7 @@ def statistics_ahead(bench: Pruner, batches: Batches, seconds: float, fine: bool
     return _told(passes + work * _seconds_per_product(bench.network.device), memory)
 
 
-def search_ahead(
+def estimate_search(
     bench: Pruner, shares: Sequence[float], examples: int, seconds: float, *, fine: bool = True
 ) -> str:
     """Time to test at most ``len(shares)`` networks, whose sizes are ``shares`` of the whole.

@@ -17,7 +17,7 @@ import torch
 from frivolous.compression.coupling.costs import Path, Sizes, Units
 from frivolous.compression.criteria.methods import Criterion
 from frivolous.compression.pruner import PrunedNetwork, Pruner
-from frivolous.compression.search.estimates import search_ahead, statistics_ahead
+from frivolous.compression.search.estimates import estimate_search, estimate_statistics
 from frivolous.compression.search.label_test import (
     ChangedLabels,
     Reference,
@@ -69,7 +69,7 @@ class Search:
     ) -> None:
         self.bench, self.method, self.held, self.worth, self.say = bench, method, held, worth, say
         self.seconds = seconds  # of one example in the whole network
-        ahead = statistics_ahead(bench, batches, seconds, method.fine)
+        ahead = estimate_statistics(bench, batches, seconds, method.fine)
         say(f"statistics of every reader: {ahead}")
         bench.study(method, batches, seed=seed)
         self.batches = batches
@@ -85,7 +85,7 @@ class Search:
     def exact(self) -> Found:
         """Remove only what leaves all scores equal, to the rounding of the network itself."""
         turns = [1.0] * len(self.path).bit_length()
-        ahead = search_ahead(self.bench, turns, self.batches.examples, self.seconds, fine=False)
+        ahead = estimate_search(self.bench, turns, self.batches.examples, self.seconds, fine=False)
         self.say(f"units without which the scores stay as they are: {ahead}")
         network = self.bench.network
         shown = reference_of(network, self.batches)
@@ -120,7 +120,7 @@ class Search:
         sequence = list(self._sequence(tolerance))
         shares = [self.size(units) for units in sequence]
         held = self.held.batches.examples
-        self.say(f"search: {search_ahead(self.bench, shares, held, self.seconds)}")
+        self.say(f"search: {estimate_search(self.bench, shares, held, self.seconds)}")
         for units in sequence:
             self.say(f"networks of {self.size(units):.0%} of the size")
             thinner = self.bench.thin(self.method, units, fine=self.method.fine)

@@ -42,7 +42,7 @@ def has_columns(
         )
 
 
-def told_points(published: pd.DataFrame | None) -> pd.DataFrame:
+def published_points(published: pd.DataFrame | None) -> pd.DataFrame:
     """Return the published points against size factor; training accuracy is its own measure.
 
     ``published``: columns of :func:`frivolous.published.values`, or None.
@@ -53,7 +53,7 @@ def told_points(published: pd.DataFrame | None) -> pd.DataFrame:
     return points.assign(measure=points["measure"].mask(trained, "train_accuracy"))
 
 
-def told_curves(published: pd.DataFrame | None) -> pd.DataFrame:
+def published_curves(published: pd.DataFrame | None) -> pd.DataFrame:
     """Return the published points along an axis ``x``, with their value as ``mean``."""
     points = checked("published", published, _WORDS, _POINTS)
     return points[points["x"].notna()].rename(columns={"value": "mean"})

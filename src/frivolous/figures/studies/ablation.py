@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from frivolous.errors import BadArgument
 from frivolous.figures.base.panel import Panel
-from frivolous.figures.base.validation import checked, told_curves
-from frivolous.figures.studies.lines import Along, along_figure, along_means
+from frivolous.figures.base.validation import checked, published_curves
+from frivolous.figures.studies.lines import Along, line_figure, line_means
 
 MEASURE = "unchanged_labels"
 
@@ -63,7 +63,7 @@ def ablation_figure(
 
     """
     means = ablation_means(curves)
-    told = told_curves(published)
+    told = published_curves(published)
     names = list(dict.fromkeys(means["panel"])) if panels is None else list(panels)
     asked = []
     for name in names:
@@ -76,7 +76,7 @@ def ablation_figure(
         asked.append(Panel(name, MEASURE, kinds[0]))
     told = told[told["panel"].isin(names)]
     words = (title, claim, source, scale)
-    return along_figure(means, told, asked, ablation_axis(tolerance), words, width)
+    return line_figure(means, told, asked, ablation_axis(tolerance), words, width)
 
 
 def ablation_means(curves: pd.DataFrame) -> pd.DataFrame:
@@ -92,4 +92,4 @@ def ablation_means(curves: pd.DataFrame) -> pd.DataFrame:
                 f"`curves` has `{column}` from {low:g} to {high:g}; it is a share in [0, 1]. "
                 "Divide percent by 100 and counts by their total."
             )
-    return along_means(frame.rename(columns={"fraction": "x"}).assign(measure=MEASURE))
+    return line_means(frame.rename(columns={"fraction": "x"}).assign(measure=MEASURE))

@@ -13,7 +13,7 @@ from frivolous.figures.base.layout import Grid, head_of, lay_out
 from frivolous.figures.base.legend import curve_styles, legends, panel_legends
 from frivolous.figures.base.panel import Panel, draw_panel, panels_of, rows_of, write_gains
 from frivolous.figures.base.style import COLUMN, PAGE, house_style, new_figure
-from frivolous.figures.base.validation import checked, told_points
+from frivolous.figures.base.validation import checked, published_points
 from frivolous.published import replicate_means
 
 GAINS = ("gain", "low", "high", "published_min", "published_max")
@@ -77,7 +77,7 @@ def study_figure(
     if not chosen:
         raise BadArgument("`panels` is empty; a figure has at least one. Leave it out for all.")
     gains = checked("gains", gains, ("panel", "measure", "curve"), GAINS)
-    points = told_points(published)
+    points = published_points(published)
     with house_style():
         words = (title, claim, source, scale)
         return _draw(means, gains, points, chosen, words, (width, columns))

@@ -26,7 +26,7 @@ from frivolous.figures.base.style import (
     new_figure,
 )
 from frivolous.figures.base.text import place_note
-from frivolous.figures.base.validation import checked, told_points
+from frivolous.figures.base.validation import checked, published_points
 from frivolous.measures.registry import measure_named
 
 TABLE = ("panel", "measure", "size_factor", "replicate", "value")
@@ -79,7 +79,7 @@ def counts_figure(
     gains = checked("gains", gains, ("panel", "measure"), ("gain", "low", "high"))
     keys = ("panel", "measure")
     told_gains = checked("published_gains", published_gains, keys, ("gain_as_published",))
-    points = told_points(published).assign(mean=lambda frame: frame["value"])
+    points = published_points(published).assign(mean=lambda frame: frame["value"])
     gains = gains.merge(told_gains[[*keys, "gain_as_published"]], on=list(keys), how="left")
     with house_style():
         return _draw(table, gains, points, (title, claim, source, scale), width)

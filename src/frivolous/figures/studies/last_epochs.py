@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 
 from frivolous.errors import BadArgument
 from frivolous.figures.base.panel import Panel, panels_of
-from frivolous.figures.base.validation import checked, told_curves
-from frivolous.figures.studies.lines import Along, along_figure, along_means
+from frivolous.figures.base.validation import checked, published_curves
+from frivolous.figures.studies.lines import Along, line_figure, line_means
 
 EPOCHS = Along("epochs before the end")
 
 
-def past_figure(
+def last_epochs_figure(
     table: pd.DataFrame,
     published: pd.DataFrame | None = None,
     panels: Sequence[Panel | tuple[str, str]] | None = None,
@@ -46,21 +46,21 @@ def past_figure(
 
     >>> table = pd.DataFrame({"x": [-2.0, 0.0], "value": [0.1, 0.1]}).assign(
     ...     panel="b", measure="prunable", size_factor=1.0, replicate=0)
-    >>> past_figure(table).axes[0].get_xlabel()
+    >>> last_epochs_figure(table).axes[0].get_xlabel()
     'epochs before the end'
 
     """
-    means = past_means(table)
-    told = told_curves(published)
+    means = last_epochs_means(table)
+    told = published_curves(published)
     asked = panels_of(table, panels or None)
     shown = {(panel.name, panel.measure) for panel in asked}
     told = told[pd.MultiIndex.from_frame(told[["panel", "measure"]]).isin(shown)]
     words = (title, claim, source, scale)
-    return along_figure(means, told, asked, EPOCHS, words, width)
+    return line_figure(means, told, asked, EPOCHS, words, width)
 
 
-def past_means(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the means over replicates of every point; see :func:`past_figure`."""
+def last_epochs_means(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the means over replicates of every point; see :func:`last_epochs_figure`."""
     words, numbers = ("panel", "measure", "replicate"), ("size_factor", "x", "value")
     frame = checked("table", table, words, numbers)
     if not len(frame):
@@ -70,4 +70,4 @@ def past_means(table: pd.DataFrame) -> pd.DataFrame:
             f"`table` has `x` up to {frame['x'].max():g}; epochs before the end are 0 or negative. "
             "Subtract the number of epochs trained."
         )
-    return along_means(frame.assign(curve=""))
+    return line_means(frame.assign(curve=""))

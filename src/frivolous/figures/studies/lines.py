@@ -65,7 +65,7 @@ def size_styles(sizes: Sequence[float]) -> dict[float, dict[str, str]]:
     }
 
 
-def along_means(frame: pd.DataFrame) -> pd.DataFrame:
+def line_means(frame: pd.DataFrame) -> pd.DataFrame:
     """Return mean, sample SD (NaN for one) and n over replicates of every point of every line.
 
     ``frame`` has :data:`COLUMNS`, ``replicate`` and ``value``; not finite values are left out.
@@ -76,7 +76,7 @@ def along_means(frame: pd.DataFrame) -> pd.DataFrame:
     return means.sort_values(["size_factor", "x"], kind="stable").reset_index(drop=True)
 
 
-def draw_along(
+def draw_lines(
     axes: Axes,
     means: pd.DataFrame,
     told: pd.DataFrame,
@@ -141,7 +141,7 @@ def _line(
     return below
 
 
-def along_figure(
+def line_figure(
     means: pd.DataFrame,
     told: pd.DataFrame,
     panels: Sequence[Panel],
@@ -160,7 +160,7 @@ def along_figure(
         for place, panel in enumerate(panels):
             axes.append(figure.add_subplot(-(-len(panels) // columns), columns, 1 + place))
             mine, theirs = rows_of(means, panel), rows_of(told, panel)
-            below += draw_along(axes[-1], mine, theirs, (panel.scale, along), styles)
+            below += draw_lines(axes[-1], mine, theirs, (panel.scale, along), styles)
             inches = grid.wide(width)
             head = head_of(figure, axes[-1], (panel.letter, panel.heading), inches, panel.earlier)
             lines_above = max(lines_above, head)

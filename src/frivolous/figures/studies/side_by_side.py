@@ -18,11 +18,11 @@ from frivolous.figures.base.legend import add_legend, curve_handles, curve_style
 from frivolous.figures.base.panel import Drawn, Panel, draw_panel, rows_of, write_gains
 from frivolous.figures.base.scales import as_fraction, log2_ticks
 from frivolous.figures.base.style import PAGE, QUIET, house_style, new_figure
-from frivolous.figures.base.validation import checked, told_curves, told_points
+from frivolous.figures.base.validation import checked, published_curves, published_points
 from frivolous.figures.studies.ablation import MEASURE, ablation_axis, ablation_means
 from frivolous.figures.studies.by_width import GAINS
-from frivolous.figures.studies.last_epochs import EPOCHS, past_means
-from frivolous.figures.studies.lines import Along, draw_along, size_styles
+from frivolous.figures.studies.last_epochs import EPOCHS, last_epochs_means
+from frivolous.figures.studies.lines import Along, draw_lines, size_styles
 from frivolous.published import PublishedFigure, replicate_means
 
 Look = dict[str, dict[str, Any]]
@@ -40,7 +40,7 @@ class _Row:
     draw: Callable[[Axes, pd.DataFrame, pd.DataFrame], Drawn]
 
 
-def beside_figure(
+def side_by_side_figure(
     published: PublishedFigure,
     table: pd.DataFrame | None = None,
     gains: pd.DataFrame | None = None,
@@ -63,7 +63,7 @@ def beside_figure(
         table: measured points against size factor, as of :func:`frivolous.figures.study_figure`.
         gains: measured gains, as there.
         curves: measured ablation curves, as of :func:`frivolous.figures.ablation_figure`.
-        past: measured last epochs, as of :func:`frivolous.figures.past_figure`.
+        past: measured last epochs, as of :func:`frivolous.figures.last_epochs_figure`.
         panels: (panel, measure) in order; default every published one that was measured. The
             measure of ablation curves is "unchanged_labels".
         title: in bold above; ``claim`` beneath it.
@@ -79,12 +79,12 @@ def beside_figure(
 
     >>> from frivolous import published
     >>> table = published.values("fig4d").assign(replicate=0, site="all")
-    >>> figure = beside_figure(published.read("fig4d"), table)
+    >>> figure = side_by_side_figure(published.read("fig4d"), table)
     >>> [axes.get_title(loc="left") for axes in figure.axes][:2]
     ['Prunable units, published', 'Prunable units, measured']
 
     """
-    told_x, told = told_curves(published.values), told_points(published.values)
+    told_x, told = published_curves(published.values), published_points(published.values)
     told = told.assign(mean=told["value"], n=1)
     known = pd.concat([told, told_x])[["panel", "measure", "curve"]].sort_index()
     frames = [frame for frame in (_ablated(curves), _past(past), _means(table)) if len(frame)]
@@ -119,7 +119,7 @@ def _ablated(curves: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def _past(past: pd.DataFrame | None) -> pd.DataFrame:
-    return pd.DataFrame() if past is None else past_means(past)
+    return pd.DataFrame() if past is None else last_epochs_means(past)
 
 
 def _rows(panels: Sequence[Panel], told: pd.DataFrame, ours: pd.DataFrame) -> list[_Row]:
@@ -157,7 +157,7 @@ def _along_row(panel: Panel, told: pd.DataFrame, ours: pd.DataFrame) -> _Row:
     styles = size_styles([*told["size_factor"], *ours["size_factor"]])
 
     def draw(axes: Axes, rows: pd.DataFrame, other: pd.DataFrame) -> Drawn:
-        return Drawn(below=draw_along(axes, rows, nothing, (scale, axis), styles))
+        return Drawn(below=draw_lines(axes, rows, nothing, (scale, axis), styles))
 
     names = {f"size {as_fraction(size)}": {**one, "linestyle": "-"} for size, one in styles.items()}
     curve = panel.measure == MEASURE and panel.title is None

@@ -14,7 +14,7 @@ from frivolous.errors import BadArgument, NotTraceable, look_up
 SCORES = "logits"
 
 
-def chosen(given: Any, output: str | int | None, model: str) -> Tensor:
+def select_output(given: Any, output: str | int | None, model: str) -> Tensor:
     """The tensor of a model's output that is read.
 
     ``given`` is what ``model`` (its name, for messages) returns: a tensor, or a mapping, dataclass,
@@ -24,9 +24,9 @@ def chosen(given: Any, output: str | int | None, model: str) -> Tensor:
     ``UnknownName`` for one that does not exist.
 
     >>> import torch
-    >>> chosen({"logits": torch.ones(2), "state": torch.zeros(1)}, None, "Model")
+    >>> select_output({"logits": torch.ones(2), "state": torch.zeros(1)}, None, "Model")
     tensor([1., 1.])
-    >>> chosen((torch.ones(2), torch.zeros(1)), 1, "Model")
+    >>> select_output((torch.ones(2), torch.zeros(1)), 1, "Model")
     tensor([0.])
     """
     if isinstance(given, Tensor):
