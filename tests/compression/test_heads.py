@@ -12,6 +12,7 @@ from removal import CLOSE, bench_of, half_of, removed
 from torch import Tensor, nn
 
 import frivolous as fv
+from frivolous.compression.trials import try_out
 
 UNITS, HEAD = 8, 4
 
@@ -56,7 +57,7 @@ def head_of(weight: Tensor, head: int) -> Tensor:
 def test_a_head_that_is_cut_is_a_head_that_is_silent(how: str, head: int) -> None:
     model, x = attending(how, examples=5)
     bench = bench_of(model, x)
-    bench.try_out(x)
+    try_out(bench, x)
     (cut,) = (cut for cut in bench.cuts if "value" in cut.places)
     assert cut.units == 3
     assert cut.places["value"].tolist() == np.repeat([0, 1, 2], HEAD).tolist()
@@ -119,7 +120,7 @@ def test_units_that_meet_in_a_row_go_together() -> None:
         torch.manual_seed(0)
         model, x = Apart().eval(), torch.randn(5, 6)
     bench = bench_of(model, x)
-    bench.try_out(x)
+    try_out(bench, x)
     (cut,) = bench.cuts
     assert cut.units == 4
     found = removed(bench, {"one": half_of(cut)}, x)

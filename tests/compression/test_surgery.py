@@ -14,6 +14,7 @@ from torch.nn.utils import parametrizations
 from frivolous.compression.pruner import Pruner
 from frivolous.compression.surgery.graph import window
 from frivolous.compression.surgery.module import CannotCut
+from frivolous.compression.trials import try_out
 from frivolous.families.response_norm import ResponseNorm
 
 
@@ -126,7 +127,7 @@ class Written(nn.Module):
 def test_a_size_in_the_forward_leaves_one_layer_as_it_is() -> None:
     bench = bench_of(Written("view").eval(), images())
     assert [cut.name for cut in bench.cuts] == ["one", "two", "three"]
-    bench.try_out(images())
+    try_out(bench, images())
     assert [cut.name for cut in bench.cuts] == ["one", "three"]
     why = bench.refused["two"]
     assert why.startswith("the model does not compute with fewer units (RuntimeError: shape '[-1,")
@@ -157,7 +158,7 @@ def test_a_forward_that_counts_its_units() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         bench = bench_of(Averaged().eval(), x)
-    bench.try_out(x)
+    try_out(bench, x)
     assert bench.refused == {
         "one": "with fewer units the model computes something else; its forward counts them"
     }
@@ -229,7 +230,7 @@ def test_a_normalisation_outside_of_a_module() -> None:
     bench = bench_of(Functional(nn.Identity()).eval(), images())
     with pytest.raises(CannotCut, match=r"outside of a module.*use torch\.nn\.LocalResponseNorm"):
         removed(bench, {"one": np.array([0])}, images())
-    bench.try_out(images())
+    try_out(bench, images())
     assert [cut.name for cut in bench.cuts] == ["two"]
     assert "has no place for the units' neighbours" in bench.refused["one"]
 
@@ -239,7 +240,7 @@ def test_a_normalisation_of_several_layers() -> None:
     gone = {cut.name: half_of(cut) for cut in bench.cuts}
     with pytest.raises(CannotCut, match="'norm' normalises several layers, each of which keeps"):
         removed(bench, gone, images())
-    bench.try_out(images())
+    try_out(bench, images())
     assert bench.cuts == ()
     assert all("several layers" in why for why in bench.refused.values())
 
@@ -312,7 +313,7 @@ def test_a_weight_with_a_norm_of_its_own_is_left_or_cut_right() -> None:
     model = nn.Sequential(parametrizations.weight_norm(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 5))
     x = torch.randn(3, 6, generator=torch.Generator().manual_seed(1))
     bench = bench_of(model.eval(), x)
-    bench.try_out(x)
+    try_out(bench, x)
     for cut in bench.cuts:
         found = removed(bench, {cut.name: half_of(cut)}, x)
         assert max(found.apart) < CLOSE

@@ -12,6 +12,7 @@ from readings import batch, model_of, picture, traced
 from removal import CLOSE, half_of, refused, removed
 
 from frivolous.compression.pruner import Pruner
+from frivolous.compression.trials import try_out
 
 missing = pytest.mark.skipif(not hugging_face.AVAILABLE, reason=hugging_face.WHY_NOT)
 NAMES = [*OWN, *(pytest.param(name, marks=missing) for name in HUGGING_FACE)]
@@ -187,7 +188,7 @@ KNOWN: dict[str, tuple[Cuts, Refusals]] = {
 def bench_of(name: str) -> Pruner:
     """A workbench of an architecture, cuts with which the module does not work left out."""
     bench = Pruner(model_of(name), traced(name)[0], OUTPUTS.get(name))
-    bench.try_out(batch(CASES[name], 2))
+    try_out(bench, batch(CASES[name], 2))
     return bench
 
 

@@ -12,6 +12,7 @@ from removal import CLOSE, removed
 
 import frivolous as fv
 from frivolous.compression.pruner import Pruner
+from frivolous.compression.trials import try_out
 
 pytestmark = pytest.mark.skipif(not hugging_face.AVAILABLE, reason=hugging_face.WHY_NOT)
 BLOCK = "deberta.encoder.layer.0"
@@ -41,7 +42,7 @@ CUT: dict[str, list[tuple[int, list[str]]]] = {
 
 def bench_of(name: str) -> Pruner:
     bench = Pruner(model_of(name), traced(name)[0], None)
-    bench.try_out(batch(EVERY[name], 2))
+    try_out(bench, batch(EVERY[name], 2))
     return bench
 
 

@@ -24,6 +24,7 @@ from frivolous.compression.search.label_test import examples_needed, most_change
 from frivolous.compression.search.search import Search
 from frivolous.compression.selection import select_network
 from frivolous.compression.summary import skipped_line
+from frivolous.compression.trials import faults_of, try_out
 from frivolous.devices import as_device
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.inputs.batch import Inputs
@@ -157,7 +158,7 @@ def compress_model(
     _check_examples(budget, search, held)
     bench = Pruner(own.to(where), network, output, add_biases=config.add_biases)
     intact = reference_of(network, held, scores)
-    bench.try_out(search.first(2))
+    try_out(bench, search.first(2))
     worth = {"parameters": (1.0, 0.0), "flops": (0.0, 1.0)}.get(budget.kind, (0.5, 0.5))
     while True:
         if not bench.cuts:
@@ -166,7 +167,7 @@ def compress_model(
             bench, chosen, search, intact, worth=worth, seed=seed, say=say, seconds=seconds
         )
         found = select_network(budget, work, search)
-        if not (faults := bench.faults_of(found.thinner.keeping, search.first(64))):
+        if not (faults := faults_of(bench, found.thinner.keeping, search.first(64))):
             break
         bench.leave(faults)  # they passed the trials, but fail with this choice of units
     module = bench.module(found.thinner)

@@ -2,9 +2,7 @@
 
 It holds what stages of a compression share: the coupled ids of all axes, the groups that can be
 cut, the reader statistics and rankings of a criterion. ``thin`` makes the graph of a smaller
-network, ``module`` the user's module of the same sizes. Before any of that, ``try_out`` removes
-units for a test and compares with silencing them, so a group that cannot be cut is found by
-running it and not only by the rules.
+network, ``module`` the user's module of the same sizes.
 """
 
 from __future__ import annotations
@@ -21,7 +19,6 @@ from frivolous.compression.coupling.channel_ids import ChannelMask, CoupledAxes
 from frivolous.compression.coupling.costs import Path, Sizes, Units, path, sizes_left, sizes_of
 from frivolous.compression.coupling.groups import PruningGroup, find_groups
 from frivolous.compression.coupling.propagate import read_axes
-from frivolous.compression.coupling.rules import PARTING
 from frivolous.compression.criteria.calibration import (
     GRADIENT_EXAMPLES,
     ReaderStatistics,
@@ -39,22 +36,15 @@ from frivolous.compression.reconstruction.least_squares import refit_readers
 from frivolous.compression.surgery.biases import add_missing_biases, folded_into_norms
 from frivolous.compression.surgery.graph import remove_channels
 from frivolous.compression.surgery.module import cut_module, set_evaluation
-from frivolous.errors import NotFinite, one_line
 from frivolous.inputs.batch import Inputs, call_module
 from frivolous.inputs.batches import Batches
 from frivolous.network import Network
-from frivolous.network.module.copying import CannotCopy
 from frivolous.network.module.output_selection import select_output
 from frivolous.network.module.wrappers import uncompiled
-from frivolous.network.program import Edit, Ref
-from frivolous.network.rounding import MARGIN, Rounding, apart, cast_to, finest_of, least_of
+from frivolous.network.program import Edit
+from frivolous.network.rounding import MARGIN, Rounding, apart, finest_of
 
 Indices = NDArray[np.int64]
-TRIALS = 3
-"""Random removals with which each group is tested, next to removing every second unit.
-
-The last one removes all units that may go.
-"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,138 +98,12 @@ class Pruner:
         known = [n for along in self.axes.along.values() for n in along if n is not None and n.size]
         self.numbers = 1 + max((int(numbers.max()) for numbers in known), default=0)
 
-    def try_out(self, inputs: Inputs) -> None:
-        """Leave out groups with which the module itself does not work; ``refused`` says why.
-
-        A module may compute the sizes of parts from the whole, as ``chunk`` and ``c // 2`` do.
-        Where it does not compute what the graph does, the parts that it splits are kept equally
-        long, and it is tested again.
-        """
-        if not bool(torch.isfinite(self.whole(inputs)).all()):
-            raise NotFinite(
-                "`data` makes the model give scores that are NaN or infinite; nothing can be "
-                "fitted to them. Look for inputs that are not finite."
-            )
-        faults = self._faults(inputs)
-        if faults and (parted := self._parted(faults)):
-            self.read(parted)
-            faults = self._faults(inputs)
-        self.leave(faults)
-
     def leave(self, faults: Mapping[str, str]) -> None:
         """Exclude the groups named, for the reasons given."""
         for cut in self.cuts:
             if cut.name in faults:
                 self.refused |= dict.fromkeys(cut.places, faults[cut.name])
         self.cuts = tuple(cut for cut in self.cuts if cut.name not in faults)
-
-    def _parted(self, names: Collection[str]) -> frozenset[int]:
-        """The values that are split into parts along an axis with units of these groups."""
-        own = {n for cut in self.cuts if cut.name in names for n in cut.number_U.tolist()}
-        sources = {
-            step.args[0].index
-            for step in self.network.program.steps
-            if step.operation.kind in PARTING | {"slice", "narrow"}
-            and isinstance(step.args[0], Ref)
-        }
-        return frozenset(
-            source
-            for source in sources
-            if any(
-                n is not None and not own.isdisjoint(n.tolist()) for n in self.axes.along[source]
-            )
-        )
-
-    def _faults(self, inputs: Inputs) -> dict[str, str]:
-        """Why groups do not work, by name: tested all together; if that fails, one by one."""
-        movable = [cut for cut in self.cuts if cut.units > 1]
-        if not movable or not self._tried(movable, inputs):
-            return {}
-        faults = {cut.name: why for cut in movable if (why := self._alone(cut, inputs))}
-        if faults or not self._tried(movable, inputs):
-            return faults
-        works: list[PruningGroup] = []
-        for cut in movable:  # each works by itself: find those that fail with the ones before
-            if why := self._tried([*works, cut], inputs):
-                faults[cut.name] = why
-            else:
-                works.append(cut)
-        return faults
-
-    def _alone(self, cut: PruningGroup, inputs: Inputs) -> str:
-        """Why a group does not work by itself; if it works with two units left, two stay."""
-        why = self._tried([cut], inputs)
-        if why and cut.units > 2 and self.least.get(cut.name, 1) == 1:
-            self.least[cut.name] = 2
-            if not self._tried([cut], inputs):
-                return ""
-            del self.least[cut.name]
-        return why
-
-    def _tried(self, cuts: Sequence[PruningGroup], inputs: Inputs) -> str:
-        """Why these groups do not work together; empty if they pass every trial."""
-        for number in range(TRIALS + 1):
-            gone = {cut.name: self._drawn(cut, number) for cut in cuts}
-            if why := self.fault(self.keeping(gone), inputs):
-                return why
-        return ""
-
-    def _drawn(self, cut: PruningGroup, number: int) -> Indices:
-        """Units to remove in a trial: every second one, then random ones of any number."""
-        if number == 0:
-            gone = np.arange(cut.units) % 2 == 1
-        else:
-            draw = np.random.default_rng([number, cut.units])
-            most = cut.units - self.least.get(cut.name, 1)
-            gone = draw.permutation(cut.units) < draw.integers(1, most + 1)
-            if number == TRIALS:
-                gone = draw.permutation(cut.units) < most
-        for part in self.parts(cut):
-            if gone[part].all():
-                gone[np.flatnonzero(part)[0]] = False
-        return np.flatnonzero(gone)
-
-    def faults_of(self, keeping: ChannelMask, inputs: Inputs) -> dict[str, str]:
-        """Why groups do not work with these units gone, by name; empty if all do."""
-        if not (why := self.fault(keeping, inputs)):
-            return {}
-        alone = {
-            cut.name: self.keeping({cut.name: np.flatnonzero(keeping.gone[cut.number_U])})
-            for cut in self.cuts
-            if keeping.gone[cut.number_U].any()
-        }
-        found = {name: own for name, one in alone.items() if (own := self.fault(one, inputs))}
-        return found or dict.fromkeys(alone, why)
-
-    def fault(self, keeping: ChannelMask, inputs: Inputs) -> str:
-        """Why the module with units removed does not equal the module with them silenced.
-
-        Empty if it does. Two scores are equal if they are no further apart than rounding explains,
-        as measured on the thinner network with these inputs; silenced and removed units are
-        compared in float64.
-        """
-        try:
-            thin = remove_channels(self.network, keeping)
-            module = self.module(PrunedNetwork((), keeping, thin))
-            ours, theirs = thin(inputs), self.scores(module, inputs)
-        except CannotCopy:
-            raise
-        except Exception as error:  # noqa: BLE001 - a module's forward may raise anything
-            return f"the model does not compute with fewer units ({one_line(error)})"
-        if ours.shape == theirs.shape and max(
-            apart(ours, theirs), apart(ours, self.silenced(keeping, inputs))
-        ) <= MARGIN * least_of(ours):
-            return ""  # equal but for the last places: rounding need not be measured
-        noise = Rounding(thin).of(inputs, ours)
-        if ours.shape != theirs.shape or not apart(ours, theirs) <= MARGIN * noise:
-            return "with fewer units the model computes something else; its forward counts them"
-        finest = self.finest
-        least = noise * torch.finfo(finest.dtype).eps / torch.finfo(ours.dtype).eps
-        exact = cast_to(finest, inputs)
-        removed = remove_channels(finest, keeping)(exact)
-        if not apart(self.silenced(keeping, exact, finest), removed) <= MARGIN * least:
-            return "with units removed it does not compute what it does with them silenced"
-        return ""
 
     def keeping(self, gone: Mapping[str, Indices]) -> ChannelMask:
         """What stays when these units of these groups go."""
