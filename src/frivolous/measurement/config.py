@@ -36,7 +36,7 @@ class MeasurementConfig:
         residual: measure residual streams too, values that many layers write and read.
         grain: ablate whole units, or each spatial position by itself.
         replacement: what an ablated unit gives: zero, or its mean.
-        tolerance: share of labels that may change, from 0 to below 1; default 0.2.
+        tolerance: share of labels that may change, from 0 to below 1.
         precision: how closely to know prunable units, as a share of the units, such as 0.01; only
             as many examples are taken as that needs. Default: all examples.
         intervals: of proportions over examples.
@@ -54,7 +54,9 @@ class MeasurementConfig:
     residual: bool = False
     grain: Annotated[str, _one_of(options.GRAINS)] = "channel"
     replacement: Annotated[str, _one_of(options.REPLACEMENTS)] = "zero"
-    tolerance: Annotated[float | None, arg(metavar="FLOAT")] = None
+    tolerance: Annotated[
+        float | None, arg(metavar="FLOAT", help_behavior_hint="(default: 0.2)")
+    ] = None
     precision: float | None = None
     intervals: Literal["wilson", "exact"] = "wilson"
     joint_tolerance: float | None = 0.02
