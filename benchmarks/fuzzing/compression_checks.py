@@ -72,8 +72,8 @@ AGAIN = r"`(parameters|flops|units|latency)` is|.* held-out examples cannot"
 def _keep(case: Case, network: Any) -> dict[str, int]:
     """Numbers of units for some of the sites that may be cut: any, not every second one."""
     rng = case.rng
-    bench = Pruner(case.inner, network, case.net.output)
-    cuts = [cut for cut in bench.cuts if cut.units > 1]
+    pruner = Pruner(case.inner, network, case.net.output)
+    cuts = [cut for cut in pruner.cuts if cut.units > 1]
     chosen = [cut for cut in cuts if rng.random() < 0.7] or cuts
     return {cut.name: rng.randint(1, cut.units - 1) for cut in chosen}
 

@@ -77,13 +77,13 @@ def masked(keep_U: Tensor, axis: int, value: Tensor) -> Tensor:
     return value * keep_U.to(value).reshape(shape)
 
 
-def removed(bench: Pruner, gone: Gone, inputs: Any) -> Removed:
+def removed(pruner: Pruner, gone: Gone, inputs: Any) -> Removed:
     """The same units silenced, left out and cut."""
-    network = add_missing_biases(bench.whole, bench.model, everywhere=False)
+    network = add_missing_biases(pruner.whole, pruner.model, everywhere=False)
     axes = read_axes(network.program, network.ties)
-    flags = np.zeros(bench.numbers, dtype=bool)
+    flags = np.zeros(pruner.numbers, dtype=bool)
     edits = {}
-    for cut in bench.cuts:
+    for cut in pruner.cuts:
         if cut.name not in gone:
             continue
         flags[cut.number_U[gone[cut.name]]] = True
@@ -94,21 +94,21 @@ def removed(bench: Pruner, gone: Gone, inputs: Any) -> Removed:
     state = {
         name: tensor
         for name, tensor in remove_from_state(network, keeping).items()
-        if name in bench.whole.state
+        if name in pruner.whole.state
     }
-    module = cut_module(bench.model, network, keeping, state)
+    module = cut_module(pruner.model, network, keeping, state)
     return Removed(
         network(inputs),
         network.run(inputs, edits),
         remove_channels(network, keeping)(inputs),
-        bench.scores(module, inputs),
+        pruner.scores(module, inputs),
         module,
     )
 
 
-def refused(bench: Pruner) -> dict[str, str]:
+def refused(pruner: Pruner) -> dict[str, str]:
     """The reasons without the lines of code that they name."""
-    return {name: why.split(" at ")[0] for name, why in bench.refused.items()}
+    return {name: why.split(" at ")[0] for name, why in pruner.refused.items()}
 
 
 def widths(network: Network) -> dict[str, int]:

@@ -145,17 +145,17 @@ def test_evidence_is_in_the_metric_of_the_first_examples(
 ) -> None:
     model, network, x = read(12)
     monkeypatch.setattr(calibration, "GRADIENT_BATCH", 1000)
-    bench = Pruner(model, network, None)
+    pruner = Pruner(model, network, None)
     found = collect_statistics(
-        bench.network, bench.cuts, as_batches(x), differentiated=differentiated
+        pruner.network, pruner.cuts, as_batches(x), differentiated=differentiated
     )
-    for cut in bench.cuts:
+    for cut in pruner.cuts:
         for one in found[cut.name]:
-            step, weight = one.read.step, bench.network.state[one.read.weight]
+            step, weight = one.read.step, pruner.network.state[one.read.weight]
             flat = weight.movedim(one.read.inner, 0).movedim(1, -1).reshape(-1, len(weight))
             metric = np.eye(len(weight))
             if differentiated:
-                _, slopes = gradients_of(bench.network, set(), {step}, x[:differentiated])
+                _, slopes = gradients_of(pruner.network, set(), {step}, x[:differentiated])
                 gradient = slopes[step] if one.read.convolves else slopes[step].transpose(1, 2)
                 metric = plain_squares(gradient)
             wanted = flat.numpy() @ metric @ flat.numpy().T

@@ -435,8 +435,8 @@ def test_every_layer_of_a_concatenation_keeps_a_unit(method: str) -> None:
 
 def test_which_units_are_of_one_layer() -> None:
     model, x = joined()
-    bench = Pruner(model, trace(model, x[:2]), None)
-    (cut,) = bench.cuts
-    units = {tuple(part.nonzero()[0].tolist()) for part in bench.parts(cut)}
+    pruner = Pruner(model, trace(model, x[:2]), None)
+    (cut,) = pruner.cuts
+    units = {tuple(part.nonzero()[0].tolist()) for part in pruner.parts(cut)}
     # Of either layer what it writes, and all that their reader reads.
     assert units == {(0, 1), tuple(range(2, 10)), tuple(range(10))}

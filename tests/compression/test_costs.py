@@ -63,13 +63,13 @@ def known(name: str) -> tuple[Pruner, Sizes, Tensor]:
         torch.manual_seed(0)
         model = CASES[name][0]().eval()
         x = torch.randn(2, *CASES[name][1])
-    bench = bench_of(model, x)
-    return bench, bench.sizes(), x
+    pruner = bench_of(model, x)
+    return pruner, pruner.sizes(), x
 
 
-def drawn(bench: Pruner, seed: int) -> tuple[int, ...]:
+def drawn(pruner: Pruner, seed: int) -> tuple[int, ...]:
     random = np.random.default_rng(seed)
-    return tuple(int(random.integers(max(1, c.units // 2), c.units + 1)) for c in bench.cuts)
+    return tuple(int(random.integers(max(1, c.units // 2), c.units + 1)) for c in pruner.cuts)
 
 
 def counted(module: nn.Module, x: Tensor) -> tuple[int, float]:
@@ -94,16 +94,16 @@ def counted(module: nn.Module, x: Tensor) -> tuple[int, float]:
 
 @pytest.mark.parametrize("name", CASES)
 def test_both_are_what_the_cut_module_has(name: str) -> None:
-    bench, sizes, x = known(name)
-    whole = tuple(cut.units for cut in bench.cuts)
-    for units in (whole, *(drawn(bench, seed) for seed in range(3))):
+    pruner, sizes, x = known(name)
+    whole = tuple(cut.units for cut in pruner.cuts)
+    for units in (whole, *(drawn(pruner, seed) for seed in range(3))):
         gone = {
             cut.name: np.random.default_rng(0).permutation(cut.units)[: cut.units - count]
-            for cut, count in zip(bench.cuts, units, strict=True)
+            for cut, count in zip(pruner.cuts, units, strict=True)
         }
-        keeping = bench.keeping(gone)
-        module = bench.module(
-            PrunedNetwork(units, keeping, remove_channels(bench.network, keeping))
+        keeping = pruner.keeping(gone)
+        module = pruner.module(
+            PrunedNetwork(units, keeping, remove_channels(pruner.network, keeping))
         )
         found, wanted = sizes.both(units), counted(module, x)
         assert found.tolist() == pytest.approx(wanted, rel=1e-9), (units, whole)
@@ -111,8 +111,8 @@ def test_both_are_what_the_cut_module_has(name: str) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_slopes_are_differences(name: str) -> None:
-    bench, sizes, _ = known(name)
-    units = np.array(drawn(bench, 5), dtype=float)
+    pruner, sizes, _ = known(name)
+    units = np.array(drawn(pruner, 5), dtype=float)
     slopes = sizes.slopes(units)
     for c in range(len(units)):
         step = np.zeros(len(units))
@@ -122,10 +122,10 @@ def test_slopes_are_differences(name: str) -> None:
     assert (slopes > 0).all()
 
 
-def costs(bench: Pruner, seed: int, *, convex: bool = False) -> list[np.ndarray]:
+def costs(pruner: Pruner, seed: int, *, convex: bool = False) -> list[np.ndarray]:
     random = np.random.default_rng(seed)
     made = []
-    for cut in bench.cuts:
+    for cut in pruner.cuts:
         steps = random.exponential(size=cut.units) ** 2
         made.append(np.concatenate([[0], np.cumsum(np.sort(steps) if convex else steps)])[::-1])
     return made
@@ -134,9 +134,9 @@ def costs(bench: Pruner, seed: int, *, convex: bool = False) -> list[np.ndarray]
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("worth", [(0.5, 0.5), (1.0, 0.0), (0.0, 1.0)])
 def test_the_path_goes_from_all_units_to_one_each(name: str, worth: tuple[float, float]) -> None:
-    bench, sizes, _ = known(name)
-    whole = tuple(cut.units for cut in bench.cuts)
-    found = path(costs(bench, 1), sizes, [1] * len(whole), [1.0] * len(whole), worth)
+    pruner, sizes, _ = known(name)
+    whole = tuple(cut.units for cut in pruner.cuts)
+    found = path(costs(pruner, 1), sizes, [1] * len(whole), [1.0] * len(whole), worth)
     assert found.units[0] == whole
     assert found.units[-1] == (1,) * len(whole)
     assert found.cost[0] == 0
@@ -151,8 +151,8 @@ def test_the_path_goes_from_all_units_to_one_each(name: str, worth: tuple[float,
 
 
 def test_a_convex_cost_is_paid_as_it_is() -> None:
-    bench, sizes, _ = known("alexnet")
-    given = costs(bench, 2, convex=True)
+    pruner, sizes, _ = known("alexnet")
+    given = costs(pruner, 2, convex=True)
     found = path(given, sizes, [1] * len(given), [1.0] * len(given))
     for units, cost in zip(found.units, found.cost, strict=True):
         assert cost == pytest.approx(sum(c[k] for c, k in zip(given, units, strict=True)))

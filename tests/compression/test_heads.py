@@ -56,12 +56,12 @@ def head_of(weight: Tensor, head: int) -> Tensor:
 @pytest.mark.parametrize("head", [0, 1, 2])
 def test_a_head_that_is_cut_is_a_head_that_is_silent(how: str, head: int) -> None:
     model, x = attending(how, examples=5)
-    bench = bench_of(model, x)
-    try_out(bench, x)
-    (cut,) = (cut for cut in bench.cuts if "value" in cut.places)
+    pruner = bench_of(model, x)
+    try_out(pruner, x)
+    (cut,) = (cut for cut in pruner.cuts if "value" in cut.places)
     assert cut.units == 3
     assert cut.places["value"].tolist() == np.repeat([0, 1, 2], HEAD).tolist()
-    found = removed(bench, {cut.name: np.array([head])}, x)
+    found = removed(pruner, {cut.name: np.array([head])}, x)
     assert max(found.apart) < CLOSE
     with torch.no_grad():
         silent, _ = attending(how)
@@ -119,11 +119,11 @@ def test_units_that_meet_in_a_row_go_together() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model, x = Apart().eval(), torch.randn(5, 6)
-    bench = bench_of(model, x)
-    try_out(bench, x)
-    (cut,) = bench.cuts
+    pruner = bench_of(model, x)
+    try_out(pruner, x)
+    (cut,) = pruner.cuts
     assert cut.units == 4
-    found = removed(bench, {"one": half_of(cut)}, x)
+    found = removed(pruner, {"one": half_of(cut)}, x)
     assert max(found.apart) < CLOSE
     assert found.cut.one.out_features == 6
 

@@ -47,10 +47,10 @@ def test_one_row_makes_an_operation_known_to_all(
         ("two", f"it reads through '{name}'")
     ]
     monkeypatch.setitem(OPERATIONS, name, row)
-    bench = bench_of(model, x)
-    assert [site.name for site in bench.network.sites] == ["one"]
-    (cut,) = bench.cuts
-    found = removed(bench, {"one": half_of(cut)}, x)
+    pruner = bench_of(model, x)
+    assert [site.name for site in pruner.network.sites] == ["one"]
+    (cut,) = pruner.cuts
+    found = removed(pruner, {"one": half_of(cut)}, x)
     assert max(found.apart) < CLOSE
     assert isinstance(found.cut, Net)
     assert found.cut.two.in_features == 4

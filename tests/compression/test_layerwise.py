@@ -180,9 +180,9 @@ def made(
         torch.manual_seed(2)
         model = GroupReader(kind).eval().to(dtype)
         x = torch.randn(240, *((6,) if kind == "dense" else (2, 7)), dtype=dtype)
-    bench, batches = bench_of(model, x[:2]), as_batches(x, batch_size=batch_size)
-    bench.study(METHODS["joint"], batches, seed=0)
-    return bench, batches, x
+    pruner, batches = bench_of(model, x[:2]), as_batches(x, batch_size=batch_size)
+    pruner.study(METHODS["joint"], batches, seed=0)
+    return pruner, batches, x
 
 
 def rows_of(kind: str, value: Tensor) -> Tensor:
@@ -192,13 +192,13 @@ def rows_of(kind: str, value: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_one_layer_is_fitted_to_what_it_gave(dtype: torch.dtype) -> None:
-    bench, _, x = made("dense", batch_size=240, dtype=dtype)
-    units = (4, *(cut.units for cut in bench.cuts[1:]))
+    pruner, _, x = made("dense", batch_size=240, dtype=dtype)
+    units = (4, *(cut.units for cut in pruner.cuts[1:]))
     start, fitted = (
-        bench.thin(METHODS["joint"], units, fine=fine).network for fine in (False, True)
+        pruner.thin(METHODS["joint"], units, fine=fine).network for fine in (False, True)
     )
     assert fitted.state["two.weight"].dtype == dtype
-    kept, model, target = bench.orders[0].kept(4), bench.model, bench.targets[0]
+    kept, model, target = pruner.orders[0].kept(4), pruner.model, pruner.targets[0]
     rows = torch.relu(model.one(x)).detach()[:, kept].double().numpy()
     weight = start.state["two.weight"].double().numpy()
     gave = model.hidden(x).detach().double().numpy()
@@ -219,12 +219,12 @@ def test_one_layer_is_fitted_to_what_it_gave(dtype: torch.dtype) -> None:
 @pytest.mark.parametrize("kind", ["dense", "convolution"])
 @pytest.mark.parametrize("units", [2, 4, 8])
 def test_the_error_it_is_fitted_for_is_less_than_before(kind: str, units: int) -> None:
-    bench, _, x = made(kind)
-    counts_of = (units, *(cut.units for cut in bench.cuts[1:]))
+    pruner, _, x = made(kind)
+    counts_of = (units, *(cut.units for cut in pruner.cuts[1:]))
     start, fitted = (
-        bench.thin(METHODS["joint"], counts_of, fine=fine).network for fine in (False, True)
+        pruner.thin(METHODS["joint"], counts_of, fine=fine).network for fine in (False, True)
     )
-    target = bench.targets[0]
+    target = pruner.targets[0]
     errors = []
     for network in (start, fitted):
         given = network.values(x, {target.read.step})[1][target.read.step]
@@ -236,26 +236,26 @@ def test_the_error_it_is_fitted_for_is_less_than_before(kind: str, units: int) -
 
 @pytest.mark.parametrize("kind", ["dense", "convolution"])
 def test_targets_are_what_the_layer_gives_and_how_much_it_matters(kind: str) -> None:
-    bench, _, x = made(kind)
-    target, step = bench.targets[0], bench.targets[0].read.step
-    given = rows_of(kind, bench.model.hidden(x).detach())
+    pruner, _, x = made(kind)
+    target, step = pruner.targets[0], pruner.targets[0].read.step
+    given = rows_of(kind, pruner.model.hidden(x).detach())
     torch.testing.assert_close(target.output_NR, given[target.example_N, :, target.place_N])
     seen = set(zip(target.example_N.tolist(), target.place_N.tolist(), strict=True))
     assert len(seen) == len(target.example_N) == min(ROWS // 240, given.shape[2]) * 240
     assert set(target.example_N.tolist()) == set(range(len(x)))
     # Gradients are of 64 examples at once, whose margins are scaled together.
     parts = [x[a:b] for a, b in ((0, 64), (64, 100), (100, 164), (164, 200), (200, 240))]
-    slopes = [gradients_of(bench.network, set(), {step}, part)[1][step] for part in parts]
+    slopes = [gradients_of(pruner.network, set(), {step}, part)[1][step] for part in parts]
     square = rows_of(kind, torch.cat(slopes))[target.example_N, :, target.place_N].square()
     torch.testing.assert_close(target.weight_NR, square)
     assert ((square == 0).any(0) & (square > 0).any(0)).any(), "a ReLU drops some of them"
 
 
 def test_values_without_gradients_are_left_out_of_the_targets() -> None:
-    bench, _, x = made("dense")
-    again = TargetCollector(bench.network, bench.cuts, len(x))
+    pruner, _, x = made("dense")
+    again = TargetCollector(pruner.network, pruner.cuts, len(x))
     wanted = set(again.values)
-    seen, slopes = gradients_of(bench.network, wanted, wanted, x[:50])
+    seen, slopes = gradients_of(pruner.network, wanted, wanted, x[:50])
     again.add(
         *({index: part[:30] for index, part in found.items()} for found in (seen, slopes)), 30
     )
@@ -267,12 +267,12 @@ def test_values_without_gradients_are_left_out_of_the_targets() -> None:
 
 
 def test_the_whole_network_is_left_as_it_is() -> None:
-    bench, batches, x = made("convolution")
-    keeping = bench.keeping({})
+    pruner, batches, x = made("convolution")
+    keeping = pruner.keeping({})
     same = fit_layers(
-        remove_channels(bench.network, keeping), keeping, bench.targets, batches, bench.fitted
+        remove_channels(pruner.network, keeping), keeping, pruner.targets, batches, pruner.fitted
     )
-    torch.testing.assert_close(same(x), bench.network(x), rtol=0, atol=1e-5)
+    torch.testing.assert_close(same(x), pruner.network(x), rtol=0, atol=1e-5)
 
 
 class Tokens(nn.Module):
@@ -292,17 +292,17 @@ def test_samples_at_positions_that_have_gone_are_left_out() -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         model, x = Tokens().eval(), torch.randn(60, 4, 6)
-    bench, batches = bench_of(model, x[:2]), as_batches(x, batch_size=20)
-    bench.study(METHODS["joint"], batches, seed=0)
-    units = tuple(max(1, cut.units // 2) for cut in bench.cuts)
-    (wide,) = [place for place, cut in enumerate(bench.cuts) if cut.units == 9]
-    thin = bench.thin(METHODS["joint"], units, fine=True)
-    target = next(one for one in bench.targets if one.read.weight == "back.weight")
+    pruner, batches = bench_of(model, x[:2]), as_batches(x, batch_size=20)
+    pruner.study(METHODS["joint"], batches, seed=0)
+    units = tuple(max(1, cut.units // 2) for cut in pruner.cuts)
+    (wide,) = [place for place, cut in enumerate(pruner.cuts) if cut.units == 9]
+    thin = pruner.thin(METHODS["joint"], units, fine=True)
+    target = next(one for one in pruner.targets if one.read.weight == "back.weight")
     index = target.read.step
     own = remaining(target, thin.keeping, thin.network.program.shapes[index])
     assert 0 < len(own.place_N) < len(target.place_N)
-    kept = torch.as_tensor(bench.orders[wide].kept(units[wide]))
-    _, seen = bench.network.values(x, [index])
+    kept = torch.as_tensor(pruner.orders[wide].kept(units[wide]))
+    _, seen = pruner.network.values(x, [index])
     wanted = seen[index][:, kept][own.example_N, own.place_N]
     flags = thin.keeping.along(index)[-1]
     columns = slice(None) if flags is None else torch.as_tensor(flags)

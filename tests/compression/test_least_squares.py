@@ -66,8 +66,10 @@ def rows_convolution(model: nn.Module, x: Tensor) -> Tensor:
     return windows.transpose(1, 2).reshape(-1, 8, 6)
 
 
-def known(bench: Pruner, x: Tensor) -> None:
-    bench.evidence = collect_statistics(bench.network, bench.cuts, as_batches(x, batch_size=25))
+def known(pruner: Pruner, x: Tensor) -> None:
+    pruner.statistics = collect_statistics(
+        pruner.network, pruner.cuts, as_batches(x, batch_size=25)
+    )
 
 
 CASES = {
@@ -83,14 +85,14 @@ def test_weights_are_those_of_least_squares(name: str, bias: bool) -> None:
     build, rows_of, reader = CASES[name]
     wide, x = build(bias), images()
     # Without the biases that can be added: the reader has a constant term or has none.
-    bench = bench_of(wide, x[:2])
-    bench.network = bench.whole
-    cut = bench.cuts[0]
+    pruner = bench_of(wide, x[:2])
+    pruner.network = pruner.whole
+    cut = pruner.cuts[0]
     reads = tuple(replace(read, bias=read.bias if bias else None) for read in cut.reads)
     cut = replace(cut, reads=reads)
-    bench.cuts = (cut,)
-    known(bench, x)
-    state = refit_readers(cut, KEPT, bench.evidence[cut.name], bench.network.state, "affine")
+    pruner.cuts = (cut,)
+    known(pruner, x)
+    state = refit_readers(cut, KEPT, pruner.statistics[cut.name], pruner.network.state, "affine")
     rows = rows_of(wide, x).detach().numpy()
     weight = wide[reader].weight.detach().numpy()
     flat = weight.reshape(len(weight), 8, -1)
@@ -105,7 +107,7 @@ def test_weights_are_those_of_least_squares(name: str, bias: bool) -> None:
     if bias:
         own = wide[reader].bias.detach().numpy()
         np.testing.assert_allclose(state[f"{reader}.bias"].numpy(), own + fitted[-1], atol=1e-8)
-    changed = {key for key in state if state[key] is not bench.network.state[key]}
+    changed = {key for key in state if state[key] is not pruner.network.state[key]}
     assert changed == {f"{reader}.weight"} | ({f"{reader}.bias"} if bias else set())
 
 
@@ -132,12 +134,14 @@ def test_nothing_kept_is_predicted_by_the_mean() -> None:
     assert constants.tolist() == [3.0, 4.0]
 
 
-def thin(bench: Pruner, kept: np.ndarray, how: str = "affine") -> PrunedNetwork:
-    (cut, *_) = bench.cuts
+def thin(pruner: Pruner, kept: np.ndarray, how: str = "affine") -> PrunedNetwork:
+    (cut, *_) = pruner.cuts
     gone = np.setdiff1d(np.arange(cut.units), kept)
-    state = refit_readers(cut, kept, bench.evidence[cut.name], bench.network.state, how)
-    keeping = bench.keeping({cut.name: gone})
-    return PrunedNetwork((), keeping, remove_channels(replace(bench.network, state=state), keeping))
+    state = refit_readers(cut, kept, pruner.statistics[cut.name], pruner.network.state, how)
+    keeping = pruner.keeping({cut.name: gone})
+    return PrunedNetwork(
+        (), keeping, remove_channels(replace(pruner.network, state=state), keeping)
+    )
 
 
 def doubled(module: nn.Module, factor: float = 1.0) -> None:
@@ -151,13 +155,13 @@ def doubled(module: nn.Module, factor: float = 1.0) -> None:
 def test_exact_copies_are_merged_exactly(name: str, how: str) -> None:
     wide, x = CASES[name][0](True), images()
     doubled(wide[0 if name != "dense" else 1], 3.0)
-    bench = bench_of(wide, x[:2])
-    known(bench, x)
+    pruner = bench_of(wide, x[:2])
+    known(pruner, x)
     # Of each pair one, the first or the second.
-    thinner = thin(bench, np.array([0, 3, 5, 6]), how)
+    thinner = thin(pruner, np.array([0, 3, 5, 6]), how)
     with torch.no_grad():
         torch.testing.assert_close(thinner.network(x), wide(x), rtol=0, atol=1e-9)
-        torch.testing.assert_close(bench.module(thinner)(x), wide(x), rtol=0, atol=1e-9)
+        torch.testing.assert_close(pruner.module(thinner)(x), wide(x), rtol=0, atol=1e-9)
 
 
 def constant_units(layer: nn.Module) -> None:
@@ -173,15 +177,15 @@ def test_constants_are_folded_into_biases(name: str, bias: bool) -> None:
     build, _, reader = CASES[name]
     wide, x = build(bias), images()
     constant_units(wide[0 if name != "dense" else 1])
-    bench = bench_of(wide, x[:2], add_biases=True)
-    known(bench, x)
-    thinner = thin(bench, np.array([0, 2, 3, 5, 6, 7]))
-    module = bench.module(thinner)
+    pruner = bench_of(wide, x[:2], add_biases=True)
+    known(pruner, x)
+    thinner = thin(pruner, np.array([0, 2, 3, 5, 6, 7]))
+    module = pruner.module(thinner)
     with torch.no_grad():
         torch.testing.assert_close(module(x), wide(x), rtol=0, atol=1e-9)
     # A reader that had no bias has one now; with nothing to fold none has.
     assert module[reader].bias is not None
-    whole = bench.module(thin(bench, np.arange(8)))
+    whole = pruner.module(thin(pruner, np.arange(8)))
     assert (whole[reader].bias is None) == (not bias)
 
 
@@ -194,9 +198,9 @@ def test_constants_go_into_the_statistics_of_a_normalisation_that_follows() -> N
     constant_units(wide[0])
     with torch.no_grad():
         wide[3].running_mean.normal_(generator=torch.Generator().manual_seed(0))
-    bench = bench_of(wide, x[:2])
-    known(bench, x)
-    module = bench.module(thin(bench, np.array([0, 2, 3, 5, 6, 7])))
+    pruner = bench_of(wide, x[:2])
+    known(pruner, x)
+    module = pruner.module(thin(pruner, np.array([0, 2, 3, 5, 6, 7])))
     assert list(module.state_dict()) == list(wide.state_dict())
     assert module[2].bias is None
     assert not torch.equal(module[3].running_mean, wide[3].running_mean)
@@ -240,9 +244,9 @@ def test_a_bias_is_added_where_it_is_asked_for_and_no_normalisation_can_take_it(
 
 def test_readers_that_stay_as_they_are() -> None:
     wide, x = dense(True), images()
-    bench = bench_of(wide, x[:2])
-    known(bench, x)
-    thinner = thin(bench, KEPT, METHODS["prune"].refits)
+    pruner = bench_of(wide, x[:2])
+    known(pruner, x)
+    thinner = thin(pruner, KEPT, METHODS["prune"].refits)
     with torch.no_grad():
         hidden = wide[:3](x)
         hidden[:, GONE] = 0
@@ -251,10 +255,10 @@ def test_readers_that_stay_as_they_are() -> None:
 
 def test_units_kept_in_full_change_nothing() -> None:
     wide, x = dense(True), images()
-    bench = bench_of(wide, x[:2])
-    known(bench, x)
-    (cut,) = bench.cuts
+    pruner = bench_of(wide, x[:2])
+    known(pruner, x)
+    (cut,) = pruner.cuts
     state = refit_readers(
-        cut, np.arange(8), bench.evidence[cut.name], bench.network.state, "affine"
+        cut, np.arange(8), pruner.statistics[cut.name], pruner.network.state, "affine"
     )
-    assert all(state[name] is tensor for name, tensor in bench.network.state.items())
+    assert all(state[name] is tensor for name, tensor in pruner.network.state.items())

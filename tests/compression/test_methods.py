@@ -56,7 +56,7 @@ class Reader:
         return [u * self.per_unit + t for u in units for t in range(self.per_unit)]
 
     @property
-    def evidence(self) -> ReaderStatistics:
+    def statistics(self) -> ReaderStatistics:
         places = np.arange(self.units)[:, None]
         read = GroupReader(0, "linear", 1, -1, places, "weight", "bias", 1, self.refits)
         return ReaderStatistics(
@@ -99,7 +99,7 @@ def test_readers_of_different_kinds_and_one_that_is_not_fitted() -> None:
     found = [Reader(1, 8, 1), Reader(2, 8, 3), Reader(3, 8, 1, refits=False)]
     order = (
         METHODS["joint"]
-        .order([one.evidence for one in found], np.zeros((8, 0)), torch.Generator())
+        .order([one.statistics for one in found], np.zeros((8, 0)), torch.Generator())
         .tolist()
     )
     alone = [found[2].left([k for k in range(8) if k != u], "none") for u in range(8)]
@@ -118,7 +118,7 @@ def test_readers_of_different_kinds_and_one_that_is_not_fitted() -> None:
 def test_expected_costs_are_what_least_squares_leaves(per_unit: int, how: str) -> None:
     found = [Reader(seed, 6, per_unit) for seed in (4, 5)]
     order = np.random.default_rng(0).permutation(6)
-    costs = expected(order, [one.evidence for one in found], how)
+    costs = expected(order, [one.statistics for one in found], how)
     assert costs.shape == (7,)
     for kept in range(7):
         wanted = sum(one.left(order[6 - kept :].tolist(), how) for one in found)
@@ -127,7 +127,7 @@ def test_expected_costs_are_what_least_squares_leaves(per_unit: int, how: str) -
 
 def test_a_reader_that_is_not_fitted_costs_what_excision_costs() -> None:
     one, order = Reader(6, 5, refits=False), np.array([3, 0, 4, 1, 2])
-    costs = expected(order, [one.evidence], "affine")
+    costs = expected(order, [one.statistics], "affine")
     wanted = [one.left(order[5 - kept :].tolist(), "none") for kept in range(6)]
     np.testing.assert_allclose(costs, wanted, rtol=1e-9, atol=1e-9)
 
@@ -139,10 +139,10 @@ def test_the_order_follows_the_units(name: str, seed: int) -> None:
     found = [Reader(seed, 7), Reader(seed + 1, 7, 2)]
     writers = np.random.default_rng(seed).normal(size=(7, 4))
     shuffled = np.random.default_rng(seed + 2).permutation(7)
-    one = rank_units(METHODS[name], [r.evidence for r in found], writers, torch.Generator())
+    one = rank_units(METHODS[name], [r.statistics for r in found], writers, torch.Generator())
     other = rank_units(
         METHODS[name],
-        [r.permuted(shuffled).evidence for r in found],
+        [r.permuted(shuffled).statistics for r in found],
         writers[shuffled],
         torch.Generator(),
     )
@@ -182,9 +182,9 @@ def test_of_every_part_the_last_to_go_stays() -> None:
 
 def test_costs_are_of_the_order_in_which_something_stays() -> None:
     one, writers = Reader(1, 6), np.zeros((6, 0))
-    free = rank_units(METHODS["joint"], [one.evidence], writers, torch.Generator())
+    free = rank_units(METHODS["joint"], [one.statistics], writers, torch.Generator())
     parts = [flags(int(free.order_U[0])), flags(*range(6))]
-    held = rank_units(METHODS["joint"], [one.evidence], writers, torch.Generator(), parts)
+    held = rank_units(METHODS["joint"], [one.statistics], writers, torch.Generator(), parts)
     assert held.order_U[-1] == free.order_U[0]
     for kept in range(1, 7):
         wanted = one.left(held.kept(kept).tolist())
@@ -216,7 +216,7 @@ def test_magnitude_and_what_adds_least() -> None:
         best = min(left, key=lambda unit: one.left([k for k in left if k != unit], "none"))
         greedy.append(best)
         left.remove(best)
-    order = METHODS["prune"].order([one.evidence], np.zeros((6, 0)), torch.Generator())
+    order = METHODS["prune"].order([one.statistics], np.zeros((6, 0)), torch.Generator())
     assert order.tolist() == greedy
 
 
@@ -224,17 +224,17 @@ def test_magnitude_and_what_adds_least() -> None:
 def test_pivots_are_those_of_a_qr_decomposition(seed: int) -> None:
     one = Reader(seed, 10)
     pivots = qr(one.rows, mode="r", pivoting=True)[1]
-    order = METHODS["interpolative"].order([one.evidence], np.zeros((10, 0)), torch.Generator())
+    order = METHODS["interpolative"].order([one.statistics], np.zeros((10, 0)), torch.Generator())
     assert order[::-1].tolist() == pivots.tolist()
 
 
 def test_a_basis_whatever_reads_it() -> None:
     one = Reader(3, 6)
     one.rows[:, 4] = one.rows[:, 1] + one.rows[:, 2]
-    order = METHODS["refactor"].order([one.evidence], np.zeros((6, 0)), torch.Generator())
+    order = METHODS["refactor"].order([one.statistics], np.zeros((6, 0)), torch.Generator())
     assert order[0] in (1, 2, 4)
     one.weights[0] = 0  # nobody reads it, and still it is kept as long as any
-    again = METHODS["refactor"].order([one.evidence], np.zeros((6, 0)), torch.Generator())
+    again = METHODS["refactor"].order([one.statistics], np.zeros((6, 0)), torch.Generator())
     assert again.tolist() == order.tolist()
 
 
@@ -252,7 +252,7 @@ def test_copies_constants_and_unread_units_cost_nothing() -> None:
     one = Reader(2, 8)
     one.rows[:, 5], one.rows[:, 6] = one.rows[:, 1] * 3, 7.0
     one.weights[3] = 0
-    found = rank_units(METHODS["joint"], [one.evidence], np.zeros((8, 0)), torch.Generator())
+    found = rank_units(METHODS["joint"], [one.statistics], np.zeros((8, 0)), torch.Generator())
     assert {3, 6} <= set(found.order_U[:3].tolist()) <= {1, 3, 5, 6}
     assert found.cost_K[5] <= 1e-8 * found.cost_K[0]
     assert found.cost_K[4] > 1e-4 * found.cost_K[0]

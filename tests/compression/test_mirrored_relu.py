@@ -65,11 +65,11 @@ def test_what_is_another_function_is_put_back(monkeypatch: pytest.MonkeyPatch) -
         return network.with_weights(state)
 
     made = mirrored()
-    bench = bench_of(made.wide, made.inputs[:2])
+    pruner = bench_of(made.wide, made.inputs[:2])
     monkeypatch.setattr("frivolous.compression.pruner.unmirror_relus", other)
-    whole = bench.network
-    bench.study(METHODS["joint"], as_batches(made.inputs), seed=0)
-    assert bench.network is whole
+    whole = pruner.network
+    pruner.study(METHODS["joint"], as_batches(made.inputs), seed=0)
+    assert pruner.network is whole
 
 
 class Pair(nn.Module):
@@ -103,10 +103,10 @@ def pair(
 
 def test_by_hand() -> None:
     model, x = pair()
-    bench = bench_of(model, x[:2])
-    same = unmirror_relus(bench.network, bench.cuts, as_batches(x, batch_size=70))
-    assert same is not bench.network
-    torch.testing.assert_close(same(x), bench.network(x), rtol=0, atol=1e-12)
+    pruner = bench_of(model, x[:2])
+    same = unmirror_relus(pruner.network, pruner.cuts, as_batches(x, batch_size=70))
+    assert same is not pruner.network
+    torch.testing.assert_close(same(x), pruner.network(x), rtol=0, atol=1e-12)
     one, out = model.one, model.out
     torch.testing.assert_close(same.state["one.weight"][1], -one.weight[1])
     assert float(same.state["one.bias"][1]) == pytest.approx(-0.3)
@@ -146,16 +146,17 @@ def test_what_is_not_turned(
     model, x = pair(**given)  # type: ignore[arg-type]
     if change is not None:
         change(model)
-    bench = bench_of(model, x[:2])
-    assert unmirror_relus(bench.network, bench.cuts, as_batches(x)) is bench.network
+    pruner = bench_of(model, x[:2])
+    assert unmirror_relus(pruner.network, pruner.cuts, as_batches(x)) is pruner.network
 
 
 def test_a_single_example_on_which_it_is_off_is_enough() -> None:
     model, x = pair()
     off = -model.one.weight[:1].detach() * 50
-    bench = bench_of(model, x[:2])
+    pruner = bench_of(model, x[:2])
     assert (
-        unmirror_relus(bench.network, bench.cuts, as_batches(torch.cat([x, off]))) is bench.network
+        unmirror_relus(pruner.network, pruner.cuts, as_batches(torch.cat([x, off])))
+        is pruner.network
     )
 
 
@@ -181,8 +182,8 @@ def test_convolutions_are_left_as_they_are(pooled: bool) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
         model, x = Maps(pooled).double().eval(), torch.randn(50, 2, 4, 4, dtype=torch.float64)
-    bench = bench_of(model, x[:2])
-    assert unmirror_relus(bench.network, bench.cuts, as_batches(x)) is bench.network
+    pruner = bench_of(model, x[:2])
+    assert unmirror_relus(pruner.network, pruner.cuts, as_batches(x)) is pruner.network
 
 
 def test_two_readers_take_over_what_is_linear() -> None:
@@ -197,10 +198,10 @@ def test_two_readers_take_over_what_is_linear() -> None:
         x = torch.randn(300, 4, dtype=torch.float64)
     with torch.no_grad():
         model.norm.weight[:, 0] = 2 * model.norm.weight[:, 1]
-    bench = bench_of(model, x[:2])
-    same = unmirror_relus(bench.network, bench.cuts, as_batches(x))
-    assert same is not bench.network
-    torch.testing.assert_close(same(x), bench.network(x), rtol=0, atol=1e-12)
+    pruner = bench_of(model, x[:2])
+    same = unmirror_relus(pruner.network, pruner.cuts, as_batches(x))
+    assert same is not pruner.network
+    torch.testing.assert_close(same(x), pruner.network(x), rtol=0, atol=1e-12)
 
 
 def test_a_unit_that_is_opposite_to_two_is_turned_once() -> None:
@@ -208,6 +209,6 @@ def test_a_unit_that_is_opposite_to_two_is_turned_once() -> None:
     with torch.no_grad():
         model.one.weight[2], model.one.bias[2] = model.one.weight[0], model.one.bias[0]
         model.out.weight[:, 2] = model.out.weight[:, 0]
-    bench = bench_of(model, x[:2])
-    same = unmirror_relus(bench.network, bench.cuts, as_batches(x))
-    torch.testing.assert_close(same(x), bench.network(x), rtol=0, atol=1e-12)
+    pruner = bench_of(model, x[:2])
+    same = unmirror_relus(pruner.network, pruner.cuts, as_batches(x))
+    torch.testing.assert_close(same(x), pruner.network(x), rtol=0, atol=1e-12)

@@ -25,16 +25,16 @@ def test_any_half_of_every_cut_and_of_all_of_them(seed: int) -> None:
     model = generated(seed, parts=5)
     x = torch.randn(3, 3, 6, 6, generator=torch.Generator().manual_seed(seed))
     before = picture(model)
-    bench = bench_of(model, x)
-    sites = {site.name for site in bench.network.sites}
-    cut_sites = [name for cut in bench.cuts for name in cut.places]
-    assert sites == set(cut_sites) | set(bench.refused)
+    pruner = bench_of(model, x)
+    sites = {site.name for site in pruner.network.sites}
+    cut_sites = [name for cut in pruner.cuts for name in cut.places]
+    assert sites == set(cut_sites) | set(pruner.refused)
     assert len(cut_sites) == len(set(cut_sites))
-    assert all(bench.refused.values())
-    for cut in bench.cuts:
-        found = removed(bench, {cut.name: half_of(cut, seed)}, x)
+    assert all(pruner.refused.values())
+    for cut in pruner.cuts:
+        found = removed(pruner, {cut.name: half_of(cut, seed)}, x)
         assert max(found.apart) < CLOSE, (cut.name, model.used)
-    found = removed(bench, {cut.name: half_of(cut, seed) for cut in bench.cuts}, x)
+    found = removed(pruner, {cut.name: half_of(cut, seed) for cut in pruner.cuts}, x)
     assert max(found.apart) < CLOSE
     assert float((found.whole - found.silenced).abs().max()) > 0
     assert picture(model) == before

@@ -40,8 +40,8 @@ def images(examples: int = 3, side: int = 6) -> Tensor:
 def halved(model: nn.Module, x: Tensor | None = None) -> tuple[Pruner, Removed]:
     """Every cut at half of its units."""
     x = images() if x is None else x
-    bench = bench_of(model, x[:2])
-    return bench, removed(bench, {cut.name: half_of(cut) for cut in bench.cuts}, x)
+    pruner = bench_of(model, x[:2])
+    return pruner, removed(pruner, {cut.name: half_of(cut) for cut in pruner.cuts}, x)
 
 
 def test_flags_class_and_layers_are_those_of_the_model() -> None:
@@ -96,14 +96,14 @@ class Tied(nn.Module):
 
 def test_tied_weights_remain_tied() -> None:
     x = torch.randn(3, 6, generator=torch.Generator().manual_seed(1))
-    bench, found = halved(Tied(), x)
+    pruner, found = halved(Tied(), x)
     assert max(found.apart) < CLOSE
     assert found.cut.two.weight is found.cut.one.weight
     assert found.cut.again is found.cut.embed
     assert found.cut.one.weight.shape == (4, 4)
-    assert len(bench.cuts) == 1
-    units = bench.cuts[0].units // 2
-    assert bench.sizes().both([units])[0] == sum(p.numel() for p in found.cut.parameters())
+    assert len(pruner.cuts) == 1
+    units = pruner.cuts[0].units // 2
+    assert pruner.sizes().both([units])[0] == sum(p.numel() for p in found.cut.parameters())
 
 
 class Written(nn.Module):
@@ -125,20 +125,20 @@ class Written(nn.Module):
 
 
 def test_a_size_in_the_forward_leaves_one_layer_as_it_is() -> None:
-    bench = bench_of(Written("view").eval(), images())
-    assert [cut.name for cut in bench.cuts] == ["one", "two", "three"]
-    try_out(bench, images())
-    assert [cut.name for cut in bench.cuts] == ["one", "three"]
-    why = bench.refused["two"]
+    pruner = bench_of(Written("view").eval(), images())
+    assert [cut.name for cut in pruner.cuts] == ["one", "two", "three"]
+    try_out(pruner, images())
+    assert [cut.name for cut in pruner.cuts] == ["one", "three"]
+    why = pruner.refused["two"]
     assert why.startswith("the model does not compute with fewer units (RuntimeError: shape '[-1,")
-    found = removed(bench, {cut.name: half_of(cut) for cut in bench.cuts}, images())
+    found = removed(pruner, {cut.name: half_of(cut) for cut in pruner.cuts}, images())
     assert max(found.apart) < CLOSE
 
 
 def test_numbers_that_no_layer_writes() -> None:
-    bench = bench_of(Written("half").eval(), images())
-    assert refused(bench) == {"three": "it meets numbers that no layer writes"}
-    assert [cut.name for cut in bench.cuts] == ["one", "two"]
+    pruner = bench_of(Written("half").eval(), images())
+    assert refused(pruner) == {"three": "it meets numbers that no layer writes"}
+    assert [cut.name for cut in pruner.cuts] == ["one", "two"]
 
 
 class Averaged(nn.Module):
@@ -157,12 +157,12 @@ def test_a_forward_that_counts_its_units() -> None:
     x = torch.randn(3, 6, generator=torch.Generator().manual_seed(1))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        bench = bench_of(Averaged().eval(), x)
-    try_out(bench, x)
-    assert bench.refused == {
+        pruner = bench_of(Averaged().eval(), x)
+    try_out(pruner, x)
+    assert pruner.refused == {
         "one": "with fewer units the model computes something else; its forward counts them"
     }
-    assert [cut.name for cut in bench.cuts] == ["two"]
+    assert [cut.name for cut in pruner.cuts] == ["two"]
 
 
 def plain_norm(maps: Tensor, places: list[int], size: int, alpha: float, beta: float) -> Tensor:
@@ -192,9 +192,9 @@ class Normalised(nn.Module):
 def test_units_keep_their_neighbours(size: int, dtype: torch.dtype) -> None:
     model = Normalised(nn.LocalResponseNorm(size, alpha=2.0, beta=0.6)).eval().to(dtype)
     inputs = images().to(dtype)
-    bench = bench_of(model, inputs)
+    pruner = bench_of(model, inputs)
     gone, kept = np.array([1, 4, 5]), [0, 2, 3, 6, 7, 8]
-    found = removed(bench, {"one": gone}, inputs)
+    found = removed(pruner, {"one": gone}, inputs)
     with torch.no_grad():
         maps = F.relu(model.one(inputs))[:, kept]
         wanted = plain_norm(maps, kept, size, 2.0, 0.6)
@@ -227,22 +227,22 @@ def test_a_normalisation_outside_of_a_module() -> None:
             x = F.local_response_norm(F.relu(self.one(x)), 3, alpha=0.5)
             return self.out(F.relu(self.two(x)).mean((2, 3)))
 
-    bench = bench_of(Functional(nn.Identity()).eval(), images())
+    pruner = bench_of(Functional(nn.Identity()).eval(), images())
     with pytest.raises(CannotCut, match=r"outside of a module.*use torch\.nn\.LocalResponseNorm"):
-        removed(bench, {"one": np.array([0])}, images())
-    try_out(bench, images())
-    assert [cut.name for cut in bench.cuts] == ["two"]
-    assert "has no place for the units' neighbours" in bench.refused["one"]
+        removed(pruner, {"one": np.array([0])}, images())
+    try_out(pruner, images())
+    assert [cut.name for cut in pruner.cuts] == ["two"]
+    assert "has no place for the units' neighbours" in pruner.refused["one"]
 
 
 def test_a_normalisation_of_several_layers() -> None:
-    bench = bench_of(Normalised(nn.LocalResponseNorm(3, alpha=0.5), shared=True).eval(), images())
-    gone = {cut.name: half_of(cut) for cut in bench.cuts}
+    pruner = bench_of(Normalised(nn.LocalResponseNorm(3, alpha=0.5), shared=True).eval(), images())
+    gone = {cut.name: half_of(cut) for cut in pruner.cuts}
     with pytest.raises(CannotCut, match="'norm' normalises several layers, each of which keeps"):
-        removed(bench, gone, images())
-    try_out(bench, images())
-    assert bench.cuts == ()
-    assert all("several layers" in why for why in bench.refused.values())
+        removed(pruner, gone, images())
+    try_out(pruner, images())
+    assert pruner.cuts == ()
+    assert all("several layers" in why for why in pruner.refused.values())
 
 
 def test_instance_normalisation_without_weights_is_told_its_units() -> None:
@@ -280,14 +280,14 @@ class Embedded(nn.Module):
 def test_a_weight_that_also_writes_is_not_fitted_anew(model: nn.Module) -> None:
     x = torch.arange(12).view(2, 6) % 10
     x = x if isinstance(model, Embedded) else x / 10 - 0.5
-    bench, found = halved(model.eval(), x)
-    (cut,) = bench.cuts
+    pruner, found = halved(model.eval(), x)
+    (cut,) = pruner.cuts
     assert [(read.refits, read.why) for read in cut.reads] == [
         (False, "its weights are those of several calls")
     ]
     assert max(found.apart) < CLOSE
     whole = sum(p.numel() for p in found.cut.parameters())
-    assert bench.sizes().both([4])[0] == whole
+    assert pruner.sizes().both([4])[0] == whole
 
 
 @pytest.mark.parametrize("dimensions", [1, 2, 3])
@@ -300,8 +300,8 @@ def test_convolutions_of_any_dimension_and_transposed_ones(dimensions: int) -> N
         *(conv(8, 4, 1), nn.Flatten(), nn.Linear(4 * 6**dimensions, 5)),
     )
     x = torch.randn(2, 2, *[3] * dimensions, generator=torch.Generator().manual_seed(0))
-    bench, found = halved(model.eval(), x)
-    assert [cut.units for cut in bench.cuts] == [6, 8, 4]
+    pruner, found = halved(model.eval(), x)
+    assert [cut.units for cut in pruner.cuts] == [6, 8, 4]
     assert max(found.apart) < CLOSE
     assert (found.cut[0].out_channels, found.cut[3].in_channels, found.cut[3].out_channels) == (
         *(3, 3, 4),
@@ -312,9 +312,9 @@ def test_convolutions_of_any_dimension_and_transposed_ones(dimensions: int) -> N
 def test_a_weight_with_a_norm_of_its_own_is_left_or_cut_right() -> None:
     model = nn.Sequential(parametrizations.weight_norm(nn.Linear(6, 8)), nn.ReLU(), nn.Linear(8, 5))
     x = torch.randn(3, 6, generator=torch.Generator().manual_seed(1))
-    bench = bench_of(model.eval(), x)
-    try_out(bench, x)
-    for cut in bench.cuts:
-        found = removed(bench, {cut.name: half_of(cut)}, x)
+    pruner = bench_of(model.eval(), x)
+    try_out(pruner, x)
+    for cut in pruner.cuts:
+        found = removed(pruner, {cut.name: half_of(cut)}, x)
         assert max(found.apart) < CLOSE
-    assert all(bench.refused.values())
+    assert all(pruner.refused.values())

@@ -187,9 +187,9 @@ KNOWN: dict[str, tuple[Cuts, Refusals]] = {
 @cache
 def bench_of(name: str) -> Pruner:
     """A workbench of an architecture, cuts with which the module does not work left out."""
-    bench = Pruner(model_of(name), traced(name)[0], OUTPUTS.get(name))
-    try_out(bench, batch(CASES[name], 2))
-    return bench
+    pruner = Pruner(model_of(name), traced(name)[0], OUTPUTS.get(name))
+    try_out(pruner, batch(CASES[name], 2))
+    return pruner
 
 
 def test_every_architecture_is_known() -> None:
@@ -199,25 +199,25 @@ def test_every_architecture_is_known() -> None:
 @architectures
 def test_what_is_cut_and_what_is_left_with_its_reason(name: str) -> None:
     cuts, reasons = KNOWN[name]
-    bench = bench_of(name)
-    assert [(cut.units, list(cut.places)) for cut in bench.cuts] == cuts
+    pruner = bench_of(name)
+    assert [(cut.units, list(cut.places)) for cut in pruner.cuts] == cuts
     wanted = {site: why for why, sites in reasons.items() for site in sites}
-    assert refused(bench) == wanted
+    assert refused(pruner) == wanted
     named = [site for _, sites in cuts for site in sites] + list(wanted)
-    assert sorted(named) == sorted(site.name for site in bench.network.sites)
+    assert sorted(named) == sorted(site.name for site in pruner.network.sites)
 
 
 @architectures
 def test_half_of_every_cut_silenced_left_out_and_cut_from_the_module(name: str) -> None:
-    model, bench, inputs = model_of(name), bench_of(name), batch(CASES[name], 5)
+    model, pruner, inputs = model_of(name), bench_of(name), batch(CASES[name], 5)
     before = picture(model)
-    assert torch.equal(bench.network(inputs), bench.whole(inputs))
-    for cut in bench.cuts:
-        found = removed(bench, {cut.name: half_of(cut)}, inputs)
+    assert torch.equal(pruner.network(inputs), pruner.whole(inputs))
+    for cut in pruner.cuts:
+        found = removed(pruner, {cut.name: half_of(cut)}, inputs)
         assert max(found.apart) < CLOSE, cut.name
         # Other than before by more than what may lie between.
         assert float((found.whole - found.silenced).abs().max()) > 10 * CLOSE
-    found = removed(bench, {cut.name: half_of(cut) for cut in bench.cuts}, inputs)
+    found = removed(pruner, {cut.name: half_of(cut) for cut in pruner.cuts}, inputs)
     assert max(found.apart) < CLOSE
     assert type(found.cut) is type(model)
     assert list(found.cut.state_dict()) == list(model.state_dict())

@@ -41,26 +41,26 @@ CUT: dict[str, list[tuple[int, list[str]]]] = {
 
 
 def bench_of(name: str) -> Pruner:
-    bench = Pruner(model_of(name), traced(name)[0], None)
-    try_out(bench, batch(EVERY[name], 2))
-    return bench
+    pruner = Pruner(model_of(name), traced(name)[0], None)
+    try_out(pruner, batch(EVERY[name], 2))
+    return pruner
 
 
 @pytest.mark.parametrize("name", MORE)
 def test_units_that_go_are_as_if_silenced_and_others_say_why_they_stay(name: str) -> None:
-    model, bench, inputs = model_of(name), bench_of(name), batch(EVERY[name], 3)
+    model, pruner, inputs = model_of(name), bench_of(name), batch(EVERY[name], 3)
     before = picture(model)
-    assert [(cut.units, list(cut.places)) for cut in bench.cuts] == CUT[name]
-    sites = {site.name for site in bench.network.sites}
-    assert sites == {site for cut in bench.cuts for site in cut.places} | set(bench.refused)
-    assert all(bench.refused.values())
+    assert [(cut.units, list(cut.places)) for cut in pruner.cuts] == CUT[name]
+    sites = {site.name for site in pruner.network.sites}
+    assert sites == {site for cut in pruner.cuts for site in cut.places} | set(pruner.refused)
+    assert all(pruner.refused.values())
     for seed in range(2):
         draw = np.random.default_rng(seed)
         gone = {
             cut.name: np.sort(draw.permutation(cut.units)[: draw.integers(1, cut.units)])
-            for cut in bench.cuts
+            for cut in pruner.cuts
         }
-        found = removed(bench, gone, inputs)
+        found = removed(pruner, gone, inputs)
         assert max(found.apart) < CLOSE
     assert picture(model) == before
 

@@ -156,28 +156,28 @@ def compress_model(
     before = accuracy_of(recording, held)
     seconds = (time.perf_counter() - started) / held.examples
     _check_examples(budget, search, held)
-    bench = Pruner(own.to(where), network, output, add_biases=config.add_biases)
+    pruner = Pruner(own.to(where), network, output, add_biases=config.add_biases)
     intact = reference_of(network, held, scores)
-    try_out(bench, search.first(2))
+    try_out(pruner, search.first(2))
     worth = {"parameters": (1.0, 0.0), "flops": (0.0, 1.0)}.get(budget.kind, (0.5, 0.5))
     while True:
-        if not bench.cuts:
-            raise FrivolousError(_nothing_to_cut(bench))
+        if not pruner.cuts:
+            raise FrivolousError(_nothing_to_cut(pruner))
         work = Search(
-            bench, chosen, search, intact, worth=worth, seed=seed, say=say, seconds=seconds
+            pruner, chosen, search, intact, worth=worth, seed=seed, say=say, seconds=seconds
         )
         found = select_network(budget, work, search)
-        if not (faults := faults_of(bench, found.thinner.keeping, search.first(64))):
+        if not (faults := faults_of(pruner, found.thinner.keeping, search.first(64))):
             break
-        bench.leave(faults)  # they passed the trials, but fail with this choice of units
-    module = bench.module(found.thinner)
-    apart = bench.masked_apart(found.thinner, search.first(64))
+        pruner.leave(faults)  # they passed the trials, but fail with this choice of units
+    module = pruner.module(found.thinner)
+    apart = pruner.masked_apart(found.thinner, search.first(64))
     if config.finetune:
         say("fine-tuning")
-        distill(module, bench, search, epochs=config.finetune, seed=seed)
+        distill(module, pruner, search, epochs=config.finetune, seed=seed)
     say("report")
     report = report_of(
-        *(bench, found, module, intact, search, held, before),
+        *(pruner, found, module, intact, search, held, before),
         facts={
             **config.facts,
             "hooks": list(silenced),
@@ -187,7 +187,7 @@ def compress_model(
     )
     kept = {
         name: np.flatnonzero(~found.thinner.keeping.gone[cut.number_U[units_S]] | (units_S < 0))
-        for cut in bench.cuts
+        for cut in pruner.cuts
         for name, units_S in cut.places.items()
     }
     return Compression(module.to(home), kept, report, sequence_of(work, found))
@@ -234,8 +234,8 @@ def _check_examples(budget: Budget, search: Batches, held: Batches) -> None:
         )
 
 
-def _nothing_to_cut(bench: Pruner) -> str:
-    left = skipped_layers(bench)
+def _nothing_to_cut(pruner: Pruner) -> str:
+    left = skipped_layers(pruner)
     if not left:
         return (
             "`model` has no hidden layer that could be cut: no layer reads what another one writes."

@@ -17,7 +17,7 @@ RATE = 3e-4
 BATCH = 64
 
 
-def distill(module: nn.Module, bench: Pruner, batches: Batches, *, epochs: int, seed: int) -> None:
+def distill(module: nn.Module, pruner: Pruner, batches: Batches, *, epochs: int, seed: int) -> None:
     """Train a thinner module in place to give the class probabilities of the original.
 
     Minimises the Kullback-Leibler divergence from the original's probabilities with Adam and a
@@ -27,13 +27,13 @@ def distill(module: nn.Module, bench: Pruner, batches: Batches, *, epochs: int, 
     """
     trained = copy_module(module)
     with uncompiled():
-        _train(trained, bench, batches, epochs=epochs, seed=seed)
+        _train(trained, pruner, batches, epochs=epochs, seed=seed)
     with torch.no_grad():
         for mine, new in zip(module.parameters(), trained.parameters(), strict=True):
             mine.copy_(new)
 
 
-def _train(module: nn.Module, bench: Pruner, batches: Batches, *, epochs: int, seed: int) -> None:
+def _train(module: nn.Module, pruner: Pruner, batches: Batches, *, epochs: int, seed: int) -> None:
     parameters = [p for p in module.parameters() if p.requires_grad] or list(module.parameters())
     for parameter in parameters:
         parameter.requires_grad_(True)
@@ -46,10 +46,10 @@ def _train(module: nn.Module, bench: Pruner, batches: Batches, *, epochs: int, s
         for inputs in batches.at(order):
             for index in torch.arange(batch_size_of(inputs)).split(BATCH):
                 part = take_examples(inputs, index)
-                wanted = torch.log_softmax(bench.whole(part), dim=-1)
+                wanted = torch.log_softmax(pruner.whole(part), dim=-1)
                 with torch.enable_grad():
                     given = call_module(module, part)
-                    scores = select_output(given, bench.output, type(module).__name__)
+                    scores = select_output(given, pruner.output, type(module).__name__)
                     found = torch.log_softmax(scores, dim=-1)
                     loss = nn.functional.kl_div(
                         found.flatten(0, -2), wanted.flatten(0, -2),

@@ -76,7 +76,7 @@ class Pruner:
         self.refused: dict[str, str] = {}
         self.cuts: tuple[PruningGroup, ...] = ()
         self.read()
-        self.evidence: dict[str, list[ReaderStatistics]] = {}
+        self.statistics: dict[str, list[ReaderStatistics]] = {}
         self.orders: list[Ranking] = []
         self.targets: list[Target] = []
         self.fit: Batches | None = None
@@ -125,7 +125,7 @@ class Pruner:
         wanted = (
             [TargetCollector(self.network, self.cuts, self.fitted, seed)] if method.fine else []
         )
-        self.evidence = collect_statistics(
+        self.statistics = collect_statistics(
             *(self.network, self.cuts, fit),
             differentiated=self.fitted if method.fine else GRADIENT_EXAMPLES,
             seed=seed,
@@ -133,7 +133,7 @@ class Pruner:
         )
         self.orders = [
             rank_units(
-                *(method, self.evidence[cut.name], self.writers(cut)),
+                *(method, self.statistics[cut.name], self.writers(cut)),
                 random_of(seed, cut.name),
                 self.parts(cut),
                 self.least.get(cut.name, 1),
@@ -226,7 +226,7 @@ class Pruner:
         state = dict(self.network.state)
         for cut, order, count in zip(self.cuts, self.orders, units, strict=True):
             state = refit_readers(
-                cut, order.kept(count), self.evidence[cut.name], state, method.refits
+                cut, order.kept(count), self.statistics[cut.name], state, method.refits
             )
         keeping = self.keeping_of(units)
         network = remove_channels(replace(self.network, state=state), keeping)

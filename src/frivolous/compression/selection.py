@@ -20,32 +20,32 @@ def select_network(budget: Budget, work: Search, search: Batches) -> Found:
 
     Raises :class:`BadArgument` for a share that the least network does not meet.
     """
-    bench = work.bench
-    whole = tuple(cut.units for cut in bench.cuts)
+    pruner = work.pruner
+    whole = tuple(cut.units for cut in pruner.cuts)
     if budget.kind == "tolerance":
         return work.within(budget.amount) if budget.amount > 0 else work.exact()
     if budget.kind == "keep":
-        return work.of_units(_kept(bench, budget.amount))
+        return work.of_units(_kept(pruner, budget.amount))
     if budget.kind == "latency":
         example = search.first(1)
 
         def share(units: Units) -> float:
             if units == whole:  # 1 by definition, whatever the clock says
                 return 1.0
-            thinner = bench.thin(work.method, units, fine=False)
-            return latency_of(bench.model, bench.module(thinner), example).ratio
+            thinner = pruner.thin(work.method, units, fine=False)
+            return latency_of(pruner.model, pruner.module(thinner), example).ratio
     elif budget.kind == "units":
-        total = total_units(bench.whole, bench.cuts, bench.orders, whole)
+        total = total_units(pruner.whole, pruner.cuts, pruner.orders, whole)
 
         def share(units: Units) -> float:
-            return total_units(bench.whole, bench.cuts, bench.orders, units) / total
+            return total_units(pruner.whole, pruner.cuts, pruner.orders, units) / total
     else:
         place = ("parameters", "flops").index(budget.kind)
-        parameters = sum(parameter.numel() for parameter in bench.model.parameters())
+        parameters = sum(parameter.numel() for parameter in pruner.model.parameters())
         intact = (parameters, work.sizes.both(whole)[1])[place]
 
         def share(units: Units) -> float:
-            return float(bench.sizes_left(bench.keeping_of(units))[place] / max(intact, 1))
+            return float(pruner.sizes_left(pruner.keeping_of(units))[place] / max(intact, 1))
 
     if budget.amount == 1:
         return work.of_units(whole)
@@ -59,18 +59,18 @@ def select_network(budget: Budget, work: Search, search: Batches) -> Found:
     return found
 
 
-def _kept(bench: Pruner, keep: Mapping[str, int]) -> Units:
+def _kept(pruner: Pruner, keep: Mapping[str, int]) -> Units:
     """The numbers of units requested, by group; each site's own units are counted."""
-    cut_of = {name: place for place, cut in enumerate(bench.cuts) for name in cut.places}
-    units = [cut.units for cut in bench.cuts]
+    cut_of = {name: place for place, cut in enumerate(pruner.cuts) for name in cut.places}
+    units = [cut.units for cut in pruner.cuts]
     asked: dict[int, tuple[str, int]] = {}
-    left = {layer: one["reason"] for one in skipped_layers(bench) for layer in one["layers"]}
+    left = {layer: one["reason"] for one in skipped_layers(pruner) for layer in one["layers"]}
     for name, count in keep.items():
         if name in left:
             raise BadArgument(f"`keep` names '{name}', which cannot be cut: {left[name]}.")
         place = look_up(cut_of, name, "site")
         whole = isinstance(count, int) and not isinstance(count, bool)
-        least, cut = bench.orders[place].least, bench.cuts[place]
+        least, cut = pruner.orders[place].least, pruner.cuts[place]
         group = group_of(cut, name)
         each = group or 1
         if not whole or count % each or not least <= count // each <= cut.units:

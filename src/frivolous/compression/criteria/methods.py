@@ -93,7 +93,7 @@ class Ranking:
 
 def rank_units(
     method: Criterion,
-    evidence: Sequence[ReaderStatistics],
+    statistics: Sequence[ReaderStatistics],
     writers_UF: Numbers,
     random: torch.Generator,
     parts: Sequence[NDArray[np.bool_]] = (),
@@ -104,7 +104,7 @@ def rank_units(
     ``writers_UF`` holds the weights that write each unit, one row for each. Of each of ``parts``,
     sets of units as flags (U,), at least one unit stays, and at least ``least`` of all.
     """
-    order = method.order(evidence, writers_UF, random)
+    order = method.order(statistics, writers_UF, random)
     stays: list[int] = []
     for part in parts:
         if not part[stays].any():
@@ -116,14 +116,14 @@ def rank_units(
             stays.append(unit)
     order = np.concatenate([order[~np.isin(order, stays)], stays])
     # Fewer units never cost less: errors that cancel by chance are not counted on.
-    cost = np.maximum.accumulate(expected(order, evidence, method.refits)[::-1])[::-1]
+    cost = np.maximum.accumulate(expected(order, statistics, method.refits)[::-1])[::-1]
     return Ranking(order, cost, len(stays))
 
 
-def expected(order_U: Indices, evidence: Sequence[ReaderStatistics], refits: str) -> Numbers:
+def expected(order_U: Indices, statistics: Sequence[ReaderStatistics], refits: str) -> Numbers:
     """The expected cost with k = 0 .. U units kept, summed over readers: shape (U + 1,)."""
     total = np.zeros(len(order_U) + 1)
-    for one in evidence:
+    for one in statistics:
         how = refits if one.read.refits else "none"
         total += _refitted(order_U, one, how) if how != "none" else _excised(order_U, one)
     return total
@@ -169,18 +169,18 @@ def features_of(units: Indices, per_unit: int) -> Indices:
 
 
 def _joint(
-    evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
+    statistics: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
 ) -> Indices:
     """Remove what costs least after the re-fit, again and again, for all readers together."""
     parts = [
-        Part(one.fitted_FF, one.products_FF, one.per_unit) for one in evidence if one.read.refits
+        Part(one.fitted_FF, one.products_FF, one.per_unit) for one in statistics if one.read.refits
     ]
-    return eliminated(parts, _excised_alone([e for e in evidence if not e.read.refits], writers))
+    return eliminated(parts, _excised_alone([e for e in statistics if not e.read.refits], writers))
 
 
-def _excised_alone(evidence: Sequence[ReaderStatistics], writers: Numbers) -> Numbers:
+def _excised_alone(statistics: Sequence[ReaderStatistics], writers: Numbers) -> Numbers:
     """What removing each unit alone costs readers that stay as they are: shape (U,)."""
-    costs = [one.by_unit(one.products_FF * one.second_FF).diagonal() for one in evidence]
+    costs = [one.by_unit(one.products_FF * one.second_FF).diagonal() for one in statistics]
     return np.asarray(np.sum([np.zeros(len(writers)), *costs], axis=0))
 
 
@@ -284,7 +284,7 @@ class _Left:
 
 
 def _refactor(
-    evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
+    statistics: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
 ) -> Indices:
     """Keep a basis: remove what the others explain best, whatever reads it.
 
@@ -292,7 +292,7 @@ def _refactor(
     alike.
     """
     parts = []
-    for one in evidence:
+    for one in statistics:
         covariance = one.moments.covariance_UU
         identity = np.eye(len(covariance)) / max(float(np.trace(covariance)), 1e-30)
         parts.append(Part(covariance, identity, one.per_unit))
@@ -300,14 +300,14 @@ def _refactor(
 
 
 def _prune(
-    evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
+    statistics: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
 ) -> Indices:
     """Excise again and again what adds least to the error of those that are gone.
 
     After a set D, unit u adds T_uu + 2 (sum over d in D of T_ud), with T = M * E summed by unit.
     """
     terms = np.zeros((len(writers), len(writers)))
-    for one in evidence:
+    for one in statistics:
         terms += one.by_unit(one.products_FF * one.second_FF)
     cost, order = np.diagonal(terms).copy(), []
     for _ in range(len(writers)):
@@ -319,21 +319,21 @@ def _prune(
 
 
 def _magnitude(
-    evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
+    statistics: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
 ) -> Indices:
     """The unit with the shortest incoming weight vector first."""
     return np.argsort((writers**2).sum(axis=1), kind="stable")
 
 
 def _frame(
-    evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
+    statistics: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
 ) -> Indices:
     """First the units whose weight vectors add most to the frame potential of the rest."""
     return _by_frame_potential(writers, most=True)
 
 
 def _frame_least(
-    evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
+    statistics: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
 ) -> Indices:
     return _by_frame_potential(writers, most=False)
 
@@ -358,19 +358,19 @@ def _by_frame_potential(writers_UF: Numbers, *, most: bool) -> Indices:
 
 
 def _random(
-    evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
+    statistics: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
 ) -> Indices:
     return torch.randperm(len(writers), generator=random).numpy()
 
 
 def _interpolative(
-    evidence: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
+    statistics: Sequence[ReaderStatistics], writers: Numbers, random: torch.Generator
 ) -> Indices:
     """Keep the pivots of a QR decomposition of the activity A, by a pivoted Cholesky of A'A.
 
     Each pivot is the unit with the most second moment that earlier pivots leave unexplained.
     """
-    second = np.sum([one.unit_second_UU for one in evidence], axis=0)
+    second = np.sum([one.unit_second_UU for one in statistics], axis=0)
     left, chosen = np.diagonal(second).copy(), []
     rows = np.zeros((0, len(second)))
     alive = np.ones(len(second), dtype=bool)

@@ -74,7 +74,7 @@ def _solved(correlation: Numbers, right: Numbers) -> Numbers:
 def refit_readers(
     cut: PruningGroup,
     kept_K: Indices,
-    evidence: Sequence[ReaderStatistics],
+    statistics: Sequence[ReaderStatistics],
     state: Mapping[str, Tensor],
     how: str,
 ) -> dict[str, Tensor]:
@@ -88,7 +88,7 @@ def refit_readers(
     if how == "none" or len(kept_K) == cut.units:
         return changed
     gone_G = np.setdiff1d(np.arange(cut.units), kept_K)
-    for one in evidence:
+    for one in statistics:
         if one.read.refits:
             _refit(one, kept_K, gone_G, changed, how)
     return changed

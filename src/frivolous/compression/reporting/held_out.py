@@ -21,7 +21,7 @@ from frivolous.network.module.output_selection import select_output, tensors_of
 
 @torch.no_grad()
 def compare_held_out(
-    bench: Pruner, module: nn.Module, intact: Reference, held: Batches
+    pruner: Pruner, module: nn.Module, intact: Reference, held: Batches
 ) -> tuple[dict[str, Any], pd.DataFrame]:
     """Changed labels, accuracy and largest change of a score, and a row per other output.
 
@@ -29,13 +29,13 @@ def compare_held_out(
     """
     changed = right = 0.0
     furthest = largest = 0.0
-    thin, whole = runner(module), runner(bench.model)
+    thin, whole = runner(module), runner(pruner.model)
     moved: dict[str, Moved] = {}
     for (inputs, truth), own, scores in zip(
         held.labelled(), intact.labels, intact.scores, strict=True
     ):
         raw = thin(inputs)
-        given = select_output(raw, bench.output, type(module).__name__)
+        given = select_output(raw, pruner.output, type(module).__name__)
         theirs = {name: one for name, one in tensors_of(raw).items() if one is not given}
         if theirs:
             ours = tensors_of(whole(inputs))

@@ -14,17 +14,17 @@ from frivolous.network.units.layers import made_of
 UNKNOWN = "no layer is known that reads its units"
 
 
-def skipped_layers(bench: Pruner) -> list[dict[str, Any]]:
+def skipped_layers(pruner: Pruner) -> list[dict[str, Any]]:
     """Each reason why layers cannot be cut, with its layers: rows of ``reason`` and ``layers``.
 
     Layers are sites that cannot be cut, layers that write no site, and those that tracing
     skipped; the layer that gives the scores is not among them.
     """
-    whys = {site.name: reason_of(site.name, bench) for site in bench.whole.sites}
-    for step in _mixing(bench):
-        name, why = _written(step, bench)
+    whys = {site.name: reason_of(site.name, pruner) for site in pruner.whole.sites}
+    for step in _mixing(pruner):
+        name, why = _written(step, pruner)
         whys.setdefault(name, why)
-    for name, why in (*bench.whole.skipped, *_opaque(bench)):
+    for name, why in (*pruner.whole.skipped, *_opaque(pruner)):
         whys.setdefault(name, why)
     layers: dict[str, list[str]] = {}
     for name, why in whys.items():
@@ -33,27 +33,27 @@ def skipped_layers(bench: Pruner) -> list[dict[str, Any]]:
     return [{"reason": why, "layers": names} for why, names in layers.items()]
 
 
-def cut_along(bench: Pruner) -> dict[str, str]:
+def cut_along(pruner: Pruner) -> dict[str, str]:
     """Layers whose units go with a site of another name, such as a sum or a concatenation."""
-    sites = {site.name for site in bench.whole.sites}
+    sites = {site.name for site in pruner.whole.sites}
     found = {}
-    for step in _mixing(bench):
-        path, numbers = _units_of(step, bench)
+    for step in _mixing(pruner):
+        path, numbers = _units_of(step, pruner)
         if numbers is None or path in sites:
             continue
-        for cut in bench.cuts:
+        for cut in pruner.cuts:
             if np.isin(numbers, cut.number_U).any():
                 found[path] = cut.name
     return found
 
 
-def reason_of(site: str, bench: Pruner) -> str:
+def reason_of(site: str, pruner: Pruner) -> str:
     """Why a site's units all stay, whatever the budget; empty if some can go."""
-    place = next((p for p, cut in enumerate(bench.cuts) if site in cut.places), None)
+    place = next((p for p, cut in enumerate(pruner.cuts) if site in cut.places), None)
     if place is None:
-        return bench.refused.get(site, "")
-    cut = bench.cuts[place]
-    least = bench.orders[place].least if bench.orders else 1
+        return pruner.refused.get(site, "")
+    cut = pruner.cuts[place]
+    least = pruner.orders[place].least if pruner.orders else 1
     if cut.units > least:
         return ""
     if cut.units > 1:
@@ -62,13 +62,13 @@ def reason_of(site: str, bench: Pruner) -> str:
     return "it has one unit, which stays" if width == 1 else "its units only go all at once"
 
 
-def _mixing(bench: Pruner) -> list[Step]:
+def _mixing(pruner: Pruner) -> list[Step]:
     """The steps of layers and tables, without the one that gives the scores.
 
     A product of two values that depend on the inputs, such as a gate's, is no layer; nor is one of
     two weights.
     """
-    program = bench.network.program
+    program = pruner.network.program
     fed, found = _fed(program), []
     for step in program.steps:
         rule = step.operation.layer
@@ -89,9 +89,9 @@ def _fed(program: Program) -> set[int]:
     return fed
 
 
-def _opaque(bench: Pruner) -> list[tuple[str, str]]:
+def _opaque(pruner: Pruner) -> list[tuple[str, str]]:
     """Layers whose operation is not known, such as a recurrent one, and what that is."""
-    program, state = bench.network.program, bench.network.state
+    program, state = pruner.network.program, pruner.network.state
     fed, found = _fed(program), []
     for step in program.steps:
         weights = [program.states[need] for need in step.needs if need in program.states]
@@ -103,15 +103,15 @@ def _opaque(bench: Pruner) -> list[tuple[str, str]]:
     return found
 
 
-def _units_of(step: Step, bench: Pruner) -> tuple[str, NDArray[np.int64] | None]:
+def _units_of(step: Step, pruner: Pruner) -> tuple[str, NDArray[np.int64] | None]:
     """A layer's name, and the ids of the units that it writes; None where they have none."""
-    along = bench.axes.along[step.index]
-    return _name(step, bench), along[step.layer.axis] if along else None
+    along = pruner.axes.along[step.index]
+    return _name(step, pruner), along[step.layer.axis] if along else None
 
 
-def _name(step: Step, bench: Pruner) -> str:
+def _name(step: Step, pruner: Pruner) -> str:
     """A layer's path, or its weight's own name; also where the weight is worked out from others."""
-    program, names = bench.network.program, frozenset(bench.network.state)
+    program, names = pruner.network.program, frozenset(pruner.network.state)
     weight = step.args[step.layer.weight]
     made: list[str] = []
     if isinstance(weight, Ref):
@@ -124,13 +124,13 @@ def _name(step: Step, bench: Pruner) -> str:
     return made[0].removesuffix(".weight") or made[0]
 
 
-def _written(step: Step, bench: Pruner) -> tuple[str, str]:
+def _written(step: Step, pruner: Pruner) -> tuple[str, str]:
     """A layer's name, and why none of the units that it writes can be removed."""
-    path, numbers = _units_of(step, bench)
+    path, numbers = _units_of(step, pruner)
     if numbers is None:
         return path, "its units are not told apart from positions"
-    cut = {number for cut in bench.cuts for number in cut.number_U.tolist()}
+    cut = {number for cut in pruner.cuts for number in cut.number_U.tolist()}
     if cut.intersection(numbers.tolist()):
         return path, ""
-    held = [bench.axes.held[n] for n in numbers.tolist() if n in bench.axes.held]
+    held = [pruner.axes.held[n] for n in numbers.tolist() if n in pruner.axes.held]
     return path, held[0] if held else UNKNOWN

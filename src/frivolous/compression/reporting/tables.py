@@ -32,7 +32,7 @@ BATCHES = (1, 64)
 
 
 def report_of(
-    bench: Pruner,
+    pruner: Pruner,
     found: Found,
     module: nn.Module,
     intact: Reference,
@@ -42,9 +42,9 @@ def report_of(
     facts: Mapping[str, Any],
 ) -> Report:
     """Build the report of a compression; ``module`` is the one returned to the user."""
-    after, outputs = compare_held_out(bench, module, intact, held)
+    after, outputs = compare_held_out(pruner, module, intact, held)
     bounds = curve.proportion(after["changed"], held.examples)
-    sites = _sites(bench, found)
+    sites = _sites(pruner, found)
     every = {
         **facts,
         "searched": search.examples,
@@ -55,13 +55,13 @@ def report_of(
         "changed_high": float(bounds[1]),
         "bound": clopper_pearson_upper(after["changed"], held.examples),
         "asked": len(found.asked),
-        "left": skipped_layers(bench),
-        "cut_along": cut_along(bench),
-        "biases_added": added_biases(bench.model, module),
+        "left": skipped_layers(pruner),
+        "cut_along": cut_along(pruner),
+        "biases_added": added_biases(pruner.model, module),
         "norms_exchanged": list(windows_of(module)),
         **{f"{name}_before": value for name, value in before.items()},
     }
-    whole = _whole(bench, found, module, held, sites)
+    whole = _whole(pruner, found, module, held, sites)
     return Report(sites, whole, outputs, cast(ReportFacts, every))
 
 
@@ -72,18 +72,18 @@ def added_biases(before: nn.Module, after: nn.Module) -> list[str]:
     return [name.rpartition(".")[0] for name in new]
 
 
-def _sites(bench: Pruner, found: Found) -> pd.DataFrame:
+def _sites(pruner: Pruner, found: Found) -> pd.DataFrame:
     rows = []
-    cut_of = {name: cut for cut in bench.cuts for name in cut.places}
-    for site in bench.whole.sites:
+    cut_of = {name: cut for cut in pruner.cuts for name in cut.places}
+    for site in pruner.whole.sites:
         cut = cut_of.get(site.name)
-        reason = reason_of(site.name, bench)
+        reason = reason_of(site.name, pruner)
         went = dict.fromkeys(SITE_COLUMNS[3:7], 0)
         after = site.width
         if cut is not None:
             units_S = cut.places[site.name]
             gone = found.thinner.keeping.gone[cut.number_U]
-            names = _kinds(cut, bench.evidence[cut.name], gone)
+            names = _kinds(cut, pruner.statistics[cut.name], gone)
             here = units_S[~own_units(cut, site.name, np.flatnonzero(~gone))]
             after = site.width - len(here)
             went |= {kind: int((names[here] == kind).sum()) for kind in went}
@@ -92,7 +92,7 @@ def _sites(bench: Pruner, found: Found) -> pd.DataFrame:
 
 
 def _kinds(
-    cut: PruningGroup, evidence: list[ReaderStatistics], gone_U: NDArray[np.bool_]
+    cut: PruningGroup, statistics: list[ReaderStatistics], gone_U: NDArray[np.bool_]
 ) -> NDArray[np.str_]:
     """Why each removed unit could go: shape (U,).
 
@@ -104,7 +104,7 @@ def _kinds(
     steady = np.ones(cut.units, dtype=bool)
     explained = np.zeros(cut.units, dtype=bool)
     kept = np.flatnonzero(~gone_U)
-    for one in evidence:
+    for one in statistics:
         moments, t = one.moments, one.per_unit
         rate = moments.active_rate_U.reshape(-1, t).max(axis=1)
         middle = np.arange(cut.units) * t + t // 2
@@ -133,10 +133,10 @@ def _explained(
 
 
 def _whole(
-    bench: Pruner, found: Found, module: nn.Module, held: Batches, sites: pd.DataFrame
+    pruner: Pruner, found: Found, module: nn.Module, held: Batches, sites: pd.DataFrame
 ) -> pd.DataFrame:
-    flops = [bench.sizes_left(k)[1] for k in (bench.keeping({}), found.thinner.keeping)]
-    parameters = [sum(p.numel() for p in m.parameters()) for m in (bench.model, module)]
+    flops = [pruner.sizes_left(k)[1] for k in (pruner.keeping({}), found.thinner.keeping)]
+    parameters = [sum(p.numel() for p in m.parameters()) for m in (pruner.model, module)]
     counts = {
         ("units", "count"): [sites.before.sum(), sites.after.sum()],
         ("parameters", "count"): parameters,
@@ -148,10 +148,10 @@ def _whole(
     first = held.first()
     for size in BATCHES:
         inputs = repeat_examples(first, size)
-        time = latency_of(bench.model, module, inputs)
+        time = latency_of(pruner.model, module, inputs)
         told = time.before, time.after, time.ratio, time.low, time.high
         rows.append(("latency", "seconds", size, *told))
-        memory = [float(memory_of(m, inputs)) for m in (bench.model, module)]
+        memory = [float(memory_of(m, inputs)) for m in (pruner.model, module)]
         rows.append(("memory", "bytes", size, *memory, _share(memory), np.nan, np.nan))
     return pd.DataFrame(rows, columns=list(WHOLE_COLUMNS))
 
@@ -162,11 +162,11 @@ def _share(pair: Sequence[float]) -> float:
 
 def sequence_of(work: Search, found: Found) -> pd.DataFrame:
     """The networks that were tested on held-out examples, in that order."""
-    whole, bench = work.sizes.both(work.whole), work.bench
+    whole, pruner = work.sizes.both(work.whole), work.pruner
     rows = []
     for units, changed in found.asked:
         left = work.sizes.both(units) / np.maximum(whole, 1)
-        total = total_units(bench.whole, bench.cuts, bench.orders, units)
+        total = total_units(pruner.whole, pruner.cuts, pruner.orders, units)
         rows.append((*left.tolist(), total, changed.count, changed.share, changed.high))
     columns = ["parameters", "flops", "units", "changed", "changed_share", "bound"]
     return pd.DataFrame(rows, columns=columns)

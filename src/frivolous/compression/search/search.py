@@ -57,7 +57,7 @@ class Search:
 
     def __init__(
         self,
-        bench: Pruner,
+        pruner: Pruner,
         method: Criterion,
         batches: Batches,
         held: Reference,
@@ -67,15 +67,15 @@ class Search:
         say: Say = lambda line: None,
         seconds: float = 0.0,
     ) -> None:
-        self.bench, self.method, self.held, self.worth, self.say = bench, method, held, worth, say
+        self.pruner, self.method, self.held, self.worth, self.say = pruner, method, held, worth, say
         self.seconds = seconds  # of one example in the whole network
-        ahead = estimate_statistics(bench, batches, seconds, method.fine)
+        ahead = estimate_statistics(pruner, batches, seconds, method.fine)
         say(f"statistics of every reader: {ahead}")
-        bench.study(method, batches, seed=seed)
+        pruner.study(method, batches, seed=seed)
         self.batches = batches
-        self.sizes: Sizes = bench.sizes()
-        self.whole: Units = tuple(cut.units for cut in bench.cuts)
-        self.path: Path = bench.path(self.sizes, worth=worth)
+        self.sizes: Sizes = pruner.sizes()
+        self.whole: Units = tuple(cut.units for cut in pruner.cuts)
+        self.path: Path = pruner.path(self.sizes, worth=worth)
 
     def size(self, units: Sequence[int]) -> float:
         """The size of a choice of units as a share of the whole: 1 for the whole network."""
@@ -85,11 +85,11 @@ class Search:
     def exact(self) -> Found:
         """Remove only what leaves all scores equal, to the rounding of the network itself."""
         turns = [1.0] * len(self.path).bit_length()
-        ahead = estimate_search(self.bench, turns, self.batches.examples, self.seconds, fine=False)
+        ahead = estimate_search(self.pruner, turns, self.batches.examples, self.seconds, fine=False)
         self.say(f"units without which the scores stay as they are: {ahead}")
-        network = self.bench.network
+        network = self.pruner.network
         shown = reference_of(network, self.batches)
-        free = MARGIN * max(_rounding(self.bench.whole, self.held), _rounding(network, shown))
+        free = MARGIN * max(_rounding(self.pruner.whole, self.held), _rounding(network, shown))
         low, high = 0, len(self.path) - 1
         while low < high:
             middle = (low + high + 1) // 2
@@ -108,11 +108,11 @@ class Search:
         return Found(thinner, changed, tuple(asked))
 
     def _plain(self, units: Units) -> PrunedNetwork:
-        return self.bench.thin(self.method, units, fine=False)
+        return self.pruner.thin(self.method, units, fine=False)
 
     def within(self, tolerance: float) -> Found:
         """The smallest network of the sequence whose bound is within the tolerance."""
-        if len(self.bench.cuts) <= REMEASURED and self.method.refits != "none":
+        if len(self.pruner.cuts) <= REMEASURED and self.method.refits != "none":
             self._remeasure(tolerance)
         whole = self._plain(self.whole)
         best = Found(whole, changed_by(whole.network, self.held), ())
@@ -120,10 +120,10 @@ class Search:
         sequence = list(self._sequence(tolerance))
         shares = [self.size(units) for units in sequence]
         held = self.held.batches.examples
-        self.say(f"search: {estimate_search(self.bench, shares, held, self.seconds)}")
+        self.say(f"search: {estimate_search(self.pruner, shares, held, self.seconds)}")
         for units in sequence:
             self.say(f"networks of {self.size(units):.0%} of the size")
-            thinner = self.bench.thin(self.method, units, fine=self.method.fine)
+            thinner = self.pruner.thin(self.method, units, fine=self.method.fine)
             changed = changed_by(thinner.network, self.held)
             asked.append((units, changed))
             if changed.high > tolerance:
@@ -154,20 +154,20 @@ class Search:
         place = int(np.searchsorted(self.path.cost, tolerance / 4))
         units = self.path.units[min(place, len(self.path) - 1)]
         order = torch.linspace(0, self.batches.examples - 1, min(256, self.batches.examples))
-        shown = reference_of(self.bench.network, self.batches.at(order.long().unique()))
+        shown = reference_of(self.pruner.network, self.batches.at(order.long().unique()))
         whole = divergence(self._plain(units).network, shown)
         scale = np.ones(len(units))
-        for c, order_c in enumerate(self.bench.orders):
+        for c, order_c in enumerate(self.pruner.orders):
             expected = order_c.cost_K[units[c]]
             if units[c] == self.whole[c] or expected <= 0:
                 continue
-            self.say(f"what units of {self.bench.cuts[c].name} are worth")
+            self.say(f"what units of {self.pruner.cuts[c].name} are worth")
             back = tuple(self.whole[c] if k == c else n for k, n in enumerate(units))
             scale[c] = (whole - divergence(self._plain(back).network, shown)) / expected
         known = scale[scale > 0]
         middle = float(np.median(known)) if len(known) else 1.0
         # The square root is a compromise: each scale is one measurement, at one size.
-        self.path = self.bench.path(
+        self.path = self.pruner.path(
             self.sizes, np.sqrt(np.clip(scale / middle, 1 / 16, 16)).tolist(), self.worth
         )
 
@@ -184,7 +184,7 @@ class Search:
     def of_units(self, units: Units) -> Found:
         """The network with exactly these numbers of units."""
         self.say("readers fitted")
-        thinner = self.bench.thin(self.method, units, fine=self.method.fine)
+        thinner = self.pruner.thin(self.method, units, fine=self.method.fine)
         return Found(thinner, changed_by(thinner.network, self.held), ())
 
 

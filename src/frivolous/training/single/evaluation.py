@@ -25,7 +25,7 @@ def accuracy(
     forward: Forward,
     examples: Source,
     device: torch.device,
-    crew: ProcessGroup,
+    processes: ProcessGroup,
     *,
     preparation: str,
     precision: str,
@@ -37,11 +37,11 @@ def accuracy(
     """
     prepare = PREPARATIONS[preparation].test
     found = torch.zeros(2, dtype=torch.long, device=device)
-    for images, labels in one_after_another(examples, BATCH, crew.rank, crew.size):
+    for images, labels in one_after_another(examples, BATCH, processes.rank, processes.size):
         inputs = laid_out(prepare(sent(images, device)), precision)
         with narrowed(device, precision):
             scores = forward(inputs)
         found[0] += (scores.argmax(1) == sent(labels, device)).sum()
         found[1] += ~scores.isfinite().all()
-    right, infinite = crew.total(found).tolist()
+    right, infinite = processes.total(found).tolist()
     return float("nan") if infinite else right / len(examples)

@@ -17,19 +17,19 @@ class Heartbeat:
 
     def __init__(
         self,
-        crew: ProcessGroup,
+        processes: ProcessGroup,
         progress: Callable[[float], None] | None,
         save: Callable[[], None] | None,
         every: float,
     ) -> None:
-        self.crew, self.save, self.every = crew, save, every
-        self.progress = progress if crew.rank == 0 else None
+        self.processes, self.save, self.every = processes, save, every
+        self.progress = progress if processes.rank == 0 else None
         self.told, self.told_at, self.saved_at = 0.0, -math.inf, time.monotonic()
 
     def beat(self, done: float) -> None:
         """Between two updates: report progress and save, if due."""
         now = time.monotonic()
-        if self.save is not None and self.crew.agreed(now - self.saved_at >= self.every):
+        if self.save is not None and self.processes.agreed(now - self.saved_at >= self.every):
             self.save()
             self.saved_at = time.monotonic()
         if self.progress is not None and now - self.told_at >= BEAT:

@@ -96,18 +96,18 @@ class BatchLoader:
         recipe: LoopRecipe,
         seed: int,
         device: torch.device,
-        crew: ProcessGroup | None = None,
+        processes: ProcessGroup | None = None,
     ) -> None:
         if recipe.batch_size > len(examples):
             raise BadArgument(
                 f"`batch_size` {recipe.batch_size} is larger than the training data "
                 f"({len(examples)} examples); take at most that."
             )
-        self.crew = crew or SingleProcess()
-        if recipe.batch_size % self.crew.size:
+        self.processes = processes or SingleProcess()
+        if recipe.batch_size % self.processes.size:
             raise BadArgument(
-                f"`batch_size` {recipe.batch_size} cannot be shared by {self.crew.size} processes "
-                "equally; take a multiple of their number."
+                f"`batch_size` {recipe.batch_size} cannot be shared by {self.processes.size} "
+                "processes equally; take a multiple of their number."
             )
         self.examples = placed(examples, device)
         self.recipe, self.seed, self.device = recipe, seed, device
@@ -125,13 +125,13 @@ class BatchLoader:
             yield laid_out(self._prepared(inputs, update), self.recipe.precision), labels
 
     def _prepared(self, inputs: Tensor, update: int) -> Tensor:
-        drawn = generator(self.seed, "augment", update, *mark(self.crew))
+        drawn = generator(self.seed, "augment", update, *mark(self.processes))
         return self.preparation.train(inputs, drawn)
 
     def _parts(self, update: int) -> list[Part]:
         """Return the parts of one or two passes that an update reads in this process."""
-        total, size = len(self.examples), self.recipe.batch_size // self.crew.size
-        turn, first = divmod(update * self.recipe.batch_size + self.crew.rank * size, total)
+        total, size = len(self.examples), self.recipe.batch_size // self.processes.size
+        turn, first = divmod(update * self.recipe.batch_size + self.processes.rank * size, total)
         if first + size <= total:
             return [(turn, first, first + size)]
         return [(turn, first, total), (turn + 1, 0, first + size - total)]

@@ -71,6 +71,6 @@ class SingleProcess:
         """Return at once."""
 
 
-def mark(crew: ProcessGroup) -> tuple[int, ...]:
+def mark(processes: ProcessGroup) -> tuple[int, ...]:
     """Return what distinguishes a process's random draws; nothing for a single process."""
-    return (crew.rank,) if crew.size > 1 else ()
+    return (processes.rank,) if processes.size > 1 else ()

@@ -105,34 +105,34 @@ def train_network(
             fits no parameter, a device that is not there, or a checkpoint of another training.
         FrivolousError: the checkpoint cannot be written.
     """
-    crew: ProcessGroup = SingleProcess() if fabric is None else FabricGroup(fabric)
+    processes: ProcessGroup = SingleProcess() if fabric is None else FabricGroup(fabric)
     place = as_device(device if fabric is None else fabric.device)
     if every < 0:
         raise BadArgument(f"`every` is seconds, at least 0; got {every}.")
-    feed = BatchLoader(splits.train, recipe, seed, place, crew)
+    feed = BatchLoader(splits.train, recipe, seed, place, processes)
     path = None if checkpoint is None else Path(checkpoint)
-    identity = _identity(model, recipe, splits, seed, crew) if path else {}
+    identity = _identity(model, recipe, splits, seed, processes) if path else {}
     model.to(place)
     _lay_out(model, layout_for(place, recipe.precision))
     with controlled(place):
         validation = placed(splits.validation, place)
-        run = Trainer(model, feed, validation, crew=crew, compiled=compile)
+        run = Trainer(model, feed, validation, processes=processes, compiled=compile)
         if path is not None:
             _go_on(run, path, identity)
 
         def save() -> None:
-            if path is not None and crew.rank == 0:
+            if path is not None and processes.rank == 0:
                 tensors, facts = captured(run)
                 write_checkpoint(path, tensors, {**facts, "identity": identity})
 
-        run.go(Heartbeat(crew, progress, save if path else None, every))
+        run.go(Heartbeat(processes, progress, save if path else None, every))
         result = _result(model, run)
     _lay_out(model, torch.contiguous_format)
     return result
 
 
 def _identity(
-    model: nn.Module, recipe: LoopRecipe, splits: Splits, seed: int, crew: ProcessGroup
+    model: nn.Module, recipe: LoopRecipe, splits: Splits, seed: int, processes: ProcessGroup
 ) -> dict[str, object]:
     """Return what must be equal for a checkpoint to belong to a training."""
     alone = {
@@ -141,16 +141,16 @@ def _identity(
         "data": data_fingerprint(splits),
         "untrained network": checksum(model.state_dict()),
     }
-    return alone if crew.size == 1 else {**alone, "number of processes": crew.size}
+    return alone if processes.size == 1 else {**alone, "number of processes": processes.size}
 
 
 def _go_on(run: Trainer, path: Path, identity: Mapping[str, object]) -> None:
     """Resume from the checkpoint; the first process reads it before the others."""
-    if run.crew.rank > 0:
-        run.crew.wait()
+    if run.processes.rank > 0:
+        run.processes.wait()
     found = read_checkpoint(path, identity)
-    if run.crew.rank == 0:
-        run.crew.wait()
+    if run.processes.rank == 0:
+        run.processes.wait()
     if found is not None:
         restore(run, *found)
 
@@ -172,7 +172,7 @@ def _result(model: nn.Module, run: Trainer) -> Result:
             model,
             run.feed.examples.first(MOST_TRAINING_LOOKED_AT),
             run.feed.device,
-            run.crew,
+            run.processes,
             preparation=run.recipe.preparation,
             precision=run.recipe.precision,
         )

@@ -32,14 +32,14 @@ class Trainer:
         feed: BatchLoader,
         validation: Source,
         *,
-        crew: ProcessGroup,
+        processes: ProcessGroup,
         compiled: bool,
     ) -> None:
         recipe = feed.recipe
         self.model, self.feed, self.validation, self.recipe = model, feed, validation, recipe
-        self.crew = crew
+        self.processes = processes
         self.forward: Forward = torch.compile(model) if compiled else model
-        self.joined = crew.joined(model, self.forward)
+        self.joined = processes.joined(model, self.forward)
         self.live = model.state_dict()
         self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.updates = make_updates(
@@ -102,13 +102,13 @@ class Trainer:
         self._look()
 
     def _step(self, inputs: Tensor, labels: Tensor) -> None:
-        reseed(self.feed.device, self.feed.seed, "dropout", self.update, *mark(self.crew))
+        reseed(self.feed.device, self.feed.seed, "dropout", self.update, *mark(self.processes))
         with narrowed(inputs.device, self.recipe.precision):
             scores = self.joined(inputs)
         loss = nn.functional.cross_entropy(scores.float(), labels)
         for parameter in self.parameters.values():
             parameter.grad = None
-        self.crew.backward(loss)
+        self.processes.backward(loss)
         rate = rate_at(self.recipe, self.update, self.per_epoch)
         for group in self.updates.param_groups:
             group["lr"] = rate
@@ -135,7 +135,7 @@ class Trainer:
         if not self.pending:
             return
         # Failure in one process is failure in all: each sees the mean of their losses.
-        losses = (self.crew.total(torch.stack(self.pending)) / self.crew.size).tolist()
+        losses = (self.processes.total(torch.stack(self.pending)) / self.processes.size).tolist()
         first = self.update - len(losses) + 1
         self.pending.clear()
         for number, loss in enumerate(losses, first):
@@ -170,7 +170,7 @@ class Trainer:
         """Broadcast the first process's buffers: each process has seen other examples."""
         for state in (self.live, self.average or {}):
             trained = self.parameters.keys()
-            self.crew.as_the_first(state[name] for name in state if name not in trained)
+            self.processes.as_the_first(state[name] for name in state if name not in trained)
 
     def _better(self, record: EpochRecord) -> bool:
         if self.recipe.select == "last" or not self.best:
@@ -188,7 +188,7 @@ class Trainer:
             forward,
             examples,
             self.feed.device,
-            self.crew,
+            self.processes,
             preparation=self.recipe.preparation,
             precision=self.recipe.precision,
         )
