@@ -38,8 +38,8 @@ network inputs). On the way it states constraints:
 
 - ``found.equal(first, second)``: these entries go together, pair by pair;
 - ``found.hold(axes, reason)``: these entries must stay, and why. An operation that needs all of
-  its channels at once (layer norm, softmax over channels), or one that is not in :data:`RULES`,
-  holds them. A missing rule thus costs compression, never correctness.
+  its channels at once (layer norm, softmax over channels), or one whose kind is not in
+  :data:`COUPLING`, holds them. A missing rule thus costs compression, never correctness.
 
 The kinds of rules, for a value with ids (None, u, None, None):
 
