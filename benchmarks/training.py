@@ -57,15 +57,15 @@ def ours(
         shuffle=True,
         preparation=f"{family}-augmented",
     )
-    model, crew = FAMILIES[family].build(factor).to(device), SingleProcess()
+    model, processes = FAMILIES[family].build(factor).to(device), SingleProcess()
     examples = Examples(images, labels)
     _lay_out(model, layout_for(device, recipe.precision))
-    feed = BatchLoader(examples, recipe, 0, device, crew)
-    run = Trainer(model, feed, placed(examples, device), crew=crew, compiled=False)
+    feed = BatchLoader(examples, recipe, 0, device, processes)
+    run = Trainer(model, feed, placed(examples, device), processes=processes, compiled=False)
 
     def update(count: int) -> None:
         with controlled(device):
-            run._train_to(run.update + count, Heartbeat(crew, None, None, 60.0))
+            run._train_to(run.update + count, Heartbeat(processes, None, None, 60.0))
 
     return update
 
