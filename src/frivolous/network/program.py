@@ -125,13 +125,19 @@ class Program:
         found: Tensor = execute(plan, self.known(state, batch), {})[index]
         return found
 
-    def of_the_batch(self) -> frozenset[int]:
-        """Values that depend on the batch size and on no input: repeated tables, masks, zeros."""
-        fed, sized = set(self.inputs), set(self.sizes)
+    def fed(self) -> frozenset[int]:
+        """Values that depend on the inputs; weights, and what is computed from them, do not."""
+        fed = set(self.inputs)
         for step in self.steps:
             if not fed.isdisjoint(step.needs):
                 fed.add(step.index)
-            elif not sized.isdisjoint(step.needs):
+        return frozenset(fed)
+
+    def of_the_batch(self) -> frozenset[int]:
+        """Values that depend on the batch size and on no input: repeated tables, masks, zeros."""
+        fed, sized = self.fed(), set(self.sizes)
+        for step in self.steps:
+            if step.index not in fed and not sized.isdisjoint(step.needs):
                 sized.add(step.index)
         return frozenset(sized.difference(self.sizes))
 

@@ -86,10 +86,7 @@ def find_groups(
             refused[site.name] = held[0]
         else:
             numbers[site.name] = found
-    fed = set(program.inputs)
-    for step in program.steps:
-        if not fed.isdisjoint(step.needs):
-            fed.add(step.index)
+    fed = program.fed()
     layers = [layer for step in program.steps if (layer := _layer(step, network, axes, fed))]
     cuts = []
     for names in _sharing(numbers):

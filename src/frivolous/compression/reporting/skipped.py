@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frivolous.compression.pruner import Pruner
-from frivolous.network.program import Program, Ref, Step, needed
-from frivolous.network.units.layers import made_of
+from frivolous.network.program import Ref, Step, needed
+from frivolous.network.units.layers import layer_name, made_of
 
 UNKNOWN = "no layer is known that reads its units"
 
@@ -69,7 +69,7 @@ def _mixing(pruner: Pruner) -> list[Step]:
     two weights.
     """
     program = pruner.network.program
-    fed, found = _fed(program), []
+    fed, found = program.fed(), []
     for step in program.steps:
         rule = step.operation.layer
         if rule is not None and step.index != program.output:
@@ -80,19 +80,10 @@ def _mixing(pruner: Pruner) -> list[Step]:
     return found
 
 
-def _fed(program: Program) -> set[int]:
-    """The values that depend on the inputs; what weights are computed from is none of them."""
-    fed = set(program.inputs)
-    for step in program.steps:
-        if not fed.isdisjoint(step.needs):
-            fed.add(step.index)
-    return fed
-
-
 def _opaque(pruner: Pruner) -> list[tuple[str, str]]:
     """Layers whose operation is not known, such as a recurrent one, and what that is."""
     program, state = pruner.network.program, pruner.network.state
-    fed, found = _fed(program), []
+    fed, found = program.fed(), []
     for step in program.steps:
         weights = [program.states[need] for need in step.needs if need in program.states]
         matrices = [name for name in weights if state[name].dim() > 1]
@@ -118,10 +109,7 @@ def _name(step: Step, pruner: Pruner) -> str:
         sources = {need for part in needed(program.steps, {weight.index}) for need in part.needs}
         places = sorted({weight.index, *sources} & program.states.keys())
         made = [made_of(program.states[place], names) for place in places]
-    own = f"{step.module}.weight" if step.module else "weight"
-    if not made or own in made:
-        return step.module or step.op
-    return made[0].removesuffix(".weight") or made[0]
+    return layer_name(step, made)
 
 
 def _written(step: Step, pruner: Pruner) -> tuple[str, str]:

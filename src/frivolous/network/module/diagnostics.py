@@ -127,7 +127,7 @@ def _fixing_step(network: Network, parts: tuple[Tensor, ...]) -> Step | None:
         index: torch.cat([part, part[:1]]).detach()
         for index, part in zip(program.inputs, parts, strict=True)
     }
-    fed = set(values)
+    fed = program.fed()
     values |= program.known(network.state, size + 1)
     with torch.no_grad():
         for step in program.steps:
@@ -136,9 +136,8 @@ def _fixing_step(network: Network, parts: tuple[Tensor, ...]) -> Step | None:
                 value = execute(plan, values, {})[step.index]
             except (RuntimeError, IndexError, TypeError):
                 return step
-            if fed.isdisjoint(step.needs):
+            if step.index not in fed:
                 continue
-            fed.add(step.index)
             before = program.shapes.get(step.index)
             if isinstance(value, list | tuple) and not before:
                 if len(value) == size + 1 and step.op in {"unbind", "split", "chunk"}:

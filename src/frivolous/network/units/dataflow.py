@@ -35,7 +35,7 @@ from frivolous.network.units.propagation import attended, followed, product
 class Reading:
     """What is known of every value, filled in by one forward pass over the steps."""
 
-    fed: set[int] = field(default_factory=set)  # an input reaches it
+    fed: frozenset[int] = frozenset()  # an input reaches it
     mixed: set[int] = field(default_factory=set)  # a mixing operation lies upstream
     layouts: dict[int, Layout] = field(default_factory=dict)  # examples, units and positions
     sources: dict[int, tuple[int, ...]] = field(default_factory=dict)  # nearest ends of tails
@@ -49,7 +49,7 @@ class Reading:
 
 def read(program: Program, names: frozenset[str], ties: Sequence[tuple[str, ...]] = ()) -> Reading:
     """Note for every value whether an input and a layer reach it, its units and their writers."""
-    reading = Reading(fed=set(program.inputs))
+    reading = Reading(fed=program.fed())
     reading.ties.update({name: group for group in ties for name in group})
     reading.weights.update({index: (name,) for index, name in program.states.items()})
     reading.layouts.update({index: plain(program.shapes[index]) for index in program.inputs})
@@ -57,9 +57,7 @@ def read(program: Program, names: frozenset[str], ties: Sequence[tuple[str, ...]
     steps = {step.index: step for step in program.steps}
     for step in program.steps:
         index = step.index
-        if reading.fed.intersection(step.needs):
-            reading.fed.add(index)
-        else:
+        if index not in reading.fed:
             reading.weights[index] = union(reading.weights.get(need, ()) for need in step.needs)
         kind = reading.kinds[index] = _kind(step, reading)
         if (

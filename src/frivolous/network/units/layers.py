@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from frivolous.network.module.diagnostics import at
@@ -57,12 +57,22 @@ def swapped(step: Step, reading: Reading) -> bool:
 def call_name(step: Step, reading: Reading, names: frozenset[str], counts: dict[str, int]) -> str:
     """The name of a layer's call: module path, or the weight's own name; ':2' for a second call."""
     weights = [made_of(name, names) for name in weights_of(step, reading)]
-    own = f"{step.module}.weight" if step.module else "weight"
-    layer = step.module and (own in names or own in weights)
-    name = step.module if layer else (weights or (step.module or step.op,))[0]
-    name = name if layer else name.removesuffix(".weight") or name
+    name = layer_name(step, weights, names)
     counts[name] = counts.get(name, 0) + 1
     return name if counts[name] == 1 else f"{name}:{counts[name]}"
+
+
+def layer_name(step: Step, weights: Sequence[str], names: Collection[str] = ()) -> str:
+    """The module's path where the layer is the module's own; else the name of its first weight.
+
+    It is the module's own if the module's weight is among ``weights``, which the step's weight is
+    made of, or among ``names``.
+    """
+    own = f"{step.module}.weight"
+    if step.module and (own in names or own in weights):
+        return step.module
+    name = (*weights, step.module or step.op)[0]
+    return name.removesuffix(".weight") or name
 
 
 def made_of(name: str, names: frozenset[str]) -> str:

@@ -62,7 +62,7 @@ def _along(value: Tensor, axis: int, *_: Any, **__: Any) -> Tensor:
 
 
 #: Kinds of operations behind which a unit has its number everywhere, also in types of few digits.
-_WHOLE: frozenset[Kind] = frozenset(["pool", "average_pool", "copy"])
+_STAYING: frozenset[Kind] = frozenset(["pool", "average_pool", "copy"])
 #: Kinds of operations that would change a unit's number, and what keeps it.
 _KEEPING: dict[Kind, Callable[..., Tensor]] = {
     "reduce": _reduced,
@@ -146,7 +146,7 @@ def _unit_numbers(
             if need not in values:
                 values[need] = _beside(program, state, need, batch)
         reached.add(step.index)
-        if step.operation.role == "tail" or step.operation.kind in _WHOLE or _whole(step, values):
+        if step.operation.role == "tail" or step.operation.kind in _STAYING or _whole(step, values):
             given = _through(step, values, reached)
             if step.index in program.shapes:
                 given = _spread(given, program.shape_of(step.index, batch))
@@ -172,10 +172,7 @@ def _beside(program: Program, state: Mapping[str, Tensor], index: int, batch: in
     kind = program.dtypes[index]
     if kind.is_floating_point or kind.is_complex:
         return torch.zeros(program.shape_of(index, batch), dtype=torch.float64)
-    upstream = needed(program.steps, {index})
-    if index not in program.inputs and all(
-        set(program.inputs).isdisjoint(step.needs) for step in upstream
-    ):
+    if index not in program.fed():
         return program.computed(state, index, batch).cpu()
     return torch.zeros(program.shape_of(index, batch), dtype=kind)
 
@@ -228,7 +225,7 @@ def _through(step: Step, values: Values, reached: set[int]) -> Tensor:
     if step.operation.kind == "copy":
         return values[step.args[0].index]
     value: Tensor = max((values[need] for need in step.needs if need in reached), key=Tensor.numel)
-    if step.operation.kind in _WHOLE:
+    if step.operation.kind in _STAYING:
         return _alike(value, range(-step.operation.dims, 0))
     return value
 
