@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from frivolous.errors import BadArgument
 
@@ -22,3 +23,9 @@ def as_device(device: torch.device | str) -> torch.device:
             f"`device` {device} is not available on this machine; it has {', '.join(known)}."
         ) from None
     return found
+
+
+def home_of(module: nn.Module) -> torch.device:
+    """Return where a module's first parameter or buffer is; the CPU if it has none, or no data."""
+    first = next(iter([*module.parameters(), *module.buffers()]), torch.empty(0))
+    return torch.device("cpu") if first.is_meta else first.device

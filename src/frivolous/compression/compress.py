@@ -25,7 +25,7 @@ from frivolous.compression.search.search import Search
 from frivolous.compression.selection import select_network
 from frivolous.compression.summary import skipped_line
 from frivolous.compression.trials import faults_of, try_out
-from frivolous.devices import as_device
+from frivolous.devices import as_device, home_of
 from frivolous.errors import BadArgument, FrivolousError
 from frivolous.inputs.batch import Inputs
 from frivolous.inputs.batches import BATCH_SIZE, Batches, as_batches
@@ -142,7 +142,7 @@ def compress_model(
     began, say = time.perf_counter(), progress or (lambda line: None)
     say("reading the model")
     own, silenced = private_copy(model)
-    home = _home(own)
+    home = home_of(own)
     where = home if config.device is None else as_device(config.device)
     search, held = _halves(data, held_out, config.batch_size, where, seed)
     network = read_model(sharing(own), search, home, output=output, residual=True).to(where)
@@ -191,11 +191,6 @@ def compress_model(
         for name, units_S in cut.places.items()
     }
     return Compression(module.to(home), kept, report, sequence_of(work, found))
-
-
-def _home(model: nn.Module) -> torch.device:
-    first = next(iter([*model.parameters(), *model.buffers()]), None)
-    return torch.device("cpu") if first is None else first.device
 
 
 def _halves(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from frivolous.ablation.intact_model import read_model, rounding_of
-from frivolous.devices import as_device
+from frivolous.devices import as_device, home_of
 from frivolous.errors import Interrupted
 from frivolous.inputs.batches import Batches, as_batches
 from frivolous.inputs.progress import Tell
@@ -132,8 +132,7 @@ def measure_model(
 ) -> Measurement:
     """Do what :func:`measure` does, its options in one record."""
     model = unwrap(model)
-    parameter = next(model.parameters(), None)
-    home = torch.device("cpu") if parameter is None else parameter.device
+    home = home_of(model)
     batches = as_batches(data, batch_size=config.batch_size, device=config.device or home)
     output = config.output
     read = read_model(model, batches, home, output=output, residual=config.residual)

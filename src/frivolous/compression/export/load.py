@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from frivolous.compression.export.surgery_spec import SIZES, Spec, constants_of
 from frivolous.compression.surgery.module import windowed_norm
+from frivolous.devices import home_of
 from frivolous.errors import BadArgument, one_line
 from frivolous.families.response_norm import ResponseNorm
 from frivolous.network.module.copying import copy_module
@@ -204,8 +205,7 @@ def _state_faults(module: nn.Module, modules: Mapping[str, nn.Module], spec: Spe
 
 def _cut(module: nn.Module, spec: Spec, tensors: Mapping[str, Tensor]) -> None:
     """Replace modules, set layers' sizes and load the weights; changes ``module``."""
-    first = next(iter([*module.parameters(), *module.buffers()]), torch.empty(0))
-    home = torch.device("cpu") if first.is_meta else first.device
+    home = home_of(module)
     for path, window in spec["windows"].items():
         units = torch.arange(window["units"])
         # Its buffer ``band`` comes with the weights.
