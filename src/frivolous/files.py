@@ -13,6 +13,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_RIGHTS = (errno.EACCES, errno.EPERM, errno.EROFS)
+"""Numbers of the errors of a disk that is full, or that may not be written or read."""
+
 
 def write_atomically(
     path: Path, content: bytes | Callable[[Path], object], beside: Path | None = None

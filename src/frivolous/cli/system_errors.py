@@ -7,17 +7,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from frivolous import files
 from frivolous.errors import one_line
 
-_SPACE = "Free some space there and run again."
-_RIGHTS = "Mend its rights, or name another path."
 _REMEDIES = {
-    errno.ENOSPC: _SPACE,
-    errno.EDQUOT: _SPACE,
-    errno.EFBIG: _SPACE,
-    errno.EACCES: _RIGHTS,
-    errno.EPERM: _RIGHTS,
-    errno.EROFS: _RIGHTS,
+    **dict.fromkeys(files.NO_SPACE, "Free some space there and run again."),
+    **dict.fromkeys(files.NO_RIGHTS, "Mend its rights, or name another path."),
 }
 
 

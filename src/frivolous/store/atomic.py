@@ -10,21 +10,18 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from frivolous import files
 from frivolous.errors import StoreError
 from frivolous.store import locks
 
-_SPACE = "Free some space there and run again; what is finished is kept."
-_RIGHTS = "Choose a store that you can write to, or mend the rights."
 _FOLDER = "A store is a folder: name another path, or move that file away."
 _PATH = "Name another path for the store."
 _DESCRIPTORS = "Raise the limit of open files (ulimit -n) and run again."
 _REMEDIES = {
-    errno.ENOSPC: _SPACE,
-    errno.EDQUOT: _SPACE,
-    errno.EFBIG: _SPACE,
-    errno.EACCES: _RIGHTS,
-    errno.EPERM: _RIGHTS,
-    errno.EROFS: _RIGHTS,
+    **dict.fromkeys(
+        files.NO_SPACE, "Free some space there and run again; what is finished is kept."
+    ),
+    **dict.fromkeys(files.NO_RIGHTS, "Choose a store that you can write to, or mend the rights."),
     errno.ENOTDIR: _FOLDER,
     errno.EEXIST: _FOLDER,
     errno.ENOENT: _PATH,
