@@ -124,11 +124,6 @@ class ReaderStatistics:
         return self.second_FF if self.read.bias is None else self.moments.covariance_UU
 
     @property
-    def whole_units(self) -> bool:
-        """Whether each unit is a single feature, at whatever tap or position it is read."""
-        return self.per_unit == 1
-
-    @property
     def unit_second_UU(self) -> Numbers:
         """Second moments about zero of units, mean over their features: shape (U, U)."""
         units = len(self.moments.mean_U) // self.per_unit
@@ -209,9 +204,8 @@ def collect_statistics(
     collectors: list[Collector] = [moments, squares, *also]
     wanted = {index for one in collectors for index in one.values}
     left = differentiated
-    for turn, inputs in enumerate(batches):
-        if not turn:
-            moments.measure_rounding(part_of(inputs, slice(NOISE_EXAMPLES)))
+    moments.measure_rounding(batches.first(NOISE_EXAMPLES))
+    for inputs in batches:
         for part, counts in _parts(inputs, left):
             if counts:
                 seen, gradients = gradients_of(network, wanted, squares.steps, part)
